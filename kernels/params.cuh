@@ -1,0 +1,30 @@
+// The argument struct of every kernel: plain data, laid out alike by NVRTC and by the host compiler.
+#pragma once
+
+#include "spec.cuh"
+
+namespace qkjit {
+
+/// The rows of q or of k: `heads` per token, head_dim contiguous elements each. Strides count elements.
+struct Rows {
+  const void* in;
+  void* out;  ///< may equal `in`
+  const void* weight;
+  long long in_token_stride, in_head_stride;
+  long long out_token_stride, out_head_stride;
+  unsigned heads;
+};
+
+struct Params {
+  Rows q, k;
+  const float* cos_sin_cache;  ///< [rows, rope_dim]: cosines, then sines
+  const void* positions;       ///< [tokens], or null for Positions::implicit
+  long long position_offset;   ///< added to every position
+  unsigned row_count;          ///< tokens * (q.heads + k.heads)
+  float eps;
+};
+
+static_assert(sizeof(Rows) == 64, "host and device must agree: change both sides and this size");
+static_assert(sizeof(Params) == 160, "host and device must agree: change both sides and this size");
+
+}  // namespace qkjit

@@ -1,0 +1,50 @@
+// What a kernel is specialised on. The one definition shared by device code and host: the host
+// parses it (src/spec), prints it into a translation unit (src/codegen), and the kernel takes it as
+// a template argument.
+#pragma once
+
+namespace qkjit {
+
+/// Element type of q, k, their outputs and their norm weights.
+enum class DType { bf16, fp16, fp32 };
+
+/// Which elements form a rotated pair: (2i, 2i+1), or (i, i + rope_dim/2).
+enum class Layout { interleaved, neox };
+
+/// Where values are rounded to the dtype between the norm and the store (see arithmetic.cuh).
+enum class Rounding { fused, split, eager, hf, late_weight };
+
+/// How a token finds its row of cos_sin_cache: an index array, or its own number.
+enum class Positions { int64, int32, implicit };
+
+struct Spec {
+  int head_dim = 0;
+  int rope_dim = 0;  ///< rotated leading elements of a head; 0 is norm only
+  Layout layout = Layout::interleaved;
+  DType dtype = DType::bf16;
+  Rounding rounding = Rounding::fused;
+  Positions positions = Positions::int64;
+
+  friend constexpr bool operator==(const Spec&, const Spec&) = default;
+};
+
+/// How the same spec is tuned. No variant changes a bit of the result.
+struct Variant {
+  int lanes = 0;    ///< neighbouring threads that share one row; a power of two, at most 32
+  int threads = 0;  ///< threads of a block; a multiple of 32
+
+  friend constexpr bool operator==(const Variant&, const Variant&) = default;
+};
+
+/// Rows are summed, loaded and stored in chunks of this many elements.
+inline constexpr int kChunk = 8;
+
+constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+constexpr int next_power_of_two(int n) {
+  int power = 1;
+  while (power < n) power *= 2;
+  return power;
+}
+
+}  // namespace qkjit
