@@ -1,0 +1,294 @@
+/* libqkjit, the C interface: RMSNorm and rotary embedding of Q and K in one pass over memory.
+ *
+ * The binary contract of the library. Conventions:
+ *  1. Every function that can fail returns qkjit_status; qkjit_last_error() then has the message of
+ *     this thread's last failed call: what was given, what is needed, what to do.
+ *  2. Structs that may grow begin with struct_size; start from their *_INIT macro.
+ *  3. Handles are opaque. The library frees what it allocates; strings it returns stay valid as
+ *     long as each function says.
+ *  4. A qkjit_runtime may be used from any number of threads at once.
+ *  5. Tensors and their memory are the caller's. On any error no tensor has been written.
+ *  6. No exception leaves the library, and it never changes the current CUDA context or device.
+ *
+ * Example, on host memory (a CUDA stream in place of QKJIT_STREAM_HOST runs on the GPU):
+ *
+ *     qkjit_runtime* runtime = NULL;
+ *     if (qkjit_runtime_create(NULL, &runtime) != QKJIT_OK) { puts(qkjit_last_error()); return 1; }
+ *     qkjit_args args = QKJIT_ARGS_INIT;
+ *     qkjit_spec_parse("head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16", &args.spec);
+ *     args.q = qkjit_tensor_3d(q, QKJIT_BF16, tokens, heads_q, 128);
+ *     ...
+ *     if (qkjit_launch(runtime, &args, QKJIT_STREAM_HOST, NULL) != QKJIT_OK) ...
+ *     qkjit_runtime_destroy(runtime);
+ */
+#ifndef QKJIT_QKJIT_H_
+#define QKJIT_QKJIT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define QKJIT_API __attribute__((visibility("default")))
+#else
+#define QKJIT_API
+#endif
+
+#define QKJIT_VERSION_MAJOR 0
+#define QKJIT_VERSION_MINOR 1
+#define QKJIT_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status ---------------------------------------------------------------------------------- */
+
+/* Values are fixed for ever. */
+typedef enum qkjit_status {
+  QKJIT_OK = 0,
+  QKJIT_UNSUPPORTED = 1,      /* no path serves this spec; the message has the reason */
+  QKJIT_INVALID_ARGUMENT = 2, /* the call is wrong */
+  QKJIT_NOT_READY = 3,        /* only possible after qkjit_prepare(), e.g. during stream capture */
+  QKJIT_COMPILE_FAILED = 4,   /* NVRTC refused the kernel; the message has its log */
+  QKJIT_CACHE_IO = 5,         /* the kernel cache was asked for and could not be read or written */
+  QKJIT_CUDA_ERROR = 6,       /* no driver, no device, or the driver's own error */
+  QKJIT_INTERNAL = 7
+} qkjit_status;
+
+/* Static text such as "invalid_argument". */
+QKJIT_API const char* qkjit_status_string(qkjit_status status);
+
+/* Message of the last failed call on this thread, "" if none failed. Valid until the next call of
+ * the library on this thread. */
+QKJIT_API const char* qkjit_last_error(void);
+
+/* Version of the library that is linked, as "major.minor.patch". Static text. */
+QKJIT_API const char* qkjit_version(void);
+
+/* ---- Spec: what a kernel is specialised on ---------------------------------------------------- */
+
+typedef enum qkjit_dtype {
+  QKJIT_BF16 = 0,
+  QKJIT_FP16 = 1,
+  QKJIT_FP32 = 2,
+  QKJIT_INT32 = 3,
+  QKJIT_INT64 = 4
+} qkjit_dtype;
+
+typedef enum qkjit_layout {
+  QKJIT_INTERLEAVED = 0, /* pairs (2i, 2i+1), as in GPT-J and FLUX */
+  QKJIT_NEOX = 1         /* pairs (i, i + rope_dim/2), as in GPT-NeoX and Llama */
+} qkjit_layout;
+
+/* Where intermediate values are rounded to dtype; r = 1/sqrt(mean(x^2) + eps), w the weight.
+ *   FUSED        y = x*(r*w) and the rotation in fp32, rounded once
+ *   SPLIT        y rounded; rotation in fp32, rounded once
+ *   EAGER        y rounded; each product of the rotation rounded, then their sum
+ *   HF           x*r rounded, times w rounded; rotation as SPLIT
+ *   LATE_WEIGHT  w*(x*r) rounded; rotation as SPLIT */
+typedef enum qkjit_rounding {
+  QKJIT_ROUNDING_FUSED = 0,
+  QKJIT_ROUNDING_SPLIT = 1,
+  QKJIT_ROUNDING_EAGER = 2,
+  QKJIT_ROUNDING_HF = 3,
+  QKJIT_ROUNDING_LATE_WEIGHT = 4
+} qkjit_rounding;
+
+typedef enum qkjit_positions {
+  QKJIT_POSITIONS_INT64 = 0,
+  QKJIT_POSITIONS_INT32 = 1,
+  QKJIT_POSITIONS_IMPLICIT = 2 /* token t uses row t + position_offset */
+} qkjit_positions;
+
+typedef struct qkjit_spec {
+  size_t struct_size;
+  int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
+  int32_t rope_dim; /* even, 0..head_dim; 0 is norm only, elements beyond it are not rotated */
+  qkjit_layout layout;
+  qkjit_dtype dtype; /* of q, k, their outputs and weights: BF16, FP16 or FP32 */
+  qkjit_rounding rounding;
+  qkjit_positions positions;
+} qkjit_spec;
+
+#define QKJIT_SPEC_INIT {sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED, QKJIT_POSITIONS_INT64}
+
+/* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
+ * optional ",rounding=fused|split|eager|hf|late_weight" and ",positions=int64|int32|implicit".
+ * Strict: an unknown field, a bad value or a repeated field is INVALID_ARGUMENT and names it. */
+QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
+
+/* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
+ * becomes the bytes needed. Too small a capacity is INVALID_ARGUMENT and writes nothing. */
+QKJIT_API qkjit_status qkjit_spec_format(const qkjit_spec* spec, char* text, size_t capacity, size_t* size);
+
+/* ---- Paths and reasons ------------------------------------------------------------------------ */
+
+/* All three return the same bits. */
+typedef enum qkjit_path {
+  QKJIT_PATH_NONE = 0,    /* nothing to do, or no path */
+  QKJIT_PATH_FUSED = 1,   /* a kernel compiled for exactly this spec */
+  QKJIT_PATH_GENERIC = 2, /* the embedded kernel, shapes at run time */
+  QKJIT_PATH_CPU = 3      /* host memory */
+} qkjit_path;
+
+/* Why a call did not take the fused path. */
+typedef enum qkjit_reason {
+  QKJIT_REASON_NONE = 0,
+  QKJIT_REASON_SHAPE = 1,             /* head_dim is no multiple of 8, or above 512 */
+  QKJIT_REASON_ALIGNMENT = 2,         /* a pointer or stride keeps 16-byte accesses out */
+  QKJIT_REASON_HOST_MEMORY = 3,       /* the call is on host memory */
+  QKJIT_REASON_STREAM_CAPTURING = 4,  /* not prepared, and nothing is compiled during capture */
+  QKJIT_REASON_NVRTC_MISSING = 5,     /* not in the cache, and libnvrtc is absent or unusable */
+  QKJIT_REASON_COMPILE_FAILED = 6,    /* NVRTC or the driver refused the kernel */
+  QKJIT_REASON_COMPILE_FORBIDDEN = 7, /* not in the cache, and the policy is never to compile */
+  QKJIT_REASON_REQUESTED = 8,         /* the caller asked for this path */
+  QKJIT_REASON_COUNT = 9
+} qkjit_reason;
+
+QKJIT_API const char* qkjit_path_string(qkjit_path path);       /* static text, e.g. "fused" */
+QKJIT_API const char* qkjit_reason_string(qkjit_reason reason); /* static text, e.g. "alignment" */
+QKJIT_API const char* qkjit_reason_text(qkjit_reason reason);   /* static sentence */
+
+typedef struct qkjit_dispatch {
+  qkjit_path path;
+  qkjit_reason reason;
+} qkjit_dispatch;
+
+/* ---- Runtime ---------------------------------------------------------------------------------- */
+
+typedef struct qkjit_runtime qkjit_runtime;
+
+/* What to do for a spec that is neither loaded nor cached. */
+typedef enum qkjit_compile_policy {
+  QKJIT_COMPILE_DEFAULT = 0, /* QKJIT_COMPILE=block|never, else BLOCK */
+  QKJIT_COMPILE_BLOCK = 1,   /* compile in the calling thread */
+  QKJIT_COMPILE_NEVER = 2    /* serve the generic kernel */
+} qkjit_compile_policy;
+
+/* level: 0 trace, 1 debug, 2 info, 3 warning, 4 error. May be called from any thread; must not
+ * call the library. */
+typedef void (*qkjit_log_callback)(int level, const char* message, void* user_data);
+
+/* NULL or 0 means: the environment variable, else the default. */
+typedef struct qkjit_runtime_options {
+  size_t struct_size;
+  const char* cache_dir;  /* writable layer; QKJIT_CACHE_DIR, else $XDG_CACHE_HOME/qkjit or ~/.cache/qkjit */
+  const char* cache_path; /* read-only layers, colon-separated; QKJIT_CACHE_PATH, else none */
+  const char* nvrtc;      /* libnvrtc to open; QKJIT_NVRTC, else the newest soname found */
+  qkjit_compile_policy compile;
+  int32_t strict;         /* nonzero: a fallback from the fused path is UNSUPPORTED instead */
+  int32_t cpu_threads;    /* of the CPU path; 0: all cores */
+  qkjit_log_callback log; /* NULL: warnings to stderr, or the level in QKJIT_LOG */
+  void* log_user_data;
+} qkjit_runtime_options;
+
+#define QKJIT_RUNTIME_OPTIONS_INIT {sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL}
+
+/* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */
+QKJIT_API qkjit_status qkjit_runtime_create(const qkjit_runtime_options* options, qkjit_runtime** runtime);
+
+/* No call on it may be running. Work already launched on streams goes on; as with any CUDA module,
+ * synchronise before destroying. NULL is allowed. */
+QKJIT_API void qkjit_runtime_destroy(qkjit_runtime* runtime);
+
+typedef struct qkjit_support {
+  size_t struct_size;
+  qkjit_dispatch dispatch; /* the best path on a GPU, and why it is not the fused one */
+  char text[256];          /* one sentence with the nearest supported shape, "" for fused */
+} qkjit_support;
+
+#define QKJIT_SUPPORT_INIT {sizeof(qkjit_support), {QKJIT_PATH_NONE, QKJIT_REASON_NONE}, {0}}
+
+/* Which path serves the spec. Needs no GPU, no compiler and no runtime. OK, or UNSUPPORTED with the
+ * reason in support->text and qkjit_last_error(). */
+QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* support);
+
+/* Compiles the spec's kernel, or finds it in the cache, and with target == NULL loads it for the
+ * current device, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
+ * "sm_90a") it only fills the cache and needs no GPU. A spec without a fused kernel loads the
+ * generic one and is OK. */
+QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec, const char* target);
+
+/* ---- Launch ----------------------------------------------------------------------------------- */
+
+/* A borrowed view. Shapes and strides count elements; the last stride must be 1. */
+typedef struct qkjit_tensor {
+  void* data; /* NULL: absent */
+  qkjit_dtype dtype;
+  int32_t rank; /* 1..4 */
+  int64_t shape[4];
+  int64_t strides[4];
+} qkjit_tensor;
+
+typedef struct qkjit_args {
+  size_t struct_size;
+  qkjit_spec spec;
+  qkjit_tensor q;             /* [tokens, heads_q, head_dim], any token and head stride >= 0 */
+  qkjit_tensor k;             /* [tokens, heads_k, head_dim], strides of its own */
+  qkjit_tensor q_out;         /* as q; absent: in place */
+  qkjit_tensor k_out;         /* as k; absent: in place */
+  qkjit_tensor q_weight;      /* [head_dim] */
+  qkjit_tensor k_weight;      /* [head_dim] */
+  qkjit_tensor cos_sin_cache; /* [rows, rope_dim] FP32, contiguous: rope_dim/2 cosines, then sines; absent for rope_dim 0 */
+  qkjit_tensor positions;     /* [tokens] of the spec's type; absent for IMPLICIT and rope_dim 0 */
+  int64_t position_offset;    /* added to every position: a segment's first row in a joint table */
+  float eps;                  /* finite, >= 0 */
+  qkjit_path path;            /* NONE: the best; FUSED or GENERIC: that one or an error */
+} qkjit_args;
+
+#define QKJIT_TENSOR_INIT {NULL, QKJIT_BF16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}}
+#define QKJIT_ARGS_INIT                                                                          \
+  {sizeof(qkjit_args), QKJIT_SPEC_INIT,   QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,                  \
+   QKJIT_TENSOR_INIT,  QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,                  \
+   QKJIT_TENSOR_INIT,  QKJIT_TENSOR_INIT, 0,                 1e-6f,                              \
+   QKJIT_PATH_NONE}
+
+/* A contiguous view of the given shape. */
+static inline qkjit_tensor qkjit_tensor_3d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1, int64_t n2) {
+  qkjit_tensor t = {data, dtype, 3, {n0, n1, n2, 0}, {n1 * n2, n2, 1, 0}};
+  return t;
+}
+static inline qkjit_tensor qkjit_tensor_2d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1) {
+  qkjit_tensor t = {data, dtype, 2, {n0, n1, 0, 0}, {n1, 1, 0, 0}};
+  return t;
+}
+static inline qkjit_tensor qkjit_tensor_1d(void* data, qkjit_dtype dtype, int64_t n0) {
+  qkjit_tensor t = {data, dtype, 1, {n0, 0, 0, 0}, {1, 0, 0, 0}};
+  return t;
+}
+
+/* The same pointer as CUstream and cudaStream_t. NULL is the legacy default stream. */
+typedef struct CUstream_st* qkjit_stream;
+
+/* In place of a stream: the tensors are in host memory, and the call returns when they are done. */
+#define QKJIT_STREAM_HOST ((qkjit_stream)(intptr_t)-1)
+
+/* Normalises and rotates every row of q and k. On a CUDA stream: asynchronous, in stream order, on
+ * the current context, with no synchronisation and no allocation once the spec is prepared; may be
+ * captured. dispatch (may be NULL) says which path it took and why. Zero tokens is OK and does
+ * nothing. */
+QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args, qkjit_stream stream,
+                                    qkjit_dispatch* dispatch);
+
+/* ---- Statistics -------------------------------------------------------------------------------- */
+
+/* Counts since the runtime was created; each field is exact, the set is not one snapshot. */
+typedef struct qkjit_stats {
+  size_t struct_size;
+  uint64_t fused, generic, cpu;         /* launches by path */
+  uint64_t reasons[QKJIT_REASON_COUNT]; /* launches by reason, index qkjit_reason */
+  uint64_t compiled;                    /* kernels compiled by this process */
+  uint64_t cache_hits;                  /* kernels found in a cache directory */
+  uint64_t cache_rejected;              /* entries that were damaged or not what their name says */
+  uint64_t failed;                      /* compiles or loads that failed */
+} qkjit_stats;
+
+#define QKJIT_STATS_INIT {sizeof(qkjit_stats), 0, 0, 0, {0}, 0, 0, 0, 0}
+
+QKJIT_API qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QKJIT_QKJIT_H_ */
