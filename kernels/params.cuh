@@ -1,11 +1,13 @@
-// The argument struct of every kernel: plain data, laid out alike by NVRTC and by the host compiler.
+// The argument struct of every kernel: plain data, laid out alike by NVRTC and by the host
+// compiler.
 #pragma once
 
 #include "spec.cuh"
 
 namespace qkjit {
 
-/// The rows of q or of k: `heads` per token, head_dim contiguous elements each. Strides count elements.
+/// The rows of q or of k: `heads` per token, head_dim contiguous elements each. Strides count
+/// elements.
 struct Rows {
   const void* in;
   void* out;  ///< may equal `in`

@@ -65,7 +65,8 @@ QKJIT_API const char* qkjit_last_error(void);
 /* Version of the library that is linked, as "major.minor.patch". Static text. */
 QKJIT_API const char* qkjit_version(void);
 
-/* ---- Spec: what a kernel is specialised on ---------------------------------------------------- */
+/* ---- Spec: what a kernel is specialised on ----------------------------------------------------
+ */
 
 typedef enum qkjit_dtype {
   QKJIT_BF16 = 0,
@@ -110,7 +111,11 @@ typedef struct qkjit_spec {
   qkjit_positions positions;
 } qkjit_spec;
 
-#define QKJIT_SPEC_INIT {sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED, QKJIT_POSITIONS_INT64}
+#define QKJIT_SPEC_INIT                                                            \
+  {                                                                                \
+    sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED, \
+        QKJIT_POSITIONS_INT64                                                      \
+  }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
  * optional ",rounding=fused|split|eager|hf|late_weight" and ",positions=int64|int32|implicit".
@@ -119,9 +124,11 @@ QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
  * becomes the bytes needed. Too small a capacity is INVALID_ARGUMENT and writes nothing. */
-QKJIT_API qkjit_status qkjit_spec_format(const qkjit_spec* spec, char* text, size_t capacity, size_t* size);
+QKJIT_API qkjit_status qkjit_spec_format(const qkjit_spec* spec, char* text, size_t capacity,
+                                         size_t* size);
 
-/* ---- Paths and reasons ------------------------------------------------------------------------ */
+/* ---- Paths and reasons ------------------------------------------------------------------------
+ */
 
 /* All three return the same bits. */
 typedef enum qkjit_path {
@@ -154,7 +161,8 @@ typedef struct qkjit_dispatch {
   qkjit_reason reason;
 } qkjit_dispatch;
 
-/* ---- Runtime ---------------------------------------------------------------------------------- */
+/* ---- Runtime ----------------------------------------------------------------------------------
+ */
 
 typedef struct qkjit_runtime qkjit_runtime;
 
@@ -172,7 +180,8 @@ typedef void (*qkjit_log_callback)(int level, const char* message, void* user_da
 /* NULL or 0 means: the environment variable, else the default. */
 typedef struct qkjit_runtime_options {
   size_t struct_size;
-  const char* cache_dir;  /* writable layer; QKJIT_CACHE_DIR, else $XDG_CACHE_HOME/qkjit or ~/.cache/qkjit */
+  const char*
+      cache_dir; /* writable layer; QKJIT_CACHE_DIR, else $XDG_CACHE_HOME/qkjit or ~/.cache/qkjit */
   const char* cache_path; /* read-only layers, colon-separated; QKJIT_CACHE_PATH, else none */
   const char* nvrtc;      /* libnvrtc to open; QKJIT_NVRTC, else the newest soname found */
   qkjit_compile_policy compile;
@@ -182,10 +191,12 @@ typedef struct qkjit_runtime_options {
   void* log_user_data;
 } qkjit_runtime_options;
 
-#define QKJIT_RUNTIME_OPTIONS_INIT {sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL}
+#define QKJIT_RUNTIME_OPTIONS_INIT \
+  { sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL }
 
 /* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */
-QKJIT_API qkjit_status qkjit_runtime_create(const qkjit_runtime_options* options, qkjit_runtime** runtime);
+QKJIT_API qkjit_status qkjit_runtime_create(const qkjit_runtime_options* options,
+                                            qkjit_runtime** runtime);
 
 /* No call on it may be running. Work already launched on streams goes on; as with any CUDA module,
  * synchronise before destroying. NULL is allowed. */
@@ -197,7 +208,10 @@ typedef struct qkjit_support {
   char text[256];          /* one sentence with the nearest supported shape, "" for fused */
 } qkjit_support;
 
-#define QKJIT_SUPPORT_INIT {sizeof(qkjit_support), {QKJIT_PATH_NONE, QKJIT_REASON_NONE}, {0}}
+#define QKJIT_SUPPORT_INIT                                             \
+  {                                                                    \
+    sizeof(qkjit_support), {QKJIT_PATH_NONE, QKJIT_REASON_NONE}, { 0 } \
+  }
 
 /* Which path serves the spec. Needs no GPU, no compiler and no runtime. OK, or UNSUPPORTED with the
  * reason in support->text and qkjit_last_error(). */
@@ -207,9 +221,11 @@ QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* sup
  * current device, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
  * "sm_90a") it only fills the cache and needs no GPU. A spec without a fused kernel loads the
  * generic one and is OK. */
-QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec, const char* target);
+QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec,
+                                     const char* target);
 
-/* ---- Launch ----------------------------------------------------------------------------------- */
+/* ---- Launch -----------------------------------------------------------------------------------
+ */
 
 /* A borrowed view. Shapes and strides count elements; the last stride must be 1. */
 typedef struct qkjit_tensor {
@@ -229,22 +245,28 @@ typedef struct qkjit_args {
   qkjit_tensor k_out;         /* as k; absent: in place */
   qkjit_tensor q_weight;      /* [head_dim] */
   qkjit_tensor k_weight;      /* [head_dim] */
-  qkjit_tensor cos_sin_cache; /* [rows, rope_dim] FP32, contiguous: rope_dim/2 cosines, then sines; absent for rope_dim 0 */
+  qkjit_tensor cos_sin_cache; /* [rows, rope_dim] FP32, contiguous: rope_dim/2 cosines, then sines;
+                                 absent for rope_dim 0 */
   qkjit_tensor positions;     /* [tokens] of the spec's type; absent for IMPLICIT and rope_dim 0 */
   int64_t position_offset;    /* added to every position: a segment's first row in a joint table */
   float eps;                  /* finite, >= 0 */
   qkjit_path path;            /* NONE: the best; FUSED or GENERIC: that one or an error */
 } qkjit_args;
 
-#define QKJIT_TENSOR_INIT {NULL, QKJIT_BF16, 0, {0, 0, 0, 0}, {0, 0, 0, 0}}
-#define QKJIT_ARGS_INIT                                                                          \
-  {sizeof(qkjit_args), QKJIT_SPEC_INIT,   QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,                  \
-   QKJIT_TENSOR_INIT,  QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,                  \
-   QKJIT_TENSOR_INIT,  QKJIT_TENSOR_INIT, 0,                 1e-6f,                              \
-   QKJIT_PATH_NONE}
+#define QKJIT_TENSOR_INIT                             \
+  {                                                   \
+    NULL, QKJIT_BF16, 0, {0, 0, 0, 0}, { 0, 0, 0, 0 } \
+  }
+#define QKJIT_ARGS_INIT                                                                           \
+  {                                                                                               \
+    sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
+        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE                                              \
+  }
 
 /* A contiguous view of the given shape. */
-static inline qkjit_tensor qkjit_tensor_3d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1, int64_t n2) {
+static inline qkjit_tensor qkjit_tensor_3d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1,
+                                           int64_t n2) {
   qkjit_tensor t = {data, dtype, 3, {n0, n1, n2, 0}, {n1 * n2, n2, 1, 0}};
   return t;
 }
@@ -267,10 +289,11 @@ typedef struct CUstream_st* qkjit_stream;
  * the current context, with no synchronisation and no allocation once the spec is prepared; may be
  * captured. dispatch (may be NULL) says which path it took and why. Zero tokens is OK and does
  * nothing. */
-QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args, qkjit_stream stream,
-                                    qkjit_dispatch* dispatch);
+QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
+                                    qkjit_stream stream, qkjit_dispatch* dispatch);
 
-/* ---- Statistics -------------------------------------------------------------------------------- */
+/* ---- Statistics --------------------------------------------------------------------------------
+ */
 
 /* Counts since the runtime was created; each field is exact, the set is not one snapshot. */
 typedef struct qkjit_stats {
@@ -283,7 +306,8 @@ typedef struct qkjit_stats {
   uint64_t failed;                      /* compiles or loads that failed */
 } qkjit_stats;
 
-#define QKJIT_STATS_INIT {sizeof(qkjit_stats), 0, 0, 0, {0}, 0, 0, 0, 0}
+#define QKJIT_STATS_INIT \
+  { sizeof(qkjit_stats), 0, 0, 0, {0}, 0, 0, 0, 0 }
 
 QKJIT_API qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats);
 

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Makes a machine ready to build: Debian packages, CUDA headers and NVRTC. Silent when nothing is to do.
+#
+# Writes build/cuda.env with QKJIT_CUDA_INCLUDE_DIR (has cuda.h and nvrtc.h) and QKJIT_NVRTC_LIBRARY.
+# They come from the first toolkit of CUDA 12 or newer in CUDAToolkit_ROOT, CUDA_HOME, /usr/local/cuda
+# (QKJIT_CUDA_ROOTS, colon-separated, replaces this list), else from PyPI wheels into build/venv.
+# Exit codes: 0 ready, 4 something is missing that this script may not or cannot install.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(cmake g++ make pkg-config libfmt-dev libspdlog-dev nlohmann-json3-dev catch2 libcli11-dev
+          libsodium-dev libexpected-dev python3)
+wheel_packages=(python3-venv ca-certificates)  # needed only to fetch wheels
+nice_to_have=(ninja-build)                     # installed along with others, never asked for alone
+wheels=('nvidia-cuda-nvrtc==13.0.*' 'nvidia-cuda-runtime==13.0.*')  # nvrtc.h, libnvrtc; cuda.h
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 4; }
+
+# ---- CUDA ------------------------------------------------------------------------------------------
+
+# Sets include_dir and nvrtc from the toolkit at $1, or fails.
+use_toolkit() {
+  local version lib
+  [[ -r $1/include/cuda.h && -r $1/include/nvrtc.h ]] || return 1
+  version=$(sed -n 's/^#define CUDA_VERSION \([0-9]*\).*/\1/p' "$1/include/cuda.h")
+  [[ ${version:-0} -ge 12000 ]] || return 1
+  for lib in "$1"/lib{64,}/libnvrtc.so."${version%0??}"; do
+    if [[ -r $lib ]]; then
+      include_dir=$1/include nvrtc=$lib
+      return 0
+    fi
+  done
+  return 1
+}
+
+find_toolkit() {
+  local root roots
+  IFS=: read -ra roots <<<"${QKJIT_CUDA_ROOTS-${CUDAToolkit_ROOT:-}:${CUDA_HOME:-}:/usr/local/cuda}"
+  for root in ${roots[@]+"${roots[@]}"}; do
+    if [[ -n $root ]] && use_toolkit "$root"; then return 0; fi
+  done
+  return 1
+}
+
+find_wheels() { use_toolkit "$(echo "$PWD"/build/venv/lib/python3*/site-packages/nvidia/cu13)"; }
+
+fetch_wheels() {
+  say "no CUDA toolkit of version 12 or newer; taking ${wheels[*]} from PyPI into build/venv (90 MB)"
+  python3 -m venv build/venv && build/venv/bin/pip install --quiet "${wheels[@]}" && find_wheels ||
+    die "could not take them from PyPI (see above); install a CUDA toolkit and set CUDAToolkit_ROOT to it"
+}
+
+# ---- Packages --------------------------------------------------------------------------------------
+
+# Prints those of the given Debian packages that are not installed.
+missing_packages() {
+  local installed package
+  installed=" $(dpkg-query -W -f '${db:Status-Status}=${binary:Package} ' "$@" 2>/dev/null || true)"
+  for package; do
+    [[ $installed =~ " installed=$package"[\ :] ]] || echo "$package"
+  done
+}
+
+install_packages() {
+  local as_root=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q)
+  if [[ $(id -u) -ne 0 ]]; then
+    command -v sudo >/dev/null || return 1
+    as_root=(sudo)
+    [[ -t 0 && -t 2 ]] || as_root+=(-n)  # without a terminal, only a sudo that asks for no password
+    "${as_root[@]}" true 2>/dev/null || return 1
+  fi
+  say "installing $*"
+  # An index that cannot be refreshed (some unrelated source) does not matter if the install works.
+  ${as_root[@]+"${as_root[@]}"} "${apt[@]}" update >&2 || true
+  ${as_root[@]+"${as_root[@]}"} "${apt[@]}" install -y --no-install-recommends "$@" >&2
+}
+
+ensure_packages() {
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  install_packages "${missing[@]}" $(missing_packages "${nice_to_have[@]}") ||
+    die "missing Debian packages; as root, run: apt-get install ${missing[*]}"
+}
+
+# Other systems name their packages differently: look for what the packages hold.
+ensure_contents() {
+  local missing=() command
+  for command in cmake c++ make pkg-config python3; do
+    command -v "$command" >/dev/null || missing+=("$command")
+  done
+  if command -v c++ >/dev/null; then
+    missing+=($(for header in fmt/format.h spdlog/spdlog.h nlohmann/json.hpp CLI/CLI.hpp sodium.h tl/expected.hpp; do
+                  printf '#if !__has_include(<%s>)\n%s\n#endif\n' "$header" "$header"
+                done | c++ -x c++ -E -P -))
+  fi
+  [[ ${#missing[@]} -eq 0 ]] || die "missing, install with your package manager: ${missing[*]}"
+}
+
+# ---- Main ------------------------------------------------------------------------------------------
+
+find_toolkit || find_wheels || packages+=("${wheel_packages[@]}")
+if command -v dpkg-query >/dev/null; then ensure_packages "${packages[@]}"; else ensure_contents; fi
+[[ -n ${nvrtc-} ]] || fetch_wheels
+
+result=$(printf '%s=%q\n' QKJIT_CUDA_INCLUDE_DIR "$include_dir" QKJIT_NVRTC_LIBRARY "$nvrtc")
+if [[ $result != "$(cat build/cuda.env 2>/dev/null)" ]]; then
+  mkdir -p build
+  printf '%s\n' "$result" >build/cuda.env
+fi
