@@ -21,13 +21,14 @@ die() { say "$*"; exit 4; }
 
 # Sets include_dir and nvrtc from the toolkit at $1, or fails.
 use_toolkit() {
-  local version lib
+  local root version lib
   [[ -r $1/include/cuda.h && -r $1/include/nvrtc.h ]] || return 1
-  version=$(sed -n 's/^#define CUDA_VERSION \([0-9]*\).*/\1/p' "$1/include/cuda.h")
+  root=$(cd "$1" && pwd)
+  version=$(sed -n 's/^#define CUDA_VERSION \([0-9]*\).*/\1/p' "$root/include/cuda.h")
   [[ ${version:-0} -ge 12000 ]] || return 1
-  for lib in "$1"/lib{64,}/libnvrtc.so."${version%0??}"; do
+  for lib in "$root"/lib{64,}/libnvrtc.so.$((version / 1000)); do
     if [[ -r $lib ]]; then
-      include_dir=$1/include nvrtc=$lib
+      include_dir=$root/include nvrtc=$lib
       return 0
     fi
   done
@@ -37,7 +38,7 @@ use_toolkit() {
 find_toolkit() {
   local root roots
   IFS=: read -ra roots <<<"${QKJIT_CUDA_ROOTS-${CUDAToolkit_ROOT:-}:${CUDA_HOME:-}:/usr/local/cuda}"
-  for root in ${roots[@]+"${roots[@]}"}; do
+  for root in "${roots[@]}"; do
     if [[ -n $root ]] && use_toolkit "$root"; then return 0; fi
   done
   return 1
@@ -47,7 +48,7 @@ find_wheels() { use_toolkit "$(echo "$PWD"/build/venv/lib/python3*/site-packages
 
 fetch_wheels() {
   say "no CUDA toolkit of version 12 or newer; taking ${wheels[*]} from PyPI into build/venv (90 MB)"
-  python3 -m venv build/venv && build/venv/bin/pip install --quiet "${wheels[@]}" && find_wheels ||
+  python3 -m venv --clear build/venv && build/venv/bin/pip install --quiet "${wheels[@]}" && find_wheels ||
     die "could not take them from PyPI (see above); install a CUDA toolkit and set CUDAToolkit_ROOT to it"
 }
 
@@ -72,8 +73,8 @@ install_packages() {
   fi
   say "installing $*"
   # An index that cannot be refreshed (some unrelated source) does not matter if the install works.
-  ${as_root[@]+"${as_root[@]}"} "${apt[@]}" update >&2 || true
-  ${as_root[@]+"${as_root[@]}"} "${apt[@]}" install -y --no-install-recommends "$@" >&2
+  "${as_root[@]}" "${apt[@]}" update >&2 || true
+  "${as_root[@]}" "${apt[@]}" install -y --no-install-recommends "$@" >&2
 }
 
 ensure_packages() {
@@ -86,14 +87,14 @@ ensure_packages() {
 
 # Other systems name their packages differently: look for what the packages hold.
 ensure_contents() {
-  local missing=() command
+  local missing=() command header
   for command in cmake c++ make pkg-config python3; do
     command -v "$command" >/dev/null || missing+=("$command")
   done
   if command -v c++ >/dev/null; then
-    missing+=($(for header in fmt/format.h spdlog/spdlog.h nlohmann/json.hpp CLI/CLI.hpp sodium.h tl/expected.hpp; do
-                  printf '#if !__has_include(<%s>)\n%s\n#endif\n' "$header" "$header"
-                done | c++ -x c++ -E -P -))
+    for header in fmt/format.h spdlog/spdlog.h nlohmann/json.hpp CLI/CLI.hpp sodium.h tl/expected.hpp; do
+      echo "#include <$header>" | c++ -std=c++20 -x c++ -E - &>/dev/null || missing+=("$header")
+    done
   fi
   [[ ${#missing[@]} -eq 0 ]] || die "missing, install with your package manager: ${missing[*]}"
 }

@@ -1,0 +1,51 @@
+# Thin targets over CMakePresets.json. Each does its own set-up: a fresh clone needs nothing before.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+CMAKE_ARGS ?=
+
+# Ninja when there. Through the environment, so that a configured build directory keeps what it has.
+CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefiles)
+
+CTEST_FLAGS = --output-on-failure --no-tests=error -j$(JOBS)
+WERROR = $(if $(filter true 1,$(CI)),ON,OFF)
+SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh'
+
+.PHONY: run test test-gpu install format tidy clean help setup build-default build-asan build-tsan
+.DEFAULT_GOAL := run
+
+run: build-default  ## a real model's Q and K through a kernel made for it, checked (the default)
+	. build/cuda.env && QKJIT_NVRTC="$${QKJIT_NVRTC:-$$QKJIT_NVRTC_LIBRARY}" \
+	  build/default/bin/qkjit run --model flux1-dev --check
+
+test: build-asan build-tsan build-default  ## everything that needs no GPU, sanitizers included
+	ctest --preset asan -L 'simt|unit' $(CTEST_FLAGS)
+	ctest --preset tsan -L tsan $(CTEST_FLAGS)
+	ctest --preset default -LE gpu $(CTEST_FLAGS)
+
+test-gpu: build-default  ## the tests that need a GPU
+	ctest --preset default -L gpu $(CTEST_FLAGS)
+
+install: build-default  ## into PREFIX (/usr/local)
+	cmake --install build/default --prefix "$(PREFIX)"
+
+format:  ## clang-format every source in place
+	$(SOURCES) | xargs clang-format -i
+
+tidy: build-default  ## clang-tidy on the library and the tool
+	git ls-files 'src/*.cpp' 'tools/*.cpp' | xargs -P$(JOBS) -n1 clang-tidy --quiet -p build/default
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | expand -t12
+
+setup:
+	@tools/setup.sh
+
+build-default build-asan build-tsan: build-%: setup
+	. build/cuda.env && CMAKE_GENERATOR="$(CMAKE_GENERATOR)" cmake --preset $* \
+	  -DQKJIT_CUDA_INCLUDE_DIR="$$QKJIT_CUDA_INCLUDE_DIR" \
+	  -DQKJIT_NVRTC_LIBRARY="$$QKJIT_NVRTC_LIBRARY" -DQKJIT_WERROR=$(WERROR) $(CMAKE_ARGS)
+	cmake --build --preset $* -j$(JOBS)
