@@ -39,7 +39,10 @@ find_toolkit() {
   local root roots
   IFS=: read -ra roots <<<"${QKJIT_CUDA_ROOTS-${CUDAToolkit_ROOT:-}:${CUDA_HOME:-}:/usr/local/cuda}"
   for root in "${roots[@]}"; do
-    if [[ -n $root ]] && use_toolkit "$root"; then return 0; fi
+    [[ -n $root ]] || continue
+    if use_toolkit "$root"; then return 0; fi
+    [[ $root == /usr/local/cuda ]] ||
+      say "$root lacks cuda.h, nvrtc.h or libnvrtc of CUDA 12 or newer; looking elsewhere"
   done
   return 1
 }
