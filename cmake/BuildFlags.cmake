@@ -1,0 +1,10 @@
+# The flags of all our own code, as one interface target.
+add_library(qkjit_flags INTERFACE)
+target_compile_options(qkjit_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow
+  -ffp-contract=off  # the numerics name every fused multiply-add; no compiler may make another
+  $<$<BOOL:${QKJIT_WERROR}>:-Werror>)
+if(QKJIT_SANITIZE)
+  target_compile_options(qkjit_flags INTERFACE -fsanitize=${QKJIT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(qkjit_flags INTERFACE -fsanitize=${QKJIT_SANITIZE})
+endif()

@@ -1,0 +1,18 @@
+# Run by qkjit_embed_text(): writes OUTPUT, defining ACCESSOR over FILES.
+set(text "#include \"util/embedded_file.hpp\"\n\nnamespace qkjit {\nnamespace {\nconst EmbeddedFile kFiles[] = {\n")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} content)
+  # Compilers limit one string literal to 64 KiB; neighbouring literals are joined.
+  string(LENGTH "${content}" length)
+  string(APPEND text "    {\"${name}\",\n")
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${content}" ${at} 8000 piece)
+    string(APPEND text "     R\"~~~~(${piece})~~~~\"\n")
+    math(EXPR at "${at} + 8000")
+  endwhile()
+  string(APPEND text "    },\n")
+endforeach()
+string(APPEND text "};\n}  // namespace\n\nstd::span<const EmbeddedFile> ${ACCESSOR}() { return kFiles; }\n\n}  // namespace qkjit\n")
+file(WRITE ${OUTPUT} "${text}")

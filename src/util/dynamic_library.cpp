@@ -1,0 +1,24 @@
+#include "util/dynamic_library.hpp"
+
+#include <dlfcn.h>
+#include <link.h>
+
+namespace qkjit {
+
+Result<DynamicLibrary> DynamicLibrary::open(std::span<const std::string> candidates) {
+  std::string causes;
+  for (const std::string& candidate : candidates) {
+    if (void* handle = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+      std::string path = candidate;
+      link_map* map = nullptr;
+      if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map->l_name[0] != '\0') path = map->l_name;
+      return DynamicLibrary(std::shared_ptr<void>(handle, dlclose), std::move(path));
+    }
+    causes += fmt::format("{}{}", causes.empty() ? "" : "; ", dlerror());
+  }
+  return fail(Code::not_ready, "no library could be opened: {}", causes);
+}
+
+void* DynamicLibrary::symbol(const char* name) const { return dlsym(handle_.get(), name); }
+
+}  // namespace qkjit

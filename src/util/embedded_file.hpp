@@ -1,0 +1,19 @@
+// A text file that is part of the binary.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace qkjit {
+
+struct EmbeddedFile {
+  std::string_view name;
+  std::string_view text;
+};
+
+// Defined by generated sources (cmake/EmbedText.cmake) in the targets that embed them.
+std::span<const EmbeddedFile> embedded_kernels();  ///< kernels/*.cuh
+std::span<const EmbeddedFile> embedded_ptx();      ///< generic.ptx, compiled with the library
+std::span<const EmbeddedFile> embedded_models();   ///< models/*.json
+
+}  // namespace qkjit
