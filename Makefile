@@ -7,7 +7,6 @@ CMAKE_ARGS ?=
 # Ninja when there. Through the environment, so that a configured build directory keeps what it has.
 CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefiles)
 
-CTEST_FLAGS = --output-on-failure --no-tests=error -j$(JOBS)
 WERROR = $(if $(filter true 1,$(CI)),ON,OFF)
 SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh'
 
@@ -15,16 +14,15 @@ SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh'
 .DEFAULT_GOAL := run
 
 run: build-default  ## a real model's Q and K through a kernel made for it, checked (the default)
-	. build/cuda.env && QKJIT_NVRTC="$${QKJIT_NVRTC:-$$QKJIT_NVRTC_LIBRARY}" \
-	  build/default/bin/qkjit run --model flux1-dev --check
+	build/default/bin/qkjit run --model flux1-dev --check
 
 test: build-asan build-tsan build-default  ## everything that needs no GPU, sanitizers included
-	ctest --preset asan -L 'simt|unit' $(CTEST_FLAGS)
-	ctest --preset tsan -L tsan $(CTEST_FLAGS)
-	ctest --preset default -LE gpu $(CTEST_FLAGS)
+	ctest --preset asan -j$(JOBS)
+	ctest --preset tsan -j$(JOBS)
+	ctest --preset default -j$(JOBS)
 
 test-gpu: build-default  ## the tests that need a GPU
-	ctest --preset default -L gpu $(CTEST_FLAGS)
+	ctest --preset gpu
 
 install: build-default  ## into PREFIX (/usr/local)
 	cmake --install build/default --prefix "$(PREFIX)"
