@@ -8,7 +8,7 @@ CMAKE_ARGS ?=
 CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefiles)
 
 WERROR = $(if $(filter true 1,$(CI)),ON,OFF)
-SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh'
+SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh' '*.cu'
 
 .PHONY: run test test-gpu install format tidy clean help setup build-default build-asan build-tsan
 .DEFAULT_GOAL := run
