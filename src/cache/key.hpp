@@ -1,0 +1,24 @@
+// Cache keys: what decides an entry's content, as injective canonical text.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace qkjit {
+
+/// Fields in the order in which they were added, each "name:length:value\n". The length makes the
+/// text injective, so different inputs never share a key; the digest of the text names the file.
+class Key {
+ public:
+  Key& add(std::string_view name, std::string_view value);
+
+  /// The whole record: stored in the entry and compared on every hit.
+  const std::string& record() const { return record_; }
+  /// 64 hexadecimal digits.
+  std::string digest() const;
+
+ private:
+  std::string record_;
+};
+
+}  // namespace qkjit

@@ -1,0 +1,181 @@
+#include "compile/nvrtc.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "compile/api.hpp"
+#include "util/environment.hpp"
+
+namespace qkjit {
+namespace {
+
+/// In order: the caller's choice alone; else sonames, newest first, then usual toolkit directories,
+/// then the library that this build was configured with.
+std::vector<std::string> candidates(const std::string& library) {
+  if (!library.empty()) return {library};
+  std::vector<std::string> all = {"libnvrtc.so.13", "libnvrtc.so.12"};
+  for (const std::string& root : {environment("CUDAToolkit_ROOT"), environment("CUDA_HOME"),
+                                  std::string("/usr/local/cuda")}) {
+    if (root.empty()) continue;
+    for (const char* name : {"/lib64/libnvrtc.so.13", "/lib64/libnvrtc.so.12"})
+      all.push_back(root + name);
+  }
+  all.push_back(QKJIT_NVRTC_LIBRARY);
+  return all;
+}
+
+/// sm_90a needs sm_90, and so on: the suffixed targets that NVRTC takes beside those it lists.
+std::vector<std::string> suffixed(int arch, int version) {
+  std::vector<std::string> all = {fmt::format("sm_{}", arch)};
+  if (arch >= 90) all.push_back(fmt::format("sm_{}a", arch));
+  if (arch >= 100 && version >= 12090) all.push_back(fmt::format("sm_{}f", arch));
+  return all;
+}
+
+/// One nvrtcProgram, destroyed with its scope.
+class Program {
+ public:
+  explicit Program(const NvrtcApi& api) : api_(api) {}
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    if (program_) api_.destroy_program(&program_);
+  }
+
+  nvrtcResult create(const CompileRequest& request) {
+    std::vector<std::string> names, texts;
+    for (const EmbeddedFile& header : request.headers) {
+      names.emplace_back(header.name);
+      texts.emplace_back(header.text);
+    }
+    const auto name_pointers = pointers(names);
+    const auto text_pointers = pointers(texts);
+    return api_.create_program(&program_, request.text.c_str(), request.file.c_str(),
+                               static_cast<int>(names.size()), text_pointers.data(),
+                               name_pointers.data());
+  }
+
+  nvrtcResult compile(const std::vector<std::string>& options) {
+    const auto option_pointers = pointers(options);
+    return api_.compile_program(program_, static_cast<int>(options.size()), option_pointers.data());
+  }
+
+  /// An output given by a pair of functions, its size and its bytes; empty if there is none.
+  std::string output(nvrtcResult (*size_of)(nvrtcProgram, size_t*),
+                     nvrtcResult (*get)(nvrtcProgram, char*)) {
+    std::size_t size = 0;
+    if (size_of(program_, &size) != NVRTC_SUCCESS || size == 0) return {};
+    std::string bytes(size, '\0');
+    if (get(program_, bytes.data()) != NVRTC_SUCCESS) return {};
+    return bytes;
+  }
+
+  /// Text outputs end in a NUL that is not part of them.
+  std::string text(nvrtcResult (*size_of)(nvrtcProgram, size_t*),
+                   nvrtcResult (*get)(nvrtcProgram, char*)) {
+    std::string bytes = output(size_of, get);
+    while (!bytes.empty() && bytes.back() == '\0') bytes.pop_back();
+    return bytes;
+  }
+
+ private:
+  static std::vector<const char*> pointers(const std::vector<std::string>& strings) {
+    std::vector<const char*> all;
+    for (const std::string& string : strings) all.push_back(string.c_str());
+    return all;
+  }
+
+  const NvrtcApi& api_;
+  nvrtcProgram program_ = nullptr;
+};
+
+class OpenedNvrtc final : public Nvrtc {
+ public:
+  OpenedNvrtc(DynamicLibrary library, NvrtcApi api, int version)
+      : library_(std::move(library)), api_(api), version_(version) {}
+
+  const std::string& path() const override { return library_.path(); }
+  std::string version() const override {
+    return fmt::format("{}.{}", version_ / 1000, version_ % 1000 / 10);
+  }
+
+  std::vector<std::string> targets() const override {
+    int count = 0;
+    if (api_.num_supported_archs(&count) != NVRTC_SUCCESS) return {};
+    std::vector<int> archs(static_cast<std::size_t>(count));
+    if (api_.supported_archs(archs.data()) != NVRTC_SUCCESS) return {};
+    std::vector<std::string> all;
+    for (const int arch : archs) {
+      for (std::string& target : suffixed(arch, version_)) all.push_back(std::move(target));
+    }
+    return all;
+  }
+
+  Result<Compiled> compile(const CompileRequest& request) const override {
+    if (auto known = check_target(request.target); !known) return tl::unexpected(known.error());
+    Program program(api_);
+    if (const nvrtcResult result = program.create(request); result != NVRTC_SUCCESS) {
+      return fail(Code::compile_failed, "NVRTC {} could not create a program for {}: {}", version(),
+                  request.file, api_.error_string(result));
+    }
+    std::vector<std::string> options = compile_options(request.target);
+    // These change nothing in the output. Without the first, NVRTC loads libcuda for a cache of its
+    // own; without the second it raises the stack limit of the whole process while it compiles.
+    if (version_ >= 12090) options.push_back("--no-cache");
+    options.push_back("--modify-stack-limit=false");
+    const nvrtcResult result = program.compile(options);
+    Compiled compiled;
+    compiled.log = program.text(api_.log_size, api_.log);
+    if (result != NVRTC_SUCCESS) {
+      return fail(Code::compile_failed, "NVRTC {} failed on {} with {}: {}\n{}", version(),
+                  request.file, fmt::join(options, " "), api_.error_string(result), compiled.log);
+    }
+    compiled.cubin = program.output(api_.cubin_size, api_.cubin);
+    compiled.ptx = program.text(api_.ptx_size, api_.ptx);
+    compiled.resources = parse_resources(compiled.log);
+    return compiled;
+  }
+
+ private:
+  Result<void> check_target(const std::string& target) const {
+    const std::vector<std::string> known = targets();
+    const std::string real =
+        target.starts_with("compute_") ? "sm_" + target.substr(sizeof("compute_") - 1) : target;
+    if (std::find(known.begin(), known.end(), real) != known.end()) return {};
+    return fail(Code::invalid_argument, "target '{}' is not one of NVRTC {}'s: use one of {}",
+                target, version(), fmt::join(known, ", "));
+  }
+
+  DynamicLibrary library_;
+  NvrtcApi api_;
+  int version_;  ///< 13000 for 13.0
+};
+
+}  // namespace
+
+std::vector<std::string> compile_options(const std::string& target) {
+  // -v always: ptxas stores its command line in the cubin, so "sometimes" would change the bytes.
+  return {"--gpu-architecture=" + target, "--std=c++20", "--ptxas-options=-v"};
+}
+
+Result<std::shared_ptr<const Nvrtc>> Nvrtc::open(const std::string& library) {
+  auto opened = DynamicLibrary::open(candidates(library));
+  if (!opened) {
+    return fail(
+        Code::not_ready,
+        "NVRTC is missing ({}): install the CUDA toolkit's libnvrtc, or name it in QKJIT_NVRTC",
+        opened.error().message);
+  }
+  NvrtcApi api{};
+  int major = 0, minor = 0;
+  if (!api.bind(*opened) || api.version(&major, &minor) != NVRTC_SUCCESS || major < 12) {
+    return fail(Code::not_ready,
+                "{} is NVRTC {}.{}: 12.0 or newer is needed; name one in QKJIT_NVRTC",
+                opened->path(), major, minor);
+  }
+  return std::make_shared<OpenedNvrtc>(std::move(*opened), api, major * 1000 + minor * 10);
+}
+
+}  // namespace qkjit

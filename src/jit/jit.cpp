@@ -1,0 +1,123 @@
+#include "jit/jit.hpp"
+
+#include <fmt/ranges.h>
+
+#include <chrono>
+
+#include "codegen/source.hpp"
+#include "jit/metadata.hpp"
+#include "kernels/tile.cuh"
+#include "spec/text.hpp"
+#include "util/embedded_file.hpp"
+
+namespace qkjit {
+
+Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target) {
+  Key key;
+  key.add("schema", "1");
+  key.add("spec", to_text(spec));
+  key.add("variant", to_text(variant));
+  key.add("target", target);
+  key.add("options", fmt::format("{}", fmt::join(compile_options(target), "\n")));
+  key.add("source", fused_source(spec, variant).text);
+  for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.text);
+  return key;
+}
+
+KernelResult Jit::obtain(const Spec& spec, const std::string& target) {
+  const Variant variant = default_variant(spec);
+  const Key key = kernel_key(spec, variant, target);
+  std::promise<KernelResult> promise;
+  std::shared_future<KernelResult> future;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& slot = kernels_[key.digest()];
+    if (slot.valid()) {
+      future = slot;
+    } else {
+      slot = promise.get_future().share();
+    }
+  }
+  if (future.valid()) return future.get();
+  // This thread is the one; whatever happens, the waiters get an answer.
+  KernelResult result = produce(spec, variant, key, target);
+  promise.set_value(result);
+  return result;
+}
+
+KernelResult Jit::produce(const Spec& spec, const Variant& variant, const Key& key,
+                          const std::string& target) {
+  if (auto cached = find_cached(key)) {
+    ++counters_.cache_hits;
+    return cached;
+  }
+  if (!options_.may_compile) {
+    return tl::unexpected(
+        NoKernel{Reason::compile_forbidden,
+                 {Code::not_ready,
+                  fmt::format("{} for {} is in no cache directory and compiling is forbidden: "
+                              "precompile it, or allow compiling",
+                              to_text(spec), target)}});
+  }
+  KernelResult compiled = compile(spec, variant, key, target);
+  if (compiled) {
+    publish(key, **compiled);
+  } else {
+    ++counters_.failed;
+  }
+  return compiled;
+}
+
+std::shared_ptr<const Kernel> Jit::find_cached(const Key& key) {
+  std::vector<CacheDirectory> layers = options_.read_only;
+  if (options_.writable) layers.insert(layers.begin(), *options_.writable);
+  for (const CacheDirectory& layer : layers) {
+    Result<std::optional<Entry>> entry = layer.find(key);
+    if (entry && !*entry) continue;
+    Result<Kernel> kernel = entry ? to_kernel(**entry) : tl::unexpected(entry.error());
+    if (kernel) return std::make_shared<const Kernel>(std::move(*kernel));
+    ++counters_.cache_rejected;
+    log_->warn("cache entry ignored: {}", kernel.error().message);
+  }
+  return nullptr;
+}
+
+KernelResult Jit::compile(const Spec& spec, const Variant& variant, const Key& key,
+                          const std::string& target) {
+  auto nvrtc = compiler();
+  if (!nvrtc) return tl::unexpected(NoKernel{Reason::nvrtc_missing, nvrtc.error()});
+  const Source source = fused_source(spec, variant);
+  const auto start = std::chrono::steady_clock::now();
+  auto compiled = (*nvrtc)->compile({source.file, source.text, embedded_kernels(), target});
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - start;
+  if (!compiled) return tl::unexpected(NoKernel{Reason::compile_failed, compiled.error()});
+  ++counters_.compiled;
+  log_->debug("compiled {} for {} in {:.1f} ms", source.entry, target, elapsed.count());
+  Kernel kernel{
+      .entry = source.entry,
+      .target = target,
+      .cubin = std::move(compiled->cubin),
+      .ptx = std::move(compiled->ptx),
+      .compiler = "NVRTC " + (*nvrtc)->version(),
+      .resources = compiled->resources.empty() ? Resources{} : compiled->resources.front(),
+      .key = key.digest(),
+      .origin = Origin::compiled,
+      .compile_ms = elapsed.count()};
+  return std::make_shared<const Kernel>(std::move(kernel));
+}
+
+void Jit::publish(const Key& key, const Kernel& kernel) {
+  if (!options_.writable) return;
+  if (auto stored = options_.writable->store(key, to_entry(kernel, key.record())); !stored) {
+    log_->warn_once("cache", "kernels stay in memory, the cache is not writable: {}",
+                    stored.error().message);
+  }
+}
+
+Result<std::shared_ptr<const Nvrtc>> Jit::compiler() {
+  std::call_once(compiler_opened_, [this] { compiler_ = options_.open_compiler(); });
+  return compiler_;
+}
+
+}  // namespace qkjit

@@ -1,0 +1,83 @@
+// Spec and target to kernel code: from memory, else from the cache directories, else by NVRTC.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "cache/directory.hpp"
+#include "compile/nvrtc.hpp"
+#include "jit/kernel.hpp"
+#include "kernels/spec.cuh"
+#include "spec/path.hpp"
+#include "util/log.hpp"
+
+namespace qkjit {
+
+struct JitOptions {
+  std::optional<CacheDirectory> writable;  ///< none: kernels stay in memory
+  std::vector<CacheDirectory> read_only;   ///< looked up after the writable one
+  bool may_compile = true;
+  /// Opens the compiler when the first kernel has to be compiled, and not before.
+  std::function<Result<std::shared_ptr<const Nvrtc>>()> open_compiler;
+};
+
+struct JitCounters {
+  std::atomic<std::uint64_t> compiled{0}, cache_hits{0}, cache_rejected{0}, failed{0};
+};
+
+/// Why there is no kernel: the reason that a fallback states, and the whole story.
+struct NoKernel {
+  Reason reason;
+  Error error;
+};
+
+using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
+
+/// Cache key of a fused kernel: schema, spec, variant, sources, options, target. Not the compiler,
+/// so that a machine without one finds what another compiled.
+Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target);
+
+/// Thread-safe. Of concurrent requests for one kernel, one compiles and the others wait for it;
+/// different kernels compile in parallel.
+class Jit {
+ public:
+  Jit(JitOptions options, std::shared_ptr<Log> log)
+      : options_(std::move(options)), log_(std::move(log)) {}
+
+  /// The kernel for a spec that supports() calls fused. A failure is remembered: it would fail
+  /// again.
+  KernelResult obtain(const Spec& spec, const std::string& target);
+
+  /// The compiler, opened now if it was not before.
+  Result<std::shared_ptr<const Nvrtc>> compiler();
+
+  const JitOptions& options() const { return options_; }
+  const JitCounters& counters() const { return counters_; }
+
+ private:
+  KernelResult produce(const Spec& spec, const Variant& variant, const Key& key,
+                       const std::string& target);
+  std::shared_ptr<const Kernel> find_cached(const Key& key);
+  KernelResult compile(const Spec& spec, const Variant& variant, const Key& key,
+                       const std::string& target);
+  void publish(const Key& key, const Kernel& kernel);
+
+  JitOptions options_;
+  std::shared_ptr<Log> log_;
+  JitCounters counters_;
+
+  std::mutex mutex_;  // guards what follows; never held during I/O or a compile
+  std::map<std::string, std::shared_future<KernelResult>> kernels_;  // by key digest
+
+  std::once_flag compiler_opened_;
+  Result<std::shared_ptr<const Nvrtc>> compiler_;
+};
+
+}  // namespace qkjit

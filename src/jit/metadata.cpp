@@ -1,0 +1,47 @@
+#include "jit/metadata.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "util/hash.hpp"
+
+namespace qkjit {
+
+// Only what the same inputs give again, so that entries are reproducible: no times, no paths.
+Entry to_entry(const Kernel& kernel, const std::string& key_record) {
+  const Resources& r = kernel.resources;
+  const nlohmann::json metadata = {
+      {"schema", "qkjit.entry/1"},
+      {"entry", kernel.entry},
+      {"target", kernel.target},
+      {"compiler", kernel.compiler},
+      {"resources",
+       {{"registers", r.registers},
+        {"spill_stores", r.spill_stores},
+        {"spill_loads", r.spill_loads},
+        {"stack", r.stack},
+        {"shared", r.shared}}},
+  };
+  return {key_record, metadata.dump(), kernel.cubin, kernel.ptx};
+}
+
+Result<Kernel> to_kernel(const Entry& entry) {
+  try {
+    const auto metadata = nlohmann::json::parse(entry.metadata);
+    const auto& r = metadata.at("resources");
+    Kernel kernel;
+    kernel.entry = metadata.at("entry");
+    kernel.target = metadata.at("target");
+    kernel.compiler = metadata.at("compiler");
+    kernel.cubin = entry.cubin;
+    kernel.ptx = entry.ptx;
+    kernel.resources = {kernel.entry,        r.at("registers"), r.at("spill_stores"),
+                        r.at("spill_loads"), r.at("stack"),     r.at("shared")};
+    kernel.key = hex(digest_of(entry.key));
+    kernel.origin = Origin::cache;
+    return kernel;
+  } catch (const nlohmann::json::exception& error) {
+    return fail(Code::cache_io, "entry has metadata that cannot be read: {}", error.what());
+  }
+}
+
+}  // namespace qkjit

@@ -1,0 +1,14 @@
+// What a cache entry says of its kernel beside the code, as JSON.
+#pragma once
+
+#include "cache/entry.hpp"
+#include "jit/kernel.hpp"
+
+namespace qkjit {
+
+Entry to_entry(const Kernel& kernel, const std::string& key_record);
+
+/// Code::cache_io if the metadata is not what to_entry() writes.
+Result<Kernel> to_kernel(const Entry& entry);
+
+}  // namespace qkjit

@@ -1,0 +1,35 @@
+// The field's names of every enumerator, for printing and strict parsing.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "kernels/spec.cuh"
+
+namespace qkjit {
+
+/// Names of E in the order of its values; `kNames<E>` exists for each enum of a Spec.
+template <class E>
+inline constexpr std::array<std::string_view, 0> kNames;
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<DType> = {"bf16", "fp16", "fp32"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Layout> = {"interleaved", "neox"};
+template <>
+inline constexpr std::array<std::string_view, 5> kNames<Rounding> = {"fused", "split", "eager",
+                                                                     "hf", "late_weight"};
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
+
+template <class E>
+constexpr std::string_view name_of(E value) {
+  return kNames<E>[static_cast<std::size_t>(value)];
+}
+
+/// Whether a value that came over the C ABI is one of E's.
+template <class E>
+constexpr bool is_enumerator(E value) {
+  return static_cast<std::size_t>(value) < kNames<E>.size();
+}
+
+}  // namespace qkjit
