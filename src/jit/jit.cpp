@@ -40,7 +40,12 @@ KernelResult Jit::obtain(const Spec& spec, const std::string& target) {
   }
   if (future.valid()) return future.get();
   // This thread is the one; whatever happens, the waiters get an answer.
-  KernelResult result = produce(spec, variant, key, target);
+  KernelResult result;
+  try {
+    result = produce(spec, variant, key, target);
+  } catch (const std::exception& error) {
+    result = tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
+  }
   promise.set_value(result);
   return result;
 }
