@@ -1,0 +1,252 @@
+// The model files: what the parser refuses, what the library can do with each, and rescaling.
+#include "tools/qkjit/model.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "tests/catch.hpp"
+#include "tests/unit/model_files.hpp"
+
+using namespace qkjit;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// A small valid file; each test spoils one thing.
+Json valid() {
+  return Json::parse(R"({
+    "name": "m", "title": "M",
+    "attentions": [{"name": "a", "head_dim": 8, "heads_q": 2, "heads_k": 1, "dtype": "bf16",
+      "rounding": "fused", "norm": "rms_per_head", "eps": 1e-6, "weight_form": "plain",
+      "layout": "neox", "rope_dim": 4}],
+    "segments": [{"name": "s", "run": 3, "start": [0]}, {"name": "g", "grid": [5], "start": ["s"]}],
+    "tables": [{"name": "t", "theta": 100, "axes": [4], "axis_order": "concatenated",
+      "segments": ["s", "g"]}],
+    "calls": [{"name": "c", "repeat": 2, "attention": "a", "weights": "norm", "table": "t",
+      "segments": ["g"]}],
+    "sources": {"all": "made up"}
+  })");
+}
+
+/// The message with which a spoilt file is refused.
+std::string refusal(const Json& json) {
+  auto model = parse_model(json.dump());
+  REQUIRE_FALSE(model.has_value());
+  CHECK(model.error().code == Code::invalid_argument);
+  return model.error().message;
+}
+
+bool mentions(const std::string& message, std::initializer_list<const char*> words) {
+  INFO(message);
+  for (const char* word : words) {
+    if (message.find(word) == std::string::npos) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> reasons(const Model& model, const std::string& call) {
+  for (const auto& c : model.calls) {
+    if (c.name == call) return plan(model, c).unsupported;
+  }
+  FAIL("no call " << call);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a valid file keeps its facts and places its calls", "[model]") {
+  auto model = parse_model(valid().dump());
+  REQUIRE(model.has_value());
+  const Call& call = model->calls.at(0);
+  CHECK(call.tokens == 5);
+  CHECK(call.position_offset == 3);
+  CHECK(call.repeat == 2);
+  CHECK(plan(*model, call).spec == Spec{.head_dim = 8,
+                                        .rope_dim = 4,
+                                        .layout = Layout::neox,
+                                        .dtype = DType::bf16,
+                                        .rounding = Rounding::fused,
+                                        .positions = Positions::implicit});
+  CHECK(plan(*model, call).unsupported.empty());
+}
+
+TEST_CASE("unknown fields are named at every level", "[model]") {
+  for (const char* list : {"attentions", "segments", "tables", "calls"}) {
+    auto json = valid();
+    json[list][0]["colour"] = 1;
+    CHECK(mentions(refusal(json), {list, "[0]", "unknown field 'colour'"}));
+  }
+  auto json = valid();
+  json["colour"] = 1;
+  CHECK(mentions(refusal(json), {"model", "unknown field 'colour'", "title"}));
+  json = valid();
+  json["calls"][0]["view"] = {{"row_stride", 99}, {"q_offset", 0}, {"k_offset", 0}, {"x", 1}};
+  CHECK(mentions(refusal(json), {"call 'c': view", "unknown field 'x'"}));
+}
+
+TEST_CASE("missing, mistyped and bad fields are named", "[model]") {
+  const auto whole = valid();
+  for (const auto& [name, value] : whole.items()) {
+    auto json = whole;
+    json.erase(name);
+    CHECK(mentions(refusal(json), {name.c_str(), "is missing"}));
+  }
+  auto spoil = [](const char* list, const char* field, Json value) {
+    auto json = valid();
+    json[list][0][field] = std::move(value);
+    return refusal(json);
+  };
+  CHECK(mentions(spoil("attentions", "head_dim", "8"), {"attentions[0]", "'head_dim'", "integer"}));
+  CHECK(mentions(spoil("attentions", "head_dim", 0), {"'head_dim'", "0", "1 .. 1024"}));
+  CHECK(mentions(spoil("attentions", "rope_dim", 3), {"'rope_dim'", "even"}));
+  CHECK(mentions(spoil("attentions", "eps", -1), {"'eps'", "positive"}));
+  CHECK(mentions(spoil("attentions", "layout", "gptj"), {"'gptj'", "interleaved, neox"}));
+  CHECK(mentions(spoil("segments", "grid", {2}), {"segments[0]", "'grid'", "not both"}));
+  CHECK(mentions(spoil("segments", "step", {1, 2}), {"'step'", "as many"}));
+  CHECK(mentions(spoil("segments", "run", 1e9), {"'run'"}));
+  CHECK(mentions(spoil("tables", "axes", {3}), {"'axes'", "even"}));
+  CHECK(mentions(spoil("tables", "segments", Json::array()), {"'segments'", "at least one"}));
+  CHECK(mentions(spoil("calls", "repeat", 1.5), {"calls[0]", "'repeat'", "integer"}));
+}
+
+TEST_CASE("references must resolve and fit", "[model]") {
+  auto spoil = [](const char* list, const char* field, Json value) {
+    auto json = valid();
+    json[list][0][field] = std::move(value);
+    return refusal(json);
+  };
+  CHECK(mentions(spoil("calls", "attention", "b"), {"'m'", "'c'", "no attention 'b'"}));
+  CHECK(mentions(spoil("calls", "table", "u"), {"no table 'u'"}));
+  CHECK(mentions(spoil("calls", "segments", {"x"}), {"no segment 'x'"}));
+  CHECK(mentions(spoil("calls", "segments", {"g", "s"}), {"neighbours", "'t'"}));
+  CHECK(mentions(spoil("segments", "start", {"g"}), {"'s'", "'g'", "no earlier segment"}));
+  CHECK(mentions(spoil("tables", "axes", {2, 2}), {"'t'", "1 start", "2 axes"}));
+  CHECK(mentions(spoil("attentions", "rope_dim", 6), {"4 channels", "rope_dim is 6"}));
+  CHECK(mentions(spoil("calls", "view", {{"row_stride", 20}, {"q_offset", 0}, {"k_offset", 16}}),
+                 {"row_stride 20"}));
+  auto json = valid();
+  json["segments"][1]["name"] = "s";
+  CHECK(mentions(refusal(json), {"segments", "'s' is given twice"}));
+  json = valid();
+  json["calls"][0].erase("weights");
+  CHECK(mentions(refusal(json), {"'c'", "weights"}));
+}
+
+TEST_CASE("text that is no object with unique keys is refused", "[model]") {
+  for (const char* text : {"", "{", "[]", "3", R"({"name": "a", "name": "b"})"}) {
+    INFO(text);
+    auto model = parse_model(text);
+    REQUIRE_FALSE(model.has_value());
+    CHECK(model.error().code == Code::invalid_argument);
+  }
+  CHECK(
+      mentions(parse_model(R"({"name": "a", "name": "b"})").error().message, {"'name'", "twice"}));
+}
+
+TEST_CASE("every model file parses, is named after its file and cites sources", "[model]") {
+  const std::vector<std::string> expected = {
+      "flux1-dev",   "flux2-dev",       "gemma-3-4b", "glm-4.5",         "hunyuanvideo",
+      "ltx-2",       "minimax-h3",      "qwen-image", "qwen-image-edit", "qwen3-8b",
+      "qwen3-vl-8b", "wan2.2-t2v-a14b", "z-image"};
+  CHECK(model_names() == expected);
+  for (const auto& name : model_names()) {
+    const auto model = load_model(name);
+    CHECK(model.name == name);
+    for (const auto& [fact, source] : model.sources) {
+      INFO(name << ": " << fact << ": " << source);
+      CHECK((source.starts_with("https://") || source.find(":") != std::string::npos));
+    }
+  }
+}
+
+TEST_CASE("supported models have nothing that the library cannot do", "[model]") {
+  for (const char* name : {"flux1-dev", "flux2-dev", "qwen-image", "qwen-image-edit", "z-image",
+                           "hunyuanvideo", "minimax-h3", "qwen3-8b", "glm-4.5"}) {
+    const auto model = load_model(name);
+    for (const auto& call : model.calls) {
+      INFO(name << " " << call.name);
+      CHECK(plan(model, call).unsupported.empty());
+    }
+  }
+  CHECK(reasons(load_model("qwen3-vl-8b"), "language").empty());
+}
+
+TEST_CASE("refused calls say what is missing", "[model]") {
+  using Reasons = std::vector<std::string>;
+  const std::string across = "norm across heads (q and k normalised over heads x head_dim)";
+  const std::string cross = "q and k of different lengths (cross attention)";
+  CHECK(reasons(load_model("qwen3-vl-8b"), "vision") == Reasons{"rotation without norm"});
+  CHECK(reasons(load_model("gemma-3-4b"), "local") == Reasons{"(1+w) norm weights"});
+  CHECK(reasons(load_model("gemma-3-4b"), "global") == Reasons{"(1+w) norm weights"});
+  CHECK(reasons(load_model("wan2.2-t2v-a14b"), "self") == Reasons{across});
+  CHECK(reasons(load_model("wan2.2-t2v-a14b"), "cross") == Reasons{across, cross});
+  CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{across, "cos/sin tables per head"});
+  CHECK(reasons(load_model("ltx-2"), "audio.text") == Reasons{across, cross});
+}
+
+TEST_CASE("the published call patterns", "[model]") {
+  const auto flux1 = load_model("flux1-dev");
+  REQUIRE(flux1.calls.size() == 3);
+  CHECK(flux1.calls[0].weights == "norm");
+  CHECK(flux1.calls[0].tokens == 4096);
+  CHECK(flux1.calls[0].position_offset == 512);
+  CHECK(flux1.calls[1].weights == "norm_added");
+  CHECK(flux1.calls[1].tokens == 512);
+  CHECK(flux1.calls[1].position_offset == 0);
+  CHECK(flux1.calls[2].tokens == 4608);
+  CHECK(flux1.calls[2].repeat == 38);
+
+  const auto flux2 = load_model("flux2-dev");
+  REQUIRE(flux2.calls[2].view.has_value());
+  CHECK(flux2.calls[2].view->row_stride == 3 * 48 * 128 + 2 * 3 * 48 * 128);
+  CHECK(flux2.calls[2].view->k_offset == 48 * 128);
+
+  const auto qwen = load_model("qwen-image");
+  for (const auto& call : qwen.calls) CHECK(call.position_offset == 0);
+  CHECK(load_model("qwen-image-edit").calls[0].tokens == 8424);
+
+  const auto hunyuan = load_model("hunyuanvideo");
+  CHECK(plan(hunyuan, hunyuan.calls[0]).spec.rope_dim == 128);
+  CHECK(plan(hunyuan, hunyuan.calls[1]).spec.rope_dim == 0);
+
+  const auto zimage = load_model("z-image");
+  CHECK(zimage.calls[1].position_offset == 4096);
+  CHECK(zimage.calls[2].tokens == 4128);
+
+  const auto h3 = load_model("minimax-h3");
+  CHECK(h3.calls[1].tokens == 37760);
+  CHECK(plan(h3, h3.calls[1]).spec == Spec{.head_dim = 128,
+                                           .rope_dim = 96,
+                                           .layout = Layout::neox,
+                                           .dtype = DType::bf16,
+                                           .rounding = Rounding::eager,
+                                           .positions = Positions::implicit});
+  CHECK(load_model("wan2.2-t2v-a14b").calls[0].tokens == 75600);
+  CHECK(plan(load_model("glm-4.5"), load_model("glm-4.5").calls[0]).spec.rope_dim == 64);
+}
+
+TEST_CASE("with_tokens scales runs and grids together", "[model]") {
+  const auto flux = load_model("flux1-dev");
+  auto same = with_tokens(flux, 4608);
+  REQUIRE(same.has_value());
+  CHECK(same->calls[0].tokens == 4096);
+  CHECK(same->calls[0].position_offset == 512);
+
+  auto quarter = with_tokens(flux, 4608 / 4);
+  REQUIRE(quarter.has_value());
+  CHECK(quarter->segment("text").run == 128);
+  CHECK(quarter->segment("image").grid == std::vector<std::int64_t>{1, 32, 32});
+  CHECK(quarter->calls[2].tokens == 1152);
+  CHECK(quarter->calls[0].position_offset == 128);
+
+  auto llm = with_tokens(load_model("qwen3-8b"), 777);
+  REQUIRE(llm.has_value());
+  CHECK(llm->calls[0].tokens == 777);
+
+  for (const auto& name : model_names()) {
+    auto tiny = with_tokens(load_model(name), 1);
+    REQUIRE(tiny.has_value());
+    for (const auto& call : tiny->calls) CHECK(call.tokens >= 1);
+  }
+  CHECK_FALSE(with_tokens(flux, 0).has_value());
+  CHECK_FALSE(with_tokens(flux, std::int64_t{1} << 40).has_value());
+}

@@ -1,0 +1,183 @@
+// Tables against cosines and sines worked out by hand in double from each model's definition.
+#include "tools/qkjit/rope_table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "tests/catch.hpp"
+#include "tests/unit/model_files.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+RopeTable table_of(const std::string& model_name, const std::string& table) {
+  const auto model = load_model(model_name);
+  auto result = build_rope_table(model, model.table(table));
+  REQUIRE(result.has_value());
+  CHECK(result->values.size() ==
+        static_cast<std::size_t>(result->rows) * static_cast<std::size_t>(result->rope_dim));
+  return *result;
+}
+
+/// Pair `pair` of row `row` must be (cos angle, sin angle), each rounded once to fp32.
+void check_pair(const RopeTable& table, std::int64_t row, int pair, double angle) {
+  const float* values = table.values.data() + row * table.rope_dim;
+  INFO("row " << row << " pair " << pair);
+  CHECK(values[pair] == static_cast<float>(std::cos(angle)));
+  CHECK(values[table.rope_dim / 2 + pair] == static_cast<float>(std::sin(angle)));
+}
+
+/// theta^(-2i/d), by a way other than the code under test takes.
+double turn(double theta, int i, double d) { return std::exp2(-2.0 * i / d * std::log2(theta)); }
+
+}  // namespace
+
+TEST_CASE("FLUX.1: text at 0, then the image's rows and columns", "[rope_table]") {
+  const auto table = table_of("flux1-dev", "joint");
+  CHECK(table.rows == 4608);
+  CHECK(table.rope_dim == 128);
+  for (int pair : {0, 8, 63}) check_pair(table, 511, pair, 0.0);
+  const std::int64_t row = 512 + 5 * 64 + 9;
+  check_pair(table, row, 3, 0.0);               // frame: 8 pairs, always 0
+  check_pair(table, row, 8, 5.0);               // row, first of 28 pairs
+  check_pair(table, row, 8 + 14, 5.0 / 100.0);  // 10000^(-28/56)
+  check_pair(table, row, 36, 9.0);              // column
+  check_pair(table, row, 36 + 7, 9.0 * 0.1);    // 10000^(-14/56)
+}
+
+TEST_CASE("FLUX.2: text counts on the fourth axis", "[rope_table]") {
+  const auto table = table_of("flux2-dev", "joint");
+  CHECK(table.rows == 4608);
+  check_pair(table, 7, 0, 0.0);
+  check_pair(table, 7, 48, 7.0);
+  check_pair(table, 7, 48 + 8, 7.0 / std::sqrt(2000.0));
+  check_pair(table, 512 + 3 * 64 + 4, 16, 3.0);
+  check_pair(table, 512 + 3 * 64 + 4, 32, 4.0);
+  check_pair(table, 512 + 3 * 64 + 4, 48, 0.0);
+}
+
+TEST_CASE("Qwen-Image: centred image, text after its largest coordinate", "[rope_table]") {
+  const auto image = table_of("qwen-image", "image");
+  CHECK(image.rows == 4096);
+  check_pair(image, 0, 8, -32.0);
+  check_pair(image, 0, 36, -32.0);
+  check_pair(image, 4095, 8, 31.0);
+  check_pair(image, 2 * 64 + 40, 36, 8.0);
+  const auto text = table_of("qwen-image", "text");
+  CHECK(text.rows == 47);
+  for (int pair : {0, 8, 36}) check_pair(text, 0, pair, 32.0);
+  for (int pair : {0, 8, 36}) check_pair(text, 46, pair, 78.0);
+
+  const auto edit = table_of("qwen-image-edit", "image");
+  check_pair(edit, 4211, 0, 0.0);
+  check_pair(edit, 4212, 0, 1.0);
+  check_pair(edit, 4212, 8, -27.0);
+  check_pair(edit, 4212, 36, -39.0);
+  check_pair(table_of("qwen-image-edit", "text"), 0, 0, 39.0);
+}
+
+TEST_CASE("an odd extent has its extra coordinate on the negative side", "[rope_table]") {
+  Segment segment;
+  segment.grid = {5};
+  segment.axes.resize(1);
+  segment.axes[0].centred = true;
+  const auto coordinates = axis_coordinates(Model{}, segment);
+  CHECK(coordinates == std::vector<std::vector<double>>{{-3, -2, -1, 0, 1}});
+}
+
+TEST_CASE("Z-Image: the image's frame number follows the caption", "[rope_table]") {
+  const auto table = table_of("z-image", "joint");
+  CHECK(table.rows == 4128);
+  check_pair(table, 64 + 2, 0, 33.0);
+  check_pair(table, 64 + 2, 16, 1.0);
+  check_pair(table, 64 + 2, 40, 2.0);
+  check_pair(table, 64 + 2, 40 + 12, 2.0 / 16.0);  // 256^(-24/48)
+  check_pair(table, 4096, 0, 1.0);
+  check_pair(table, 4127, 0, 32.0);
+  check_pair(table, 4127, 16, 0.0);
+}
+
+TEST_CASE("HunyuanVideo: frames, rows, columns", "[rope_table]") {
+  const auto table = table_of("hunyuanvideo", "video");
+  CHECK(table.rows == 27030);
+  const std::int64_t row = (11 * 30 + 7) * 53 + 52;
+  check_pair(table, row, 0, 11.0);
+  check_pair(table, row, 4, 11.0 / 16.0);  // 256^(-8/16)
+  check_pair(table, row, 8, 7.0);
+  check_pair(table, row, 36, 52.0);
+}
+
+TEST_CASE("one-dimensional tables, whole and partial", "[rope_table]") {
+  const auto whole = table_of("qwen3-8b", "prompt");
+  CHECK(whole.rope_dim == 128);
+  check_pair(whole, 4095, 0, 4095.0);
+  check_pair(whole, 4095, 32, 4.095);  // 1e6^(-64/128)
+  const auto partial = table_of("glm-4.5", "prompt");
+  CHECK(partial.rope_dim == 64);
+  check_pair(partial, 100, 16, 0.1);  // over 64 channels, not 128
+  check_pair(table_of("gemma-3-4b", "global"), 80, 0, 10.0);
+}
+
+TEST_CASE("Qwen3-VL: axes take turns over one ladder of frequencies", "[rope_table]") {
+  const auto table = table_of("qwen3-vl-8b", "mrope");
+  CHECK(table.rows == 16 + 1024 + 32);
+  const std::int64_t row = 16 + 3 * 32 + 5;  // t, h, w = 16, 19, 21
+  auto check = [&](int pair, double position) {
+    const double angle = position * turn(5e6, pair, 128);
+    const float* values = table.values.data() + row * 128;
+    CHECK(values[pair] == Approx(std::cos(angle)).margin(1e-6));
+    CHECK(values[64 + pair] == Approx(std::sin(angle)).margin(1e-6));
+  };
+  check(0, 16);
+  check(1, 19);
+  check(2, 21);
+  check(58, 19);
+  check(59, 21);
+  check(60, 16);
+  for (int pair : {61, 62, 63}) check(pair, 16);  // h and w have used up their 20 pairs
+  check_pair(table, 16 + 1024, 0, 48.0);          // text goes on after 16 + 32
+}
+
+TEST_CASE("MiniMax H3: fractional positions, values rounded to bf16", "[rope_table]") {
+  const auto table = table_of("minimax-h3", "packed");
+  CHECK(table.rows == 37760);
+  CHECK(table.rope_dim == 96);
+  const auto finer = std::count_if(table.values.begin(), table.values.end(), [](float value) {
+    return (std::bit_cast<std::uint32_t>(value) & 0xffffu) != 0;
+  });
+  CHECK(finer == 0);
+  auto check = [&](std::int64_t row, int pair, double angle) {
+    CHECK(table.values[static_cast<std::size_t>(row * 96 + pair)] ==
+          Approx(std::cos(angle)).margin(1.0 / 256 / 2));
+    CHECK(table.values[static_cast<std::size_t>(row * 96 + 48 + pair)] ==
+          Approx(std::sin(angle)).margin(1.0 / 256 / 2));
+  };
+  check(49, 0, 49.0);
+  check(49, 16, 0.0);
+  check(50 + 3, 0, 53.0);
+  const std::int64_t video = 50 + 2 * 207;
+  const double area = std::sqrt(48.0 * 84.0);
+  check(video + 2 * 1008, 0, 50.0 + 5.0 / 3.0 * 5);
+  check(video + 2 * 1008, 16, (1 - 48 / area) / 2 * 32);
+  check(video + 2 * 1008 + 41, 32, ((1 - 84 / area) / 2 + 84 / area * 41 / 42) * 32);
+  check(video + 6 * 1008, 0, 50.0 + 5.0 / 3.0 * 18);
+}
+
+TEST_CASE("tables per head are refused by name", "[rope_table]") {
+  const auto model = load_model("ltx-2");
+  const auto result = build_rope_table(model, model.table("video"));
+  REQUIRE_FALSE(result.has_value());
+  CHECK(result.error().code == Code::unsupported);
+  CHECK(result.error().message.find("per head") != std::string::npos);
+}
+
+TEST_CASE("starts follow when a pattern is rescaled", "[rope_table]") {
+  const auto small = with_tokens(load_model("z-image"), 4128 / 4);
+  REQUIRE(small.has_value());
+  const auto table = build_rope_table(*small, small->table("joint"));
+  REQUIRE(table.has_value());
+  CHECK(table->rows == 8 + 1024);
+  check_pair(*table, 0, 0, 9.0);
+}

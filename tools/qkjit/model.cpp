@@ -1,0 +1,88 @@
+// Lookups, placement, rescaling and support decisions on a parsed Model.
+#include "tools/qkjit/model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "tools/qkjit/model_internal.hpp"
+
+namespace qkjit {
+namespace {
+
+template <class T>
+const T& by_name(const std::vector<T>& items, std::string_view name) {
+  auto item = std::ranges::find(items, name, &T::name);
+  if (item == items.end()) std::abort();
+  return *item;
+}
+
+std::int64_t scaled(std::int64_t extent, double factor) {
+  return std::max<std::int64_t>(1, std::llround(static_cast<double>(extent) * factor));
+}
+
+}  // namespace
+
+std::int64_t Segment::tokens() const {
+  std::int64_t product = 1;
+  for (auto extent : grid) product *= extent;
+  return grid.empty() ? run : product;
+}
+
+const Attention& Model::attention(std::string_view name) const { return by_name(attentions, name); }
+const Segment& Model::segment(std::string_view name) const { return by_name(segments, name); }
+const Table& Model::table(std::string_view name) const { return by_name(tables, name); }
+
+void place_calls(Model& model) {
+  for (auto& call : model.calls) {
+    call.tokens = call.position_offset = 0;
+    for (const auto& name : call.segments) call.tokens += model.segment(name).tokens();
+    if (call.table.empty()) continue;
+    for (const auto& name : model.table(call.table).segments) {
+      if (name == call.segments.front()) break;
+      call.position_offset += model.segment(name).tokens();
+    }
+  }
+}
+
+Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
+  if (tokens < 1 || tokens > kMaxTokens) {
+    return fail(Code::invalid_argument, "tokens is {}; it must be 1 .. {}", tokens, kMaxTokens);
+  }
+  std::int64_t longest = 1;
+  for (const auto& call : model.calls) longest = std::max(longest, call.tokens);
+  const double factor = static_cast<double>(tokens) / static_cast<double>(longest);
+
+  Model result = model;
+  for (auto& segment : result.segments) {
+    if (segment.grid.empty()) segment.run = scaled(segment.run, factor);
+    const auto wide = std::ranges::count_if(segment.grid, [](auto extent) { return extent > 1; });
+    for (auto& extent : segment.grid) {
+      if (extent > 1) extent = scaled(extent, std::pow(factor, 1.0 / static_cast<double>(wide)));
+    }
+  }
+  place_calls(result);
+  return result;
+}
+
+CallPlan plan(const Model& model, const Call& call) {
+  const Attention& attention = model.attention(call.attention);
+  CallPlan result{.spec = {.head_dim = attention.head_dim,
+                           .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
+                           .layout = attention.layout,
+                           .dtype = attention.dtype,
+                           .rounding = attention.rounding,
+                           .positions = call.positions},
+                  .unsupported = {}};
+  auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
+  if (attention.norm == NormKind::rms_across_heads) {
+    refuse("norm across heads (q and k normalised over heads x head_dim)");
+  }
+  if (attention.norm == NormKind::none) refuse("rotation without norm");
+  if (attention.weight_form == WeightForm::one_plus) refuse("(1+w) norm weights");
+  if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
+  if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");
+  return result;
+}
+
+}  // namespace qkjit

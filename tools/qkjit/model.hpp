@@ -1,0 +1,121 @@
+// A real model's calls of the operation: the plain data of one models/*.json (models/README.md has
+// the schema) and what each call asks of the library. Knows no model by name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kernels/spec.cuh"
+#include "util/error.hpp"
+
+namespace qkjit {
+
+enum class NormKind { rms_per_head, rms_across_heads, none };
+
+/// Whether the norm multiplies by w or by 1 + w.
+enum class WeightForm { plain, one_plus };
+
+/// How the pairs of a head are dealt to the position axes: axis after axis, each with frequencies
+/// over its own channels, or in turns (t, h, w, t, h, w, ...) with frequencies over rope_dim.
+enum class AxisOrder { concatenated, interleaved };
+
+/// What one kind of attention in the model normalises and rotates.
+struct Attention {
+  std::string name;
+  int head_dim = 0, heads_q = 0, heads_k = 0;
+  DType dtype = DType::bf16;
+  Rounding rounding = Rounding::fused;
+  double eps = 0;
+  NormKind norm = NormKind::rms_per_head;
+  WeightForm weight_form = WeightForm::plain;
+  Layout layout = Layout::interleaved;
+  int rope_dim = 0;
+};
+
+/// Coordinates of a segment along one position axis: the first is `start`, or one past the largest
+/// coordinate of the segment `after`, or -ceil(extent/2) when centred; steps repeat cyclically.
+struct Axis {
+  double start = 0;
+  std::string after;
+  bool centred = false;
+  std::vector<double> steps = {1};
+};
+
+/// Neighbouring tokens: a run, or a row-major grid with one extent per axis.
+struct Segment {
+  std::string name;
+  std::int64_t run = 0;            ///< 0 for a grid
+  std::vector<std::int64_t> grid;  ///< empty for a run
+  std::vector<Axis> axes;          ///< empty: the file states no positions
+
+  std::int64_t tokens() const;
+};
+
+/// One cos/sin table: the rows of its segments, one after another.
+struct Table {
+  std::string name;
+  double theta = 0;
+  std::vector<int> axes;  ///< rotated channels of each position axis
+  AxisOrder axis_order = AxisOrder::concatenated;
+  DType values = DType::fp32;  ///< what the values are rounded to; they are held in fp32
+  double position_scale = 1;   ///< multiplies every coordinate (linear context extension)
+  bool per_head = false;       ///< every head has a table of its own
+  std::vector<std::string> segments;
+};
+
+/// q and k as views of one projection [tokens, row_stride]; counts elements. Heads are contiguous.
+struct PackedView {
+  std::int64_t row_stride = 0, q_offset = 0, k_offset = 0;
+};
+
+/// One call of the operation, made `repeat` times per forward pass (once per block).
+struct Call {
+  std::string name;
+  int repeat = 1;
+  std::string attention;
+  std::string weights;                  ///< weight set, e.g. "norm_added"; empty without a norm
+  std::string table;                    ///< empty: norm only
+  std::vector<std::string> segments;    ///< the tokens of q (and k); neighbours in the table
+  std::vector<std::string> k_segments;  ///< the tokens of k where they are others, else empty
+  Positions positions = Positions::implicit;  ///< an array holds 0 .. tokens-1
+  std::optional<PackedView> view;             ///< empty: q and k are contiguous
+
+  std::int64_t tokens = 0;           ///< of q
+  std::int64_t position_offset = 0;  ///< table row of the first token
+};
+
+struct Model {
+  std::string name, title;
+  std::vector<Attention> attentions;
+  std::vector<Segment> segments;
+  std::vector<Table> tables;
+  std::vector<Call> calls;  ///< in the order in which the model makes them
+  std::vector<std::pair<std::string, std::string>> sources;  ///< fact, public source
+  std::vector<std::string> uncertain;
+
+  /// The names in calls, tables and axes always resolve: parse_model checked them.
+  const Attention& attention(std::string_view name) const;
+  const Segment& segment(std::string_view name) const;
+  const Table& table(std::string_view name) const;
+};
+
+/// Strict: invalid_argument names the unknown, missing, repeated or bad field and where it is.
+Result<Model> parse_model(std::string_view json);
+
+/// The same pattern at about `tokens` tokens. With f = tokens / (tokens of the longest call), every
+/// run becomes f times as long and every grid axis longer than 1 is scaled by f^(1/number of such
+/// axes), each rounded to at least 1. Nothing else changes; `after` starts follow.
+Result<Model> with_tokens(const Model& model, std::int64_t tokens);
+
+/// What a call asks of the library, and why that cannot be had.
+struct CallPlan {
+  Spec spec;
+  std::vector<std::string> unsupported;  ///< empty: the library can do it
+};
+CallPlan plan(const Model& model, const Call& call);
+
+}  // namespace qkjit

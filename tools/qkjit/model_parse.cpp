@@ -1,0 +1,205 @@
+// JSON text to Model: fields, then the references between them.
+#include <algorithm>
+
+#include "tools/qkjit/json_fields.hpp"
+#include "tools/qkjit/model.hpp"
+#include "tools/qkjit/model_internal.hpp"
+
+namespace qkjit {
+namespace {
+
+using Json = Fields::Json;
+
+constexpr Names<DType, 3> kDTypes = {
+    {{"bf16", DType::bf16}, {"fp16", DType::fp16}, {"fp32", DType::fp32}}};
+constexpr Names<DType, 2> kTableValues = {{{"bf16", DType::bf16}, {"fp32", DType::fp32}}};
+constexpr Names<Layout, 2> kLayouts = {
+    {{"interleaved", Layout::interleaved}, {"neox", Layout::neox}}};
+constexpr Names<Rounding, 5> kRoundings = {{{"fused", Rounding::fused},
+                                            {"split", Rounding::split},
+                                            {"eager", Rounding::eager},
+                                            {"hf", Rounding::hf},
+                                            {"late_weight", Rounding::late_weight}}};
+constexpr Names<Positions, 3> kPositions = {
+    {{"int64", Positions::int64}, {"int32", Positions::int32}, {"implicit", Positions::implicit}}};
+constexpr Names<NormKind, 3> kNorms = {{{"rms_per_head", NormKind::rms_per_head},
+                                        {"rms_across_heads", NormKind::rms_across_heads},
+                                        {"none", NormKind::none}}};
+constexpr Names<WeightForm, 2> kWeightForms = {
+    {{"plain", WeightForm::plain}, {"one_plus", WeightForm::one_plus}}};
+constexpr Names<AxisOrder, 2> kAxisOrders = {
+    {{"concatenated", AxisOrder::concatenated}, {"interleaved", AxisOrder::interleaved}}};
+
+constexpr std::int64_t kMaxDim = 1024, kMaxHeads = 4096, kMaxBlocks = 10000;
+
+Attention read_attention(Fields in) {
+  Attention out;
+  out.name = in.text("name");
+  out.head_dim = static_cast<int>(in.integer("head_dim", 1, kMaxDim));
+  out.heads_q = static_cast<int>(in.integer("heads_q", 1, kMaxHeads));
+  out.heads_k = static_cast<int>(in.integer("heads_k", 1, kMaxHeads));
+  out.dtype = in.choice("dtype", kDTypes);
+  out.rounding = in.choice("rounding", kRoundings);
+  out.norm = in.choice("norm", kNorms);
+  if (out.norm != NormKind::none) {
+    out.eps = in.positive("eps");
+    out.weight_form = in.choice("weight_form", kWeightForms);
+  }
+  out.layout = in.choice("layout", kLayouts);
+  out.rope_dim = static_cast<int>(in.integer("rope_dim", 0, out.head_dim));
+  if (out.rope_dim % 2 != 0) in.bad("rope_dim", "must be even");
+  in.finish();
+  return out;
+}
+
+/// `start` has one entry per axis: a number, or the segment after whose largest coordinate it lies.
+std::vector<Axis> read_axes(Fields& in) {
+  std::vector<Axis> axes;
+  for (const auto& start : in.need_list("start")) {
+    Axis axis;
+    if (start.is_string()) {
+      axis.after = start.get<std::string>();
+    } else if (start.is_number()) {
+      axis.start = start.get<double>();
+    } else {
+      in.bad("start", "must be a list of numbers and segment names");
+    }
+    axes.push_back(axis);
+  }
+  if (in.has("step")) {
+    const auto& steps = in.need_list("step");
+    if (steps.size() != axes.size()) in.bad("step", "must have as many entries as 'start'");
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      const Json list = steps[i].is_array() ? steps[i] : Json::array({steps[i]});
+      const bool numbers = std::ranges::all_of(list, [](const Json& x) { return x.is_number(); });
+      if (list.empty() || !numbers) in.bad("step", "must hold numbers or lists of numbers");
+      axes[i].steps = list.get<std::vector<double>>();
+    }
+  }
+  if (in.has("centred")) {
+    const auto& flags = in.need_list("centred");
+    if (flags.size() != axes.size()) in.bad("centred", "must have as many entries as 'start'");
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      if (!flags[i].is_boolean()) in.bad("centred", "must be a list of true and false");
+      axes[i].centred = flags[i].get<bool>();
+    }
+  }
+  return axes;
+}
+
+Segment read_segment(Fields in) {
+  Segment out;
+  out.name = in.text("name");
+  if (in.has("run") == in.has("grid")) in.bad("run", "or 'grid' must be given, and not both");
+  if (in.has("start")) out.axes = read_axes(in);
+  if (in.has("run")) {
+    out.run = in.integer("run", 1, kMaxTokens);
+  } else {
+    std::int64_t most = kMaxTokens;
+    for (const auto& entry : in.need_list("grid")) {
+      const auto extent = entry.is_number_integer() ? entry.get<std::int64_t>() : 0;
+      if (extent < 1 || extent > most) {
+        in.bad("grid", fmt::format("must hold positive integers of product <= {}", kMaxTokens));
+      }
+      most /= extent;
+      out.grid.push_back(extent);
+    }
+    if (!out.axes.empty() && out.axes.size() != out.grid.size()) {
+      in.bad("grid", "must have as many entries as 'start'");
+    }
+  }
+  in.finish();
+  return out;
+}
+
+Table read_table(Fields in) {
+  Table out;
+  out.name = in.text("name");
+  out.theta = in.positive("theta");
+  for (const auto& entry : in.need_list("axes")) {
+    const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : 0;
+    if (channels < 2 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
+      in.bad("axes", "must hold positive even numbers of channels");
+    }
+    out.axes.push_back(static_cast<int>(channels));
+  }
+  out.axis_order = in.choice("axis_order", kAxisOrders);
+  if (in.has("values")) out.values = in.choice("values", kTableValues);
+  out.position_scale = in.positive_or("position_scale", 1);
+  out.per_head = in.flag_or("per_head", false);
+  out.segments = in.texts("segments");
+  in.finish();
+  return out;
+}
+
+PackedView read_view(Fields in) {
+  PackedView out;
+  out.row_stride = in.integer("row_stride", 1, kMaxTokens);
+  out.q_offset = in.integer("q_offset", 0, kMaxTokens);
+  out.k_offset = in.integer("k_offset", 0, kMaxTokens);
+  in.finish();
+  return out;
+}
+
+Call read_call(Fields in) {
+  Call out;
+  out.name = in.text("name");
+  out.repeat = static_cast<int>(in.integer("repeat", 1, kMaxBlocks));
+  out.attention = in.text("attention");
+  out.weights = in.text_or("weights", "");
+  out.table = in.text_or("table", "");
+  out.segments = in.texts("segments");
+  if (in.has("k_segments")) out.k_segments = in.texts("k_segments");
+  if (in.has("positions")) out.positions = in.choice("positions", kPositions);
+  if (in.has("view")) {
+    out.view = read_view(Fields(in.need("view"), fmt::format("call '{}': view", out.name)));
+  }
+  in.finish();
+  return out;
+}
+
+template <class Read>
+auto read_list(Fields& in, const char* name, Read read) {
+  std::vector<decltype(read(in))> out;
+  for (const auto& entry : in.need_list(name)) {
+    out.push_back(read(Fields(entry, fmt::format("{}[{}]", name, out.size()))));
+  }
+  return out;
+}
+
+Model read_model(Fields in) {
+  Model out;
+  out.name = in.text("name");
+  out.title = in.text("title");
+  out.attentions = read_list(in, "attentions", read_attention);
+  out.segments = read_list(in, "segments", read_segment);
+  out.tables = read_list(in, "tables", read_table);
+  out.calls = read_list(in, "calls", read_call);
+  for (const auto& [fact, source] : in.need_object("sources").items()) {
+    if (!source.is_string()) in.bad("sources", fmt::format("has no text for '{}'", fact));
+    out.sources.emplace_back(fact, source.get<std::string>());
+  }
+  if (in.has("uncertain")) out.uncertain = in.texts("uncertain");
+  in.finish();
+  return out;
+}
+
+}  // namespace
+
+Result<Model> parse_model(std::string_view json) {
+  try {
+    const Json document = parse_json_strictly(json);
+    Model model = read_model(Fields(document, "model"));
+    if (auto result = check_references(model); !result) {
+      return fail(Code::invalid_argument, "model '{}': {}", model.name, result.error().message);
+    }
+    place_calls(model);
+    return model;
+  } catch (const BadField& error) {
+    return fail(Code::invalid_argument, "{}", error.what());
+  } catch (const Json::exception& error) {
+    return fail(Code::invalid_argument, "not JSON: {}", error.what());
+  }
+}
+
+}  // namespace qkjit
