@@ -2,6 +2,7 @@
 add_library(qkjit_flags INTERFACE)
 target_compile_options(qkjit_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow
+  -Wno-unknown-pragmas  # the kernels' "#pragma unroll" is NVRTC's
   -ffp-contract=off  # the numerics name every fused multiply-add; no compiler may make another
   $<$<BOOL:${QKJIT_WERROR}>:-Werror>)
 if(QKJIT_SANITIZE)

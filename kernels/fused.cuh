@@ -6,6 +6,7 @@
 #include "arithmetic.cuh"
 #include "memory.cuh"
 #include "rope.cuh"
+#include "rows.cuh"
 #include "tile.cuh"
 
 namespace qkjit {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "arithmetic.cuh"
-#include "memory.cuh"
+#include "rows.cuh"
 
 namespace qkjit {
 

@@ -1,0 +1,14 @@
+// The operation on host memory: the arithmetic of kernels/arithmetic.cuh, so the bits of the
+// kernels.
+#pragma once
+
+#include "kernels/params.cuh"
+
+namespace qkjit {
+
+/// Runs every row, on up to `threads` threads (0: all cores), and returns when all are done. The
+/// arguments are checked already (src/op); every pointer is host memory, every position in the
+/// table.
+void run_on_cpu(const Spec& spec, const Params& params, int threads);
+
+}  // namespace qkjit

@@ -1,0 +1,207 @@
+#include "op/check.hpp"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include "op/tensor.hpp"
+#include "spec/names.hpp"
+#include "spec/text.hpp"
+
+namespace qkjit {
+namespace {
+
+struct HeadTensors {
+  HeadView in, out;
+  const void* weight;
+};
+
+/// q or k with its output and weight.
+Result<HeadTensors> check_heads(std::string_view name, const Spec& spec, const qkjit_tensor& in,
+                                const qkjit_tensor& out, const qkjit_tensor& weight) {
+  auto input = check_head_tensor(name, in, spec, -1, -1);
+  if (!input) return tl::unexpected(input.error());
+  HeadTensors heads{*input, *input, weight.data};
+  if (out.data) {
+    const std::string out_name = fmt::format("{}_out", name);
+    auto output = check_head_tensor(out_name, out, spec, input->extent.tokens, input->extent.heads);
+    if (!output) return tl::unexpected(output.error());
+    heads.out = *output;
+  }
+  if (input->extent.tokens > 0) {
+    auto checked = check_vector(fmt::format("{}_weight", name), weight, spec.dtype, spec.head_dim);
+    if (!checked) return tl::unexpected(checked.error());
+  }
+  return heads;
+}
+
+Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
+  struct Named {
+    std::string_view name;
+    const Extent& extent;
+  };
+  const std::array<Named, 4> views = {
+      {{"q", q.in.extent}, {"k", k.in.extent}, {"q_out", q.out.extent}, {"k_out", k.out.extent}}};
+  for (const Named& out : {views[2], views[3]}) {
+    if (overlaps_itself(out.extent)) {
+      return fail(
+          Code::invalid_argument,
+          "rows of {} overlap each other (token stride {}, head stride {}, row {} bytes): rows "
+          "that are written must be disjoint",
+          out.name, out.extent.token_stride, out.extent.head_stride, out.extent.row);
+    }
+    for (const Named& other : views) {
+      const bool same_rows = out.name.front() == other.name.front();
+      if (same_rows && out.extent == other.extent) continue;  // in place, or itself
+      if (overlap(out.extent, other.extent)) {
+        return fail(
+            Code::invalid_argument,
+            "{} overlaps {}: outputs must be their own input exactly, or share no byte with any "
+            "tensor",
+            out.name, other.name);
+      }
+    }
+  }
+  return {};
+}
+
+/// The rotation's arguments; table_rows 0 without rotation.
+Result<std::int64_t> check_rotation(const qkjit_args& args, const Spec& spec, std::int64_t tokens) {
+  if (spec.rope_dim == 0) return 0;
+  auto rows = check_table(args.cos_sin_cache, spec.rope_dim);
+  if (!rows) return rows;
+  if (spec.positions == Positions::implicit) {
+    if (args.positions.data) {
+      return fail(
+          Code::invalid_argument,
+          "positions are given, but the spec says positions=implicit: leave them out, or use "
+          "positions=int64 or int32");
+    }
+    if (args.position_offset < 0 || args.position_offset > *rows - tokens) {
+      return fail(
+          Code::invalid_argument,
+          "position_offset {} with {} tokens leaves cos_sin_cache of {} rows: use a table of at "
+          "least offset + tokens rows",
+          args.position_offset, tokens, *rows);
+    }
+    return rows;
+  }
+  if (auto checked = check_positions_tensor(args.positions, spec.positions, tokens); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  return rows;
+}
+
+Rows to_rows(const HeadTensors& heads, int element_size) {
+  const Extent &in = heads.in.extent, &out = heads.out.extent;
+  return {.in = heads.in.data,
+          .out = heads.out.data,
+          .weight = heads.weight,
+          .in_token_stride = in.token_stride / element_size,
+          .in_head_stride = in.head_stride / element_size,
+          .out_token_stride = out.token_stride / element_size,
+          .out_head_stride = out.head_stride / element_size,
+          .heads = static_cast<unsigned>(in.heads)};
+}
+
+bool is_aligned(const Rows& rows, const HeadTensors& heads) {
+  return is_aligned(heads.in.extent) && is_aligned(heads.out.extent) && is_aligned(rows.weight);
+}
+
+}  // namespace
+
+Result<Spec> to_spec(const qkjit_spec& spec) {
+  if (spec.struct_size != sizeof(qkjit_spec)) {
+    return fail(
+        Code::invalid_argument,
+        "qkjit_spec.struct_size is {}, this library has {}: start from QKJIT_SPEC_INIT and link "
+        "the library of the same header",
+        spec.struct_size, sizeof(qkjit_spec));
+  }
+  return normalized({spec.head_dim, spec.rope_dim, static_cast<Layout>(spec.layout),
+                     static_cast<DType>(spec.dtype), static_cast<Rounding>(spec.rounding),
+                     static_cast<Positions>(spec.positions)});
+}
+
+Result<Operation> check_args(const qkjit_args& args) {
+  if (args.struct_size != sizeof(qkjit_args)) {
+    return fail(
+        Code::invalid_argument,
+        "qkjit_args.struct_size is {}, this library has {}: start from QKJIT_ARGS_INIT and link "
+        "the library of the same header",
+        args.struct_size, sizeof(qkjit_args));
+  }
+  const auto spec = to_spec(args.spec);
+  if (!spec) return tl::unexpected(spec.error());
+  auto support = supports(*spec);
+  if (!support) return tl::unexpected(support.error());
+  if (!std::isfinite(args.eps) || args.eps < 0) {
+    return fail(Code::invalid_argument,
+                "eps is {}: it must be finite and not negative, such as 1e-6", args.eps);
+  }
+  const auto requested = static_cast<Path>(args.path);
+  if (requested != Path::none && requested != Path::fused && requested != Path::generic) {
+    return fail(Code::invalid_argument, "path is {}: use QKJIT_PATH_NONE, _FUSED or _GENERIC",
+                static_cast<int>(args.path));
+  }
+
+  const auto q = check_heads("q", *spec, args.q, args.q_out, args.q_weight);
+  if (!q) return tl::unexpected(q.error());
+  const auto k = check_heads("k", *spec, args.k, args.k_out, args.k_weight);
+  if (!k) return tl::unexpected(k.error());
+  const std::int64_t tokens = q->in.extent.tokens;
+  if (k->in.extent.tokens != tokens) {
+    return fail(Code::invalid_argument, "q has {} tokens and k has {}: give both the same tokens",
+                tokens, k->in.extent.tokens);
+  }
+  Operation op{*spec, std::move(*support), {}, tokens, 0, false, requested};
+  if (tokens == 0) return op;
+
+  const std::int64_t heads = q->in.extent.heads + k->in.extent.heads;
+  if (tokens > std::numeric_limits<std::int32_t>::max() / heads) {
+    return fail(Code::invalid_argument,
+                "{} tokens of {} heads are 2^31 rows or more: split the call", tokens, heads);
+  }
+  if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
+  const auto table_rows = check_rotation(args, *spec, tokens);
+  if (!table_rows) return tl::unexpected(table_rows.error());
+
+  const int element_size = size_of(spec->dtype);
+  const bool rotates = spec->rope_dim > 0;
+  op.table_rows = *table_rows;
+  op.params = {
+      .q = to_rows(*q, element_size),
+      .k = to_rows(*k, element_size),
+      .cos_sin_cache = rotates ? static_cast<const float*>(args.cos_sin_cache.data) : nullptr,
+      .positions = rotates ? args.positions.data : nullptr,
+      .position_offset = rotates ? args.position_offset : 0,
+      .row_count = static_cast<unsigned>(tokens * heads),
+      .eps = args.eps};
+  op.aligned = is_aligned(op.params.q, *q) && is_aligned(op.params.k, *k) &&
+               is_aligned(op.params.cos_sin_cache);
+  return op;
+}
+
+Result<void> check_positions(const Operation& op) {
+  const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
+  if (!explicit_positions) return {};
+  for (std::int64_t token = 0; token < op.tokens; ++token) {
+    const std::int64_t position =
+        op.spec.positions == Positions::int64
+            ? static_cast<const std::int64_t*>(op.params.positions)[token]
+            : static_cast<const std::int32_t*>(op.params.positions)[token];
+    std::int64_t row = 0;
+    if (__builtin_add_overflow(position, op.params.position_offset, &row) || row < 0 ||
+        row >= op.table_rows) {
+      return fail(
+          Code::invalid_argument,
+          "positions[{}] = {} with position_offset {} is outside cos_sin_cache of {} rows: use a "
+          "larger table or smaller positions",
+          token, position, op.params.position_offset, op.table_rows);
+    }
+  }
+  return {};
+}
+
+}  // namespace qkjit

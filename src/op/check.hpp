@@ -1,0 +1,35 @@
+// The arguments of a call, checked completely before anything is touched.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/params.cuh"
+#include "qkjit/qkjit.h"
+#include "spec/path.hpp"
+#include "spec/support.hpp"
+#include "util/error.hpp"
+
+namespace qkjit {
+
+/// A call that may be run.
+struct Operation {
+  Spec spec;
+  Support support;
+  Params params;  ///< row_count 0: nothing to do
+  std::int64_t tokens;
+  std::int64_t table_rows;  ///< rows of cos_sin_cache
+  bool aligned;             ///< every access of the fused kernel would lie on 16 bytes
+  Path requested;
+};
+
+/// The spec of the C interface, in range and normalised.
+Result<Spec> to_spec(const qkjit_spec& spec);
+
+/// Reads the structs only, no tensor's memory. Code::invalid_argument names the argument that is
+/// wrong, with what was given, what is needed and what to do.
+Result<Operation> check_args(const qkjit_args& args);
+
+/// Every position must name a row of the table; for host memory, where positions can be read.
+Result<void> check_positions(const Operation& op);
+
+}  // namespace qkjit

@@ -1,0 +1,137 @@
+#include "op/tensor.hpp"
+
+#include <array>
+
+namespace qkjit {
+namespace {
+
+constexpr std::array<std::string_view, 5> kDtypeNames = {"bf16", "fp16", "fp32", "int32", "int64"};
+static_assert(static_cast<int>(DType::fp32) == QKJIT_FP32, "kDtypeNames covers both enums");
+
+std::string_view dtype_name(int dtype) {
+  const auto index = static_cast<std::size_t>(dtype);
+  return index < kDtypeNames.size() ? kDtypeNames[index] : "an unknown dtype";
+}
+
+/// Rank, dtype, last stride and pointer, which every tensor has in common. `shape` is for the
+/// message.
+Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::string_view shape,
+                        int rank, int dtype) {
+  if (t.rank != rank) {
+    return fail(Code::invalid_argument, "{} has rank {}: it must be {}", name, t.rank, shape);
+  }
+  if (static_cast<int>(t.dtype) != dtype) {
+    return fail(Code::invalid_argument, "{} is {}: the spec needs {}", name,
+                dtype_name(static_cast<int>(t.dtype)), dtype_name(dtype));
+  }
+  for (int i = 0; i < rank; ++i) {
+    if (t.shape[i] >= 0 && t.strides[i] >= 0) continue;
+    return fail(Code::invalid_argument,
+                "{} has shape {} and stride {} in dimension {}: neither may be "
+                "negative",
+                name, t.shape[i], t.strides[i], i);
+  }
+  if (t.strides[rank - 1] != 1 && t.shape[rank - 1] > 1) {
+    return fail(Code::invalid_argument,
+                "{} has last stride {}: it must be 1; make the tensor contiguous "
+                "in its last dimension",
+                name, t.strides[rank - 1]);
+  }
+  if (!t.data && t.shape[0] > 0) {
+    return fail(Code::invalid_argument, "{} is null: {} is needed", name, shape);
+  }
+  return {};
+}
+
+/// Bytes of `stride` elements times `count`, added to `total`; false if that leaves 63 bits.
+bool add_bytes(std::int64_t stride, std::int64_t count, std::int64_t element_size,
+               std::int64_t& total) {
+  std::int64_t bytes = 0;
+  return !__builtin_mul_overflow(stride, element_size, &bytes) &&
+         !__builtin_mul_overflow(bytes, count, &bytes) &&
+         !__builtin_add_overflow(total, bytes, &total);
+}
+
+}  // namespace
+
+int size_of(DType dtype) { return dtype == DType::fp32 ? 4 : 2; }
+
+Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t, const Spec& spec,
+                                   std::int64_t tokens, std::int64_t heads) {
+  auto checked = check_form(name, t, "[tokens, heads, head_dim]", 3, static_cast<int>(spec.dtype));
+  if (!checked) return tl::unexpected(checked.error());
+  if (t.shape[2] != spec.head_dim) {
+    return fail(Code::invalid_argument, "{} has last dimension {}: the spec has head_dim={}", name,
+                t.shape[2], spec.head_dim);
+  }
+  if (t.shape[1] < 1)
+    return fail(Code::invalid_argument, "{} has no heads: give at least one", name);
+  if ((tokens >= 0 && t.shape[0] != tokens) || (heads >= 0 && t.shape[1] != heads)) {
+    return fail(Code::invalid_argument,
+                "{} is [{}, {}, {}]: it must have its input's shape [{}, {}, {}]", name, t.shape[0],
+                t.shape[1], t.shape[2], tokens, heads, spec.head_dim);
+  }
+  const std::int64_t size = size_of(spec.dtype);
+  std::int64_t bytes = 0;
+  if (t.shape[0] > 0 && !(add_bytes(t.strides[0], t.shape[0], size, bytes) &&
+                          add_bytes(t.strides[1], t.shape[1], size, bytes) &&
+                          add_bytes(spec.head_dim, 1, size, bytes))) {
+    return fail(
+        Code::invalid_argument,
+        "{} with shape [{}, {}, {}] and strides [{}, {}, 1] does not fit in 63-bit byte offsets: "
+        "check the strides, they count elements",
+        name, t.shape[0], t.shape[1], t.shape[2], t.strides[0], t.strides[1]);
+  }
+  if (reinterpret_cast<std::uintptr_t>(t.data) % static_cast<std::uintptr_t>(size) != 0) {
+    return fail(Code::invalid_argument,
+                "{} at {} is not aligned to its {} elements: pass their address", name,
+                fmt::ptr(t.data), dtype_name(static_cast<int>(spec.dtype)));
+  }
+  // The stride of a single token or head is never used; some callers leave any value there.
+  const std::int64_t token_stride = t.shape[0] > 1 ? t.strides[0] * size : 0;
+  const std::int64_t head_stride = t.shape[1] > 1 ? t.strides[1] * size : 0;
+  return HeadView{t.data,
+                  {reinterpret_cast<std::uintptr_t>(t.data), t.shape[0], t.shape[1], token_stride,
+                   head_stride, spec.head_dim * size}};
+}
+
+Result<void> check_vector(std::string_view name, const qkjit_tensor& t, DType dtype,
+                          std::int64_t length) {
+  if (auto checked = check_form(name, t, "[head_dim]", 1, static_cast<int>(dtype)); !checked)
+    return checked;
+  if (t.shape[0] == length) return {};
+  return fail(Code::invalid_argument, "{} has {} elements: head_dim={} are needed", name,
+              t.shape[0], length);
+}
+
+Result<std::int64_t> check_table(const qkjit_tensor& t, int rope_dim) {
+  auto checked = check_form("cos_sin_cache", t, "[rows, rope_dim]", 2, QKJIT_FP32);
+  if (!checked) return tl::unexpected(checked.error());
+  if (t.shape[1] != rope_dim || (t.strides[0] != rope_dim && t.shape[0] > 1)) {
+    return fail(
+        Code::invalid_argument,
+        "cos_sin_cache is [{}, {}] with row stride {}: it must be contiguous [rows, rope_dim={}], "
+        "the cosines of each row before its sines",
+        t.shape[0], t.shape[1], t.strides[0], rope_dim);
+  }
+  if (t.shape[0] < 1)
+    return fail(Code::invalid_argument, "cos_sin_cache has no rows: give at least one");
+  return t.shape[0];
+}
+
+Result<void> check_positions_tensor(const qkjit_tensor& t, Positions kind, std::int64_t tokens) {
+  const int dtype = kind == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
+  if (auto checked = check_form("positions", t, "[tokens]", 1, dtype); !checked) return checked;
+  if (t.shape[0] == tokens) return {};
+  return fail(Code::invalid_argument,
+              "positions has {} elements: one for each of the {} tokens is needed", t.shape[0],
+              tokens);
+}
+
+bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
+
+bool is_aligned(const Extent& extent) {
+  return extent.begin % 16 == 0 && extent.token_stride % 16 == 0 && extent.head_stride % 16 == 0;
+}
+
+}  // namespace qkjit

@@ -1,0 +1,41 @@
+// One tensor of a call, checked by itself.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/spec.cuh"
+#include "op/extent.hpp"
+#include "qkjit/qkjit.h"
+#include "util/error.hpp"
+
+namespace qkjit {
+
+int size_of(DType dtype);
+
+/// A checked [tokens, heads, head_dim] tensor; not null unless it has no tokens.
+struct HeadView {
+  void* data;
+  Extent extent;
+};
+
+/// `tokens` and `heads` below 0 take any count, of which heads must be at least one.
+Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& tensor,
+                                   const Spec& spec, std::int64_t tokens, std::int64_t heads);
+
+/// A dense vector of the spec's dtype.
+Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, DType dtype,
+                          std::int64_t length);
+
+/// cos_sin_cache; gives its rows.
+Result<std::int64_t> check_table(const qkjit_tensor& tensor, int rope_dim);
+
+/// positions of an explicit kind.
+Result<void> check_positions_tensor(const qkjit_tensor& tensor, Positions kind,
+                                    std::int64_t tokens);
+
+/// 16-byte boundaries: of a pointer, and of every row of a view.
+bool is_aligned(const void* pointer);
+bool is_aligned(const Extent& extent);
+
+}  // namespace qkjit
