@@ -97,7 +97,7 @@ struct Model {
   std::vector<std::pair<std::string, std::string>> sources;  ///< fact, public source
   std::vector<std::string> uncertain;
 
-  /// The names in calls, tables and axes always resolve: parse_model checked them.
+  /// For the names in calls, tables and axes, which parse_model has checked. Any other aborts.
   const Attention& attention(std::string_view name) const;
   const Segment& segment(std::string_view name) const;
   const Table& table(std::string_view name) const;

@@ -81,7 +81,9 @@ Result<void> check_call(const Model& model, const Call& call) {
     return bad("call '{}': the axes of table '{}' have {} channels, rope_dim is {}", call.name,
                table->name, channels, attention->rope_dim);
   }
-  if (std::ranges::search(table->segments, call.segments).empty()) {
+  const auto& rows = table->segments;
+  if (std::search(rows.begin(), rows.end(), call.segments.begin(), call.segments.end()) ==
+      rows.end()) {
     return bad("call '{}': its segments are no neighbours, in this order, in table '{}'", call.name,
                table->name);
   }
