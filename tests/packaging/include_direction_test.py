@@ -22,10 +22,13 @@ ALLOWED = {
     "src/cache": ["src/util"],
     "src/cuda": ["src/util"],
     "src/cpu": ["src/util", "src/spec", "kernels"],
-    "src/jit": ["src/util", "src/spec", "src/codegen", "src/compile", "src/cache", "kernels/spec.cuh"],
+    "src/jit": ["src/util", "src/spec", "src/codegen", "src/compile", "src/cache", "kernels"],
     "src/op": ["src/util", "src/spec", "kernels", "include/qkjit"],
-    "src/runtime": BELOW_OP + ["src/op"],
-    "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "include/qkjit"],
+    "src/kernel_table": ["src/util", "src/spec", "src/cuda", "kernels/spec.cuh"],
+    "src/runtime": BELOW_OP + ["src/op", "src/kernel_table"],
+    "src/options": ["src/util", "src/runtime", "include/qkjit"],
+    "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "src/options", "include/qkjit"],
+    "src/build": ["src/util", "src/compile"],  # programs that the build itself runs
     "tools/oracle": ["src/util", "src/spec", "kernels/spec.cuh"],  # no arithmetic of the kernels
     "tools": BELOW_OP + ["src/op", "src/runtime"],
     "tests/packaging": ["include/qkjit"],
@@ -70,8 +73,6 @@ def breach(root, path, quote, name):
     """Why the include is wrong, or None."""
     area = area_of(path.as_posix())
     target = resolve(root, path, quote, name)
-    if area is None:
-        return "this folder has no line in the table of include_direction_test.py"
     if target is not None:
         if area_of(target) == area or any(within(target, a) for a in ALLOWED[area]):
             return None
@@ -93,6 +94,9 @@ def check(root):
                 continue
             files += 1
             relative = path.relative_to(root)
+            if area_of(relative.as_posix()) is None:
+                breaches.append(f"{relative}: belongs to no area of the table in {pathlib.Path(__file__).name}")
+                continue
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 match = INCLUDE.match(line)
                 reason = match and breach(root, relative, *match.groups())
@@ -141,7 +145,7 @@ def self_test():
         for name, text in planted.items():
             write(name, text)
             found, _ = check(root)
-            assert len(found) == 1 and found[0].startswith(name + ":1:"), (name, found)
+            assert len(found) == 1 and found[0].startswith(name + ":"), (name, found)
             (root / name).unlink()
     print(f"self-test: {len(planted)} planted breaches found")
 
