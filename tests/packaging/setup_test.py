@@ -39,7 +39,7 @@ class Setup(unittest.TestCase):
         (self.bin / "sudo").rename(self.root / "sudo")  # present only where a test puts it
         (self.root / "tools").mkdir()
         shutil.copy(SETUP, self.root / "tools")
-        self.toolkit("cuda11", 11080, "11.2")
+        self.toolkit("cuda11", 11080, "11")
         self.toolkit("cuda13", 13000, "13")
 
     def toolkit(self, name, version, soname):
