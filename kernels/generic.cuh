@@ -4,19 +4,10 @@
 #pragma once
 
 #include "arithmetic.cuh"
+#include "generic_params.cuh"
 #include "rows.cuh"
 
 namespace qkjit {
-
-struct GenericParams {
-  Params common;
-  Spec spec;
-  float inv_head_dim;  ///< 1 / head_dim, rounded to fp32
-};
-
-inline constexpr int kGenericMaxHeadDim = 1024;
-inline constexpr int kGenericThreads = 128;
-inline constexpr int kGenericRowsPerBlock = kGenericThreads / 32;
 
 /// The butterfly of arithmetic.cuh, always padded to the most chunks: 32 lanes of 4 chunks.
 QKJIT_DEVICE float sum_staged_row(const float* row, int head_dim, int lane) {

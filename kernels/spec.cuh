@@ -3,6 +3,13 @@
 // a template argument.
 #pragma once
 
+// Compile-time functions run on the host's side of a compiler too.
+#if defined(__CUDACC__)
+#define QKJIT_CONSTEXPR __host__ __device__ constexpr
+#else
+#define QKJIT_CONSTEXPR constexpr
+#endif
+
 namespace qkjit {
 
 /// Element type of q, k, their outputs and their norm weights.
@@ -25,7 +32,7 @@ struct Spec {
   Rounding rounding = Rounding::fused;
   Positions positions = Positions::int64;
 
-  friend constexpr bool operator==(const Spec&, const Spec&) = default;
+  friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
 
 /// How the same spec is tuned. No variant changes a bit of the result.
@@ -33,15 +40,15 @@ struct Variant {
   int lanes = 0;    ///< neighbouring threads that share one row; a power of two, at most 32
   int threads = 0;  ///< threads of a block; a multiple of 32
 
-  friend constexpr bool operator==(const Variant&, const Variant&) = default;
+  friend QKJIT_CONSTEXPR bool operator==(const Variant&, const Variant&) = default;
 };
 
 /// Rows are summed, loaded and stored in chunks of this many elements.
-inline constexpr int kChunk = 8;
+constexpr int kChunk = 8;
 
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+QKJIT_CONSTEXPR int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-constexpr int next_power_of_two(int n) {
+QKJIT_CONSTEXPR int next_power_of_two(int n) {
   int power = 1;
   while (power < n) power *= 2;
   return power;

@@ -7,11 +7,11 @@ namespace qkjit {
 
 /// With neox the partner of chunk c is chunk c + rope_dim/16. Some lane counts put both in one
 /// lane, where the rotation needs no exchange; 0 if the halves are not whole chunks.
-constexpr int neox_partner_distance(const Spec& spec) {
+QKJIT_CONSTEXPR int neox_partner_distance(const Spec& spec) {
   return spec.rope_dim % (2 * kChunk) == 0 ? spec.rope_dim / (2 * kChunk) : 0;
 }
 
-constexpr bool neox_pairs_in_lane(const Spec& spec, int lanes) {
+QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
   const int distance = neox_partner_distance(spec);
   return distance > 0 && distance % lanes == 0;
 }
@@ -45,7 +45,7 @@ struct Tile {
 
 /// One 16-byte access a lane and up to 32 lanes a row; with neox, fewer lanes where that keeps
 /// pairs in a lane, down to four chunks a lane.
-constexpr Variant default_variant(const Spec& spec) {
+QKJIT_CONSTEXPR Variant default_variant(const Spec& spec) {
   const int padded = next_power_of_two(spec.head_dim / kChunk);
   const int most = padded < 32 ? padded : 32;
   int lanes = most;

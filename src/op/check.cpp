@@ -105,8 +105,8 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
           .heads = static_cast<unsigned>(in.heads)};
 }
 
-bool is_aligned(const Rows& rows, const HeadTensors& heads) {
-  return is_aligned(heads.in.extent) && is_aligned(heads.out.extent) && is_aligned(rows.weight);
+bool is_aligned(const HeadTensors& heads) {
+  return on_16_bytes(heads.in.extent) && on_16_bytes(heads.out.extent) && on_16_bytes(heads.weight);
 }
 
 }  // namespace
@@ -178,8 +178,7 @@ Result<Operation> check_args(const qkjit_args& args) {
       .position_offset = rotates ? args.position_offset : 0,
       .row_count = static_cast<unsigned>(tokens * heads),
       .eps = args.eps};
-  op.aligned = is_aligned(op.params.q, *q) && is_aligned(op.params.k, *k) &&
-               is_aligned(op.params.cos_sin_cache);
+  op.aligned = is_aligned(*q) && is_aligned(*k) && on_16_bytes(op.params.cos_sin_cache);
   return op;
 }
 

@@ -6,6 +6,7 @@ namespace qkjit {
 namespace {
 
 constexpr std::array<std::string_view, 5> kDtypeNames = {"bf16", "fp16", "fp32", "int32", "int64"};
+constexpr std::array<std::uintptr_t, 5> kDtypeSizes = {2, 2, 4, 4, 8};
 static_assert(static_cast<int>(DType::fp32) == QKJIT_FP32, "kDtypeNames covers both enums");
 
 std::string_view dtype_name(int dtype) {
@@ -39,6 +40,12 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
   }
   if (!t.data && t.shape[0] > 0) {
     return fail(Code::invalid_argument, "{} is null: {} is needed", name, shape);
+  }
+  if (reinterpret_cast<std::uintptr_t>(t.data) % kDtypeSizes[static_cast<std::size_t>(dtype)] !=
+      0) {
+    return fail(Code::invalid_argument,
+                "{} at {} is not aligned to its {} elements: pass their address", name,
+                fmt::ptr(t.data), dtype_name(dtype));
   }
   return {};
 }
@@ -82,11 +89,6 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
         "check the strides, they count elements",
         name, t.shape[0], t.shape[1], t.shape[2], t.strides[0], t.strides[1]);
   }
-  if (reinterpret_cast<std::uintptr_t>(t.data) % static_cast<std::uintptr_t>(size) != 0) {
-    return fail(Code::invalid_argument,
-                "{} at {} is not aligned to its {} elements: pass their address", name,
-                fmt::ptr(t.data), dtype_name(static_cast<int>(spec.dtype)));
-  }
   // The stride of a single token or head is never used; some callers leave any value there.
   const std::int64_t token_stride = t.shape[0] > 1 ? t.strides[0] * size : 0;
   const std::int64_t head_stride = t.shape[1] > 1 ? t.strides[1] * size : 0;
@@ -128,9 +130,11 @@ Result<void> check_positions_tensor(const qkjit_tensor& t, Positions kind, std::
               tokens);
 }
 
-bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
+bool on_16_bytes(const void* pointer) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
+}
 
-bool is_aligned(const Extent& extent) {
+bool on_16_bytes(const Extent& extent) {
   return extent.begin % 16 == 0 && extent.token_stride % 16 == 0 && extent.head_stride % 16 == 0;
 }
 

@@ -35,7 +35,7 @@ Result<void> check_positions_tensor(const qkjit_tensor& tensor, Positions kind,
                                     std::int64_t tokens);
 
 /// 16-byte boundaries: of a pointer, and of every row of a view.
-bool is_aligned(const void* pointer);
-bool is_aligned(const Extent& extent);
+bool on_16_bytes(const void* pointer);
+bool on_16_bytes(const Extent& extent);
 
 }  // namespace qkjit

@@ -1,0 +1,50 @@
+// Where a row of q or k lies, and where its angles do.
+#pragma once
+
+#include "params.cuh"
+#include "platform.cuh"
+
+namespace qkjit {
+
+/// One row of q or k.
+struct RowView {
+  const Rows& rows;
+  unsigned token;
+  unsigned head;
+
+  QKJIT_DEVICE long long in_offset() const {
+    return token * rows.in_token_stride + head * rows.in_head_stride;
+  }
+  QKJIT_DEVICE long long out_offset() const {
+    return token * rows.out_token_stride + head * rows.out_head_stride;
+  }
+};
+
+/// Rows are numbered token by token, q's heads before k's.
+QKJIT_DEVICE RowView find_row(const Params& p, unsigned row) {
+  const unsigned heads = p.q.heads + p.k.heads;
+  const unsigned token = row / heads;
+  const unsigned head = row - token * heads;
+  const bool is_q = head < p.q.heads;
+  return {is_q ? p.q : p.k, token, is_q ? head : head - p.q.heads};
+}
+
+/// The token's row of cos_sin_cache.
+QKJIT_DEVICE const float* find_angles(const Params& p, Positions positions, int rope_dim,
+                                      unsigned token) {
+  long long row = p.position_offset;
+  switch (positions) {
+    case Positions::int64:
+      row += static_cast<const long long*>(p.positions)[token];
+      break;
+    case Positions::int32:
+      row += static_cast<const int*>(p.positions)[token];
+      break;
+    case Positions::implicit:
+      row += token;
+      break;
+  }
+  return p.cos_sin_cache + row * rope_dim;
+}
+
+}  // namespace qkjit

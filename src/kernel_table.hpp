@@ -1,0 +1,76 @@
+// The kernels that are loaded, found without a lock.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "cuda/driver.hpp"
+#include "kernels/spec.cuh"
+#include "spec/path.hpp"
+
+namespace qkjit {
+
+/// A loaded kernel, or the reason why there is none.
+struct TableEntry {
+  std::optional<LoadedKernel> kernel;
+  Reason reason = Reason::none;
+  Error error{Code::ok, {}};
+};
+
+/// Thread-safe. Readers see a snapshot through one atomic pointer; writers replace the snapshot and
+/// keep the old ones until the table goes, so that no reader ever waits or loses what it looks at.
+class KernelTable {
+ public:
+  using Key = std::uint64_t;
+
+  /// Injective over specs that supports() accepts, and devices below 2^16.
+  static Key fused_key(const Spec& spec, int device) {
+    Key key = static_cast<Key>(device) << 40;
+    key |= static_cast<Key>(spec.head_dim) << 28 | static_cast<Key>(spec.rope_dim) << 16;
+    key |= static_cast<Key>(spec.layout) << 12 | static_cast<Key>(spec.dtype) << 8;
+    return key | static_cast<Key>(spec.rounding) << 4 | static_cast<Key>(spec.positions);
+  }
+  /// head_dim 0 is no spec's.
+  static Key generic_key(DType dtype, int device) { return fused_key({.dtype = dtype}, device); }
+
+  /// Null if the key was never inserted. The entry lives as long as the table.
+  const TableEntry* find(Key key) const {
+    const Snapshot* snapshot = current_.load(std::memory_order_acquire);
+    if (!snapshot) return nullptr;
+    const auto at = std::ranges::lower_bound(*snapshot, key, {}, &Slot::key);
+    return at != snapshot->end() && at->key == key ? at->entry : nullptr;
+  }
+
+  /// Keeps the entry that is there if the key has one.
+  const TableEntry* insert(Key key, TableEntry entry) {
+    const std::lock_guard lock(mutex_);
+    if (const TableEntry* present = find(key)) return present;
+    entries_.push_back(std::make_unique<const TableEntry>(std::move(entry)));
+    auto next = snapshots_.empty() ? std::make_unique<Snapshot>()
+                                   : std::make_unique<Snapshot>(*snapshots_.back());
+    const Slot slot{key, entries_.back().get()};
+    next->insert(std::ranges::upper_bound(*next, key, {}, &Slot::key), slot);
+    current_.store(next.get(), std::memory_order_release);
+    snapshots_.push_back(std::move(next));
+    return slot.entry;
+  }
+
+ private:
+  struct Slot {
+    Key key;
+    const TableEntry* entry;
+  };
+  using Snapshot = std::vector<Slot>;  // sorted by key
+
+  std::atomic<const Snapshot*> current_{nullptr};
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<const TableEntry>> entries_;
+  std::vector<std::unique_ptr<Snapshot>> snapshots_;
+};
+
+}  // namespace qkjit

@@ -1,0 +1,17 @@
+// The settings of a runtime: the caller's options over the environment over the defaults.
+#pragma once
+
+#include "qkjit/qkjit.h"
+#include "runtime.hpp"
+
+namespace qkjit {
+
+/// The only place that reads environment variables for a runtime: QKJIT_CACHE_DIR,
+/// QKJIT_CACHE_PATH, QKJIT_NVRTC, QKJIT_COMPILE, QKJIT_LOG, and XDG_CACHE_HOME and HOME for the
+/// default directory. Code::invalid_argument names a value that is none.
+Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options);
+
+/// The writable cache directory of these settings; empty if there is no home to put one in.
+std::string default_cache_directory();
+
+}  // namespace qkjit

@@ -1,0 +1,79 @@
+// The runtime joins the parts: it checks a call, chooses its path and runs it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cuda/driver.hpp"
+#include "jit/jit.hpp"
+#include "kernel_table.hpp"
+#include "op/check.hpp"
+#include "spec/path.hpp"
+#include "util/log.hpp"
+
+namespace qkjit {
+
+/// The settings of a runtime after options, environment and defaults have been merged.
+struct RuntimeOptions {
+  JitOptions jit;
+  std::shared_ptr<Log> log;
+  bool strict = false;
+  int cpu_threads = 0;
+};
+
+struct Stats {
+  std::array<std::uint64_t, 4> paths;  ///< by Path
+  std::array<std::uint64_t, kReasonCount> reasons;
+  std::uint64_t compiled, cache_hits, cache_rejected, failed;
+};
+
+/// Thread-safe: any method from any thread. Launching a prepared spec takes no lock.
+class Runtime {
+ public:
+  explicit Runtime(RuntimeOptions options);
+
+  /// Compiles or finds the fused kernel and loads it on the current device; for a spec without one,
+  /// loads the generic kernel.
+  Result<void> prepare(const Spec& spec);
+  /// Fills the cache for `target` ("sm_90"); needs no GPU.
+  Result<std::shared_ptr<const Kernel>> compile(const Spec& spec, const std::string& target);
+
+  /// Normalises and rotates in host memory.
+  Result<Dispatch> launch_on_host(const qkjit_args& args);
+  /// The same in device memory, in stream order.
+  Result<Dispatch> launch(const qkjit_args& args, Stream stream);
+
+  Stats stats() const;
+  Jit& jit() { return jit_; }
+
+ private:
+  Result<const Driver*> driver();
+  Result<void> check_memory(const Driver& driver, const Operation& op) const;
+  Result<const TableEntry*> fused_kernel(const Driver& driver, const Spec& spec, int device,
+                                         Stream stream);
+  Result<const TableEntry*> generic_kernel(const Driver& driver, DType dtype, int device,
+                                           Stream stream);
+  TableEntry load_fused(const Driver& driver, const Spec& spec, int device);
+  Result<Dispatch> launch_generic(const Driver& driver, const Operation& op, int device,
+                                  Stream stream, Reason reason, const std::string& detail = {});
+  /// Counts a launch; a reason is logged by the caller when it is counted first.
+  Dispatch count(Dispatch dispatch);
+
+  RuntimeOptions options_;
+  Jit jit_;
+
+  std::once_flag driver_opened_;
+  Result<std::shared_ptr<const Driver>> driver_;
+
+  KernelTable table_;
+  std::mutex loading_;  // one load at a time; never taken on the way of a prepared launch
+
+  std::array<std::atomic<std::uint64_t>, 4> path_counts_{};
+  std::array<std::atomic<std::uint64_t>, kReasonCount> reason_counts_{};
+};
+
+}  // namespace qkjit
