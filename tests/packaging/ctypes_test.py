@@ -99,9 +99,9 @@ class CAbi(unittest.TestCase):
         self.ok(lib.qkjit_spec_parse(text.encode(), byref(spec)))
         return spec
 
-    def launch(self, args):
+    def launch(self, call):  # holds the call, whose buffers its args only point to
         dispatch = abi.Dispatch()
-        return lib.qkjit_launch(self.runtime, byref(args), abi.STREAM_HOST, byref(dispatch)), dispatch
+        return lib.qkjit_launch(self.runtime, byref(call.args), abi.STREAM_HOST, byref(dispatch)), dispatch
 
     def test_version(self):
         self.assertTrue(re.fullmatch(r"\d+\.\d+\.\d+", lib.qkjit_version().decode()))
@@ -145,7 +145,7 @@ class CAbi(unittest.TestCase):
             with self.subTest(head_dim=spec.head_dim, rope_dim=spec.rope_dim):
                 call = Call(spec)
                 wanted = call.expected()
-                status, dispatch = self.launch(call.args)
+                status, dispatch = self.launch(call)
                 self.ok(status)
                 self.assertEqual((dispatch.path, dispatch.reason), (abi.PATH_CPU, abi.REASON_HOST_MEMORY))
                 for got, want in zip(call.packed, wanted):
@@ -158,7 +158,7 @@ class CAbi(unittest.TestCase):
             shape = [call.tokens, call.heads[n], 16]
             out[n] = floats([0] * math.prod(shape))
             setattr(call.args, n + "_out", abi.tensor(out[n], abi.FP32, shape))
-        self.ok(self.launch(call.args)[0])
+        self.ok(self.launch(call)[0])
         self.assertEqual(list(call.packed), before)
         for n in "qk":
             size = call.heads[n] * 16
@@ -182,14 +182,14 @@ class CAbi(unittest.TestCase):
             with self.subTest(**changes):
                 call = broken(**changes)
                 before = list(call.packed)
-                self.fails(self.launch(call.args)[0], status, word)
+                self.fails(self.launch(call)[0], status, word)
                 self.assertEqual(list(call.packed), before)
 
         call = broken(path=abi.PATH_FUSED)  # the fused kernel is on no host
-        self.assertNotEqual(self.launch(call.args)[0], abi.OK)
+        self.assertNotEqual(self.launch(call)[0], abi.OK)
 
     def test_zero_tokens_is_ok(self):
-        status, dispatch = self.launch(Call(abi.Spec(head_dim=16, rope_dim=16, dtype=abi.FP32), tokens=0).args)
+        status, dispatch = self.launch(Call(abi.Spec(head_dim=16, rope_dim=16, dtype=abi.FP32), tokens=0))
         self.ok(status)
         self.assertEqual(dispatch.path, abi.PATH_NONE)
 
@@ -203,7 +203,7 @@ class CAbi(unittest.TestCase):
 
     def test_stats_count_launches(self):
         for _ in range(3):
-            self.ok(self.launch(Call(abi.Spec(head_dim=16, rope_dim=16, dtype=abi.FP32)).args)[0])
+            self.ok(self.launch(Call(abi.Spec(head_dim=16, rope_dim=16, dtype=abi.FP32)))[0])
         stats = abi.Stats()
         self.ok(lib.qkjit_get_stats(self.runtime, byref(stats)))
         self.assertEqual((stats.cpu, stats.fused, stats.generic, stats.compiled, stats.failed), (3, 0, 0, 0, 0))
