@@ -2,6 +2,7 @@
 // wait, so threads that never meet cost no switch at all.
 #include "tests/simt/block.hpp"
 
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -56,8 +57,8 @@ void Block::exit_thread() {
   Warp& warp = warps_[number];
   warp.live &= ~current_->lane_bit();
   // Nobody waits for an exited lane: this exit may be what a group or the block was waiting for.
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    if ((warp.waiting >> lane & 1) == 0) continue;
+  for (unsigned rest = warp.waiting; rest != 0; rest &= warp.waiting & (rest - 1)) {
+    const unsigned lane = static_cast<unsigned>(std::countr_zero(rest));
     const unsigned mask = lane_of(number, lane).meeting.mask;
     if (mask & current_->lane_bit()) complete(number, mask);
   }

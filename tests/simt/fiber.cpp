@@ -9,15 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define QKJIT_SIMT_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define QKJIT_SIMT_ASAN 1
-#endif
+#include "tests/simt/sanitizers.hpp"
 
-#ifdef QKJIT_SIMT_ASAN
+#if QKJIT_SIMT_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -74,7 +68,7 @@ __attribute__((noinline, no_sanitize("address"))) void Fiber::jump(Fiber& from, 
 }
 
 void Fiber::switch_to(Fiber& from, Fiber& to) {
-#ifdef QKJIT_SIMT_ASAN
+#if QKJIT_SIMT_ASAN
   __sanitizer_start_switch_fiber(&from.fake_stack_, to.stack_, to.stack_size_);
 #endif
   switched_from = &from;
@@ -86,7 +80,7 @@ void Fiber::switch_to(Fiber& from, Fiber& to) {
 // ASan reports the bounds of the stack just left, which is how those of a thread's own stack get
 // known.
 void Fiber::arrive() {
-#ifdef QKJIT_SIMT_ASAN
+#if QKJIT_SIMT_ASAN
   __sanitizer_finish_switch_fiber(fake_stack_, &switched_from->stack_, &switched_from->stack_size_);
 #endif
 }

@@ -24,19 +24,39 @@ struct dim3 {
   unsigned x, y, z;
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
-// Alignments are those of CUDA: UBSan then sees a misaligned vector access, ASan one out of bounds.
-struct alignas(8) uint2 {
+
+namespace qkjit::simt {
+
+// UBSan's alignment check of clang skips copies of trivially copyable classes; this member makes
+// the vector types below copy by a function, whose arguments it does check. They stay aggregates.
+template <unsigned kBytes>
+struct alignas(kBytes) CheckedCopy {
+  CheckedCopy() = default;
+  constexpr CheckedCopy(const CheckedCopy&) {}
+  constexpr CheckedCopy& operator=(const CheckedCopy&) { return *this; }
+};
+
+}  // namespace qkjit::simt
+
+// Sizes and alignments are those of CUDA.
+struct uint2 {
   unsigned x, y;
+  [[no_unique_address]] qkjit::simt::CheckedCopy<8> checked = {};
 };
-struct alignas(16) uint4 {
+struct uint4 {
   unsigned x, y, z, w;
+  [[no_unique_address]] qkjit::simt::CheckedCopy<16> checked = {};
 };
-struct alignas(8) float2 {
+struct float2 {
   float x, y;
+  [[no_unique_address]] qkjit::simt::CheckedCopy<8> checked = {};
 };
-struct alignas(16) float4 {
+struct float4 {
   float x, y, z, w;
+  [[no_unique_address]] qkjit::simt::CheckedCopy<16> checked = {};
 };
+static_assert(sizeof(uint2) == 8 && alignof(uint2) == 8 && sizeof(float2) == 8);
+static_assert(sizeof(uint4) == 16 && alignof(uint4) == 16 && sizeof(float4) == 16);
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
