@@ -38,7 +38,7 @@ class Fiber {
   void* registers_[5];  // the size that __builtin_setjmp asks for
   const void* stack_ = nullptr;
   std::size_t stack_size_ = 0;
-  void* fake_stack_ = nullptr;  // ASan's, while the fiber is suspended
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // ASan's, while the fiber is suspended
 };
 
 }  // namespace qkjit::simt

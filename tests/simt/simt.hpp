@@ -13,8 +13,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __grid_constant__
-// One block runs at a time in the whole process, so plain statics serve, and unlike thread-local
-// variables they get redzones from ASan. As on a GPU, a block finds what the last one left.
+// One block runs at a time in the whole process, so plain statics serve. ASan gives them redzones,
+// which thread-local variables never get, but only in functions with internal linkage: a kernel and
+// what it calls must be `static`, templates too. As on a GPU, a block finds what the last one left.
 #define __shared__ static
 
 struct uint3 {

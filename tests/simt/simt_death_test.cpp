@@ -29,6 +29,15 @@ void check_aborts(unsigned threads, const char* message, Body body) {
   CHECK(contains(death, message));
 }
 
+#if QKJIT_SIMT_ASAN
+template <unsigned kSize>
+__device__ void write_shared(unsigned index) {
+  __shared__ float values[2][kSize];
+  float* volatile row = values[1];
+  row[index] = 1;
+}
+#endif
+
 }  // namespace
 
 TEST_CASE("simt: a correct block survives in the child") {
@@ -107,13 +116,7 @@ TEST_CASE("simt: sanitizers see inside fibers") {
     CHECK(contains(death, "stack-buffer-overflow"));
   }
   SECTION("shared memory") {
-    const Death death = run_in_child([] {
-      launch(1, 32, [] {
-        __shared__ float values[5];
-        float* volatile first = values;
-        first[5] = 1;
-      });
-    });
+    const Death death = run_in_child([] { launch(1, 32, [] { write_shared<5>(5); }); });
     CHECK(death.wait_status != 0);
     CHECK(contains(death, "global-buffer-overflow"));
   }
