@@ -30,7 +30,7 @@ ALLOWED = {
     "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "src/options", "include/qkjit"],
     "src/build": ["src/util", "src/compile"],  # programs that the build itself runs
     "tools/oracle": ["src/util", "src/spec", "kernels/spec.cuh"],  # no arithmetic of the kernels
-    "tools": BELOW_OP + ["src/op", "src/runtime"],
+    "tools": BELOW_OP + ["src/op", "src/runtime", "src/options"],
     "tests/packaging": ["include/qkjit"],
     "tests": BELOW_OP + ["src/op", "src/runtime", "tools"],
     "examples": ["include/qkjit"],
