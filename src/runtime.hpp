@@ -49,6 +49,7 @@ class Runtime {
 
   Stats stats() const;
   Jit& jit() { return jit_; }
+  const std::shared_ptr<Log>& log() const { return options_.log; }
 
  private:
   Result<const Driver*> driver();

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "util/file.hpp"
 #include "util/hash.hpp"
 
 namespace qkjit {
@@ -42,6 +43,13 @@ Result<Kernel> to_kernel(const Entry& entry) {
   } catch (const nlohmann::json::exception& error) {
     return fail(Code::cache_io, "entry has metadata that cannot be read: {}", error.what());
   }
+}
+
+Result<Kernel> read_kernel(const std::filesystem::path& file) {
+  const auto bytes = read_file(file, kMaxEntryBytes);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const auto entry = decode(*bytes);
+  return entry ? to_kernel(*entry) : tl::unexpected(entry.error());
 }
 
 }  // namespace qkjit

@@ -1,6 +1,8 @@
 // What a cache entry says of its kernel beside the code, as JSON.
 #pragma once
 
+#include <filesystem>
+
 #include "cache/entry.hpp"
 #include "jit/kernel.hpp"
 
@@ -10,5 +12,8 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record);
 
 /// Code::cache_io if the metadata is not what to_entry() writes.
 Result<Kernel> to_kernel(const Entry& entry);
+
+/// The kernel in an entry's file; Code::cache_io says what is wrong with it.
+Result<Kernel> read_kernel(const std::filesystem::path& file);
 
 }  // namespace qkjit

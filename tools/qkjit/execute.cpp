@@ -1,0 +1,84 @@
+#include "tools/qkjit/execute.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace qkjit {
+namespace {
+
+constexpr std::size_t kRotatedBytes = std::size_t{512} << 20;  // several times the largest L2
+constexpr std::size_t kMostBuffers = 64;
+constexpr int kLaunches = 64;
+
+Result<DeviceBuffer> upload(const std::shared_ptr<const Driver>& driver,
+                            const std::vector<std::byte>& block) {
+  auto buffer = DeviceBuffer::allocate(driver, block.size());
+  if (!buffer) return buffer;
+  if (auto copied = buffer->upload(block.data(), block.size()); !copied) {
+    return tl::unexpected(copied.error());
+  }
+  return buffer;
+}
+
+/// Median time of a launch over rotating copies of q and k.
+Result<double> time_launches(Runtime& runtime, const Workspace& gpu, const Workload& work,
+                             Workload::Bases bases, Path path) {
+  const std::vector<std::byte>& qk = work.blocks[Workload::kQk];
+  const std::size_t count = std::clamp<std::size_t>(kRotatedBytes / qk.size() + 1, 1, kMostBuffers);
+  std::vector<DeviceBuffer> buffers;
+  std::vector<qkjit_args> calls;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto buffer = upload(gpu.driver(), qk);
+    if (!buffer) return tl::unexpected(buffer.error());
+    bases[Workload::kQk] = buffer->data();
+    calls.push_back(work.args_at(bases));
+    calls.back().path = static_cast<qkjit_path>(path);
+    buffers.push_back(std::move(*buffer));
+  }
+  const auto enqueue = [&]() -> Result<void> {
+    for (int i = 0; i < kLaunches; ++i) {
+      const auto done = runtime.launch(calls[static_cast<std::size_t>(i) % count], gpu.stream());
+      if (!done) return tl::unexpected(done.error());
+    }
+    return {};
+  };
+  return gpu.time_graph(enqueue, kLaunches);
+}
+
+}  // namespace
+
+Result<Executed> execute_on_host(Runtime& runtime, Workload& work) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto dispatch = runtime.launch_on_host(work.args);
+  const std::chrono::duration<double, std::micro> elapsed =
+      std::chrono::steady_clock::now() - start;
+  if (!dispatch) return tl::unexpected(dispatch.error());
+  return Executed{*dispatch, elapsed.count()};
+}
+
+Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workload& work,
+                                   Path path) {
+  std::vector<DeviceBuffer> buffers;
+  Workload::Bases bases{};
+  for (std::size_t i = 0; i < work.blocks.size(); ++i) {
+    auto buffer = upload(gpu.driver(), work.blocks[i]);
+    if (!buffer) return tl::unexpected(buffer.error());
+    bases[i] = buffer->data();
+    buffers.push_back(std::move(*buffer));
+  }
+  qkjit_args args = work.args_at(bases);
+  args.path = static_cast<qkjit_path>(path);
+  const auto dispatch = runtime.launch(args, gpu.stream());
+  if (!dispatch) return tl::unexpected(dispatch.error());
+  if (auto done = gpu.synchronize(); !done) return tl::unexpected(done.error());
+
+  const auto microseconds = time_launches(runtime, gpu, work, bases, path);
+  if (!microseconds) return tl::unexpected(microseconds.error());
+  std::vector<std::byte>& qk = work.blocks[Workload::kQk];
+  if (auto copied = buffers[Workload::kQk].download(qk.data(), qk.size()); !copied) {
+    return tl::unexpected(copied.error());
+  }
+  return Executed{*dispatch, *microseconds};
+}
+
+}  // namespace qkjit

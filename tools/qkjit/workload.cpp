@@ -1,0 +1,182 @@
+#include "tools/qkjit/workload.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <random>
+
+#include "cpu/float_environment.hpp"
+#include "kernels/dtype.cuh"
+
+namespace qkjit {
+namespace {
+
+/// Independent normal values, rounded to the dtype. The generator and its transformation are
+/// spelled out (Box-Muller), because std::normal_distribution differs between standard libraries.
+class NormalSource {
+ public:
+  explicit NormalSource(unsigned seed) : generator_(seed) {}
+
+  template <DType kDType>
+  void fill(std::vector<std::byte>& block, float mean, float deviation) {
+    using F = Format<kDType>;
+    using Storage = typename F::Storage;
+    for (std::size_t i = 0; i < block.size(); i += sizeof(Storage)) {
+      const Storage value = F::store(mean + deviation * next());
+      std::memcpy(block.data() + i, &value, sizeof(value));
+    }
+  }
+
+  void fill(DType dtype, std::vector<std::byte>& block, float mean, float deviation) {
+    if (dtype == DType::bf16) fill<DType::bf16>(block, mean, deviation);
+    if (dtype == DType::fp16) fill<DType::fp16>(block, mean, deviation);
+    if (dtype == DType::fp32) fill<DType::fp32>(block, mean, deviation);
+  }
+
+ private:
+  float next() {
+    if (!std::isnan(spare_)) return std::exchange(spare_, std::nanf(""));
+    const float u = (static_cast<float>(generator_() >> 8) + 1) * 0x1p-24f;
+    const float v = static_cast<float>(generator_() >> 8) * 0x1p-24f;
+    const float radius = std::sqrt(-2 * std::log(u));
+    spare_ = radius * std::sin(6.2831853f * v);
+    return radius * std::cos(6.2831853f * v);
+  }
+
+  std::mt19937 generator_;
+  float spare_ = std::nanf("");
+};
+
+int element_size(const Spec& spec) { return spec.dtype == DType::fp32 ? 4 : 2; }
+
+template <class T>
+std::vector<std::byte> bytes_of(const std::vector<T>& values) {
+  const auto* begin = reinterpret_cast<const std::byte*>(values.data());
+  return {begin, begin + values.size() * sizeof(T)};
+}
+
+std::vector<std::byte> positions_block(Positions kind, std::int64_t tokens) {
+  const auto counted = [&]<class T>(T) {
+    std::vector<T> values(static_cast<std::size_t>(tokens));
+    std::iota(values.begin(), values.end(), T{0});
+    return bytes_of(values);
+  };
+  return kind == Positions::int64 ? counted(std::int64_t{}) : counted(std::int32_t{});
+}
+
+}  // namespace
+
+qkjit_args Workload::args_at(const Bases& bases) const {
+  const auto moved = [&](qkjit_tensor tensor, Block block) {
+    if (tensor.data) {
+      const auto offset = static_cast<const std::byte*>(tensor.data) - blocks[block].data();
+      tensor.data = static_cast<std::byte*>(bases[block]) + offset;
+    }
+    return tensor;
+  };
+  qkjit_args there = args;
+  there.q = moved(args.q, kQk);
+  there.k = moved(args.k, kQk);
+  there.q_weight = moved(args.q_weight, kQWeight);
+  there.k_weight = moved(args.k_weight, kKWeight);
+  there.cos_sin_cache = moved(args.cos_sin_cache, kTable);
+  there.positions = moved(args.positions, kPositions);
+  return there;
+}
+
+double Workload::bytes_moved() const {
+  const double rows = static_cast<double>(tokens() * (args.q.shape[1] + args.k.shape[1]));
+  return 2 * rows * args.spec.head_dim * (args.spec.dtype == QKJIT_FP32 ? 4 : 2);
+}
+
+Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
+                           std::int64_t position_offset, float eps, unsigned seed) {
+  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
+  const std::int64_t q_width = std::int64_t{shape.heads_q} * spec.head_dim;
+  const std::int64_t k_width = std::int64_t{shape.heads_k} * spec.head_dim;
+  const bool packed = shape.view.row_stride > 0;
+  const std::int64_t k_start = packed ? shape.view.k_offset : shape.tokens * q_width;
+  const std::int64_t elements =
+      packed ? shape.tokens * shape.view.row_stride : shape.tokens * (q_width + k_width);
+  const auto size = static_cast<std::size_t>(element_size(spec));
+
+  const FloatEnvironment ieee;
+  NormalSource random(seed);
+  Workload work;
+  work.blocks[Workload::kQk].resize(static_cast<std::size_t>(elements) * size);
+  random.fill(spec.dtype, work.blocks[Workload::kQk], 0, 1);
+  for (const auto block : {Workload::kQWeight, Workload::kKWeight}) {
+    work.blocks[block].resize(static_cast<std::size_t>(spec.head_dim) * size);
+    random.fill(spec.dtype, work.blocks[block], 1, 0.1f);
+  }
+
+  qkjit_args& args = work.args;
+  args.spec = {sizeof(qkjit_spec),
+               spec.head_dim,
+               spec.rope_dim,
+               static_cast<qkjit_layout>(spec.layout),
+               dtype,
+               static_cast<qkjit_rounding>(spec.rounding),
+               static_cast<qkjit_positions>(spec.positions)};
+  args.eps = eps;
+  std::byte* qk = work.blocks[Workload::kQk].data();
+  const std::int64_t q_start = packed ? shape.view.q_offset : 0;
+  args.q = qkjit_tensor_3d(qk + static_cast<std::size_t>(q_start) * size, dtype, shape.tokens,
+                           shape.heads_q, spec.head_dim);
+  args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
+                           shape.heads_k, spec.head_dim);
+  if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
+  args.q_weight = qkjit_tensor_1d(work.blocks[Workload::kQWeight].data(), dtype, spec.head_dim);
+  args.k_weight = qkjit_tensor_1d(work.blocks[Workload::kKWeight].data(), dtype, spec.head_dim);
+  if (!table) return work;
+
+  work.blocks[Workload::kTable] = bytes_of(table->values);
+  args.cos_sin_cache = qkjit_tensor_2d(work.blocks[Workload::kTable].data(), QKJIT_FP32,
+                                       table->rows, table->rope_dim);
+  args.position_offset = position_offset;
+  if (spec.positions != Positions::implicit) {
+    work.blocks[Workload::kPositions] = positions_block(spec.positions, shape.tokens);
+    args.positions = qkjit_tensor_1d(work.blocks[Workload::kPositions].data(),
+                                     spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32,
+                                     shape.tokens);
+  }
+  return work;
+}
+
+Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed) {
+  const Attention& attention = model.attention(call.attention);
+  const Spec spec = plan(model, call).spec;
+  const Shape shape{call.tokens, attention.heads_q, attention.heads_k,
+                    call.view.value_or(PackedView{})};
+  std::optional<RopeTable> table;
+  if (spec.rope_dim > 0) {
+    auto built = build_rope_table(model, model.table(call.table));
+    if (!built) return tl::unexpected(built.error());
+    table = std::move(*built);
+  }
+  Workload work = generate_workload(spec, shape, table ? &*table : nullptr, call.position_offset,
+                                    static_cast<float>(attention.eps), seed);
+  work.name = call.name;
+  work.repeat = call.repeat;
+  return work;
+}
+
+Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed) {
+  RopeTable table{shape.tokens, spec.rope_dim, {}};
+  const int half = spec.rope_dim / 2;
+  table.values.resize(static_cast<std::size_t>(shape.tokens * spec.rope_dim));
+  for (std::int64_t row = 0; row < shape.tokens; ++row) {
+    float* values = table.values.data() + row * spec.rope_dim;
+    for (int i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(row) * std::pow(10000.0, -2.0 * i / spec.rope_dim);
+      values[i] = static_cast<float>(std::cos(angle));
+      values[half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+  Workload work =
+      generate_workload(spec, shape, spec.rope_dim > 0 ? &table : nullptr, 0, eps, seed);
+  work.name = "spec";
+  return work;
+}
+
+}  // namespace qkjit

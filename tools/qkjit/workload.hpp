@@ -1,0 +1,59 @@
+// One call of the operation with its data: what `run` executes, on whatever memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/spec.cuh"
+#include "qkjit/qkjit.h"
+#include "tools/qkjit/model.hpp"
+#include "tools/qkjit/rope_table.hpp"
+
+namespace qkjit {
+
+/// Everything a call reads or writes, as blocks of host memory that may be copied elsewhere. Moves,
+/// but does not copy, because `args` points into the blocks.
+struct Workload {
+  enum Block { kQk, kQWeight, kKWeight, kTable, kPositions, kBlockCount };
+  using Blocks = std::array<std::vector<std::byte>, kBlockCount>;
+  using Bases = std::array<void*, kBlockCount>;
+
+  Workload() = default;
+  Workload(Workload&&) = default;
+  Workload& operator=(Workload&&) = default;
+
+  std::string name;
+  int repeat = 1;  ///< calls of this kind in one forward pass of the model
+  Blocks blocks;
+  qkjit_args args = QKJIT_ARGS_INIT;  ///< the call, in place, over `blocks`
+
+  /// The call over copies of the blocks.
+  qkjit_args args_at(const Bases& bases) const;
+
+  std::int64_t tokens() const { return args.q.shape[0]; }
+  /// Bytes that any implementation must move: q and k read and written once.
+  double bytes_moved() const;
+};
+
+/// The size of a workload whose data is generated.
+struct Shape {
+  std::int64_t tokens = 0;
+  int heads_q = 0, heads_k = 0;
+  PackedView view;  ///< row_stride 0: q and k contiguous, one after the other
+};
+
+/// Normally distributed q and k, weights around 1, and `table` (null for rope_dim 0). Explicit
+/// positions are 0, 1, ... The same seed gives the same data everywhere.
+Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
+                           std::int64_t position_offset, float eps, unsigned seed);
+
+/// A model's call at the model's own size.
+Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed);
+
+/// A spec without a model: positions 0, 1, ... and the usual 1-D table with base 10000.
+Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed);
+
+}  // namespace qkjit
