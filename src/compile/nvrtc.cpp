@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
+#include <optional>
 
 #include "compile/api.hpp"
 #include "util/environment.hpp"
@@ -91,10 +91,25 @@ class Program {
   nvrtcProgram program_ = nullptr;
 };
 
+/// NVRTC opens its builtins by bare name and has no run path. Where the dynamic linker does not
+/// look (PyPI's wheels, a toolkit unknown to ldconfig) it finds them only if they are already
+/// loaded. If they are not beside NVRTC either, its own error says so when it compiles.
+std::optional<DynamicLibrary> builtins_beside(const std::string& nvrtc, int major, int minor) {
+  const std::string folder = nvrtc.substr(0, nvrtc.rfind('/') + 1);
+  const std::string path[] = {fmt::format("{}libnvrtc-builtins.so.{}.{}", folder, major, minor)};
+  auto opened = DynamicLibrary::open(path);
+  if (!opened) return std::nullopt;
+  return std::move(*opened);
+}
+
 class OpenedNvrtc final : public Nvrtc {
  public:
-  OpenedNvrtc(DynamicLibrary library, NvrtcApi api, int version)
-      : library_(std::move(library)), api_(api), version_(version) {}
+  OpenedNvrtc(DynamicLibrary library, std::optional<DynamicLibrary> builtins, NvrtcApi api,
+              int version)
+      : library_(std::move(library)),
+        builtins_(std::move(builtins)),
+        api_(api),
+        version_(version) {}
 
   const std::string& path() const override { return library_.path(); }
   std::string version() const override {
@@ -149,6 +164,7 @@ class OpenedNvrtc final : public Nvrtc {
   }
 
   DynamicLibrary library_;
+  std::optional<DynamicLibrary> builtins_;
   NvrtcApi api_;
   int version_;  ///< 13000 for 13.0
 };
@@ -175,7 +191,9 @@ Result<std::shared_ptr<const Nvrtc>> Nvrtc::open(const std::string& library) {
                 "{} is NVRTC {}.{}: 12.0 or newer is needed; name one in QKJIT_NVRTC",
                 opened->path(), major, minor);
   }
-  return std::make_shared<OpenedNvrtc>(std::move(*opened), api, major * 1000 + minor * 10);
+  auto builtins = builtins_beside(opened->path(), major, minor);
+  return std::make_shared<OpenedNvrtc>(std::move(*opened), std::move(builtins), api,
+                                       major * 1000 + minor * 10);
 }
 
 }  // namespace qkjit
