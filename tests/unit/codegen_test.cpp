@@ -1,0 +1,134 @@
+// Specs as translation units, and the key that names what they compile to.
+#include "codegen/source.hpp"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <bit>
+#include <set>
+
+#include "jit/jit.hpp"
+#include "kernels/tile.cuh"
+#include "tests/catch.hpp"
+#include "tests/unit/temporary_directory.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+const Spec kSpec = {.head_dim = 128, .rope_dim = 64, .layout = Layout::neox};
+
+/// kSpec and specs that differ from it in one field each, and from one another.
+std::vector<Spec> neighbours() {
+  std::vector<Spec> specs(12, kSpec);
+  specs[1].head_dim = 136;
+  specs[2].rope_dim = 62;
+  specs[3].layout = Layout::interleaved;
+  specs[4].dtype = DType::fp16;
+  specs[5].dtype = DType::fp32;
+  specs[6].rounding = Rounding::split;
+  specs[7].rounding = Rounding::eager;
+  specs[8].rounding = Rounding::hf;
+  specs[9].rounding = Rounding::late_weight;
+  specs[10].positions = Positions::int32;
+  specs[11].positions = Positions::implicit;
+  return specs;
+}
+
+}  // namespace
+
+TEST_CASE("a translation unit is one include and one instantiation", "[codegen]") {
+  const Source source = fused_source(kSpec, {.lanes = 8, .threads = 64});
+  CHECK(source.text ==
+        R"(#include "fused.cuh"
+
+extern "C" __global__ void __launch_bounds__(64)
+qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::Params params) {
+  qkjit::fused<qkjit::Spec{.head_dim = 128, .rope_dim = 64, .layout = qkjit::Layout::neox, .dtype = qkjit::DType::bf16,
+                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64},
+               qkjit::Variant{.lanes = 8, .threads = 64}>(params);
+}
+)");
+  CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
+  CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
+}
+
+TEST_CASE("kernel names read as their specs", "[codegen]") {
+  const auto name = [](const Spec& spec) { return fused_source(spec, {1, 32}).entry; };
+  CHECK(name({64, 0, Layout::interleaved, DType::fp32, Rounding::hf, Positions::implicit}) ==
+        "qkjit_hd64_rd0_interleaved_fp32_hf");
+  CHECK(name({512, 512, Layout::neox, DType::fp16, Rounding::late_weight, Positions::implicit}) ==
+        "qkjit_hd512_rd512_neox_fp16_late_weight_implicit");
+  std::set<std::string> entries;
+  for (const Spec& spec : neighbours()) entries.insert(name(spec));
+  CHECK(entries.size() == neighbours().size());
+  for (const std::string& entry : entries) {
+    CHECK(entry.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos);
+  }
+}
+
+TEST_CASE("a key changes with every input", "[codegen]") {
+  std::set<std::string> digests;
+  for (const Spec& spec : neighbours()) {
+    digests.insert(kernel_key(spec, {8, 128}, "sm_90").digest());
+  }
+  digests.insert(kernel_key(kSpec, {4, 128}, "sm_90").digest());
+  digests.insert(kernel_key(kSpec, {8, 256}, "sm_90").digest());
+  digests.insert(kernel_key(kSpec, {8, 128}, "sm_90a").digest());
+  digests.insert(kernel_key(kSpec, {8, 128}, "sm_100").digest());
+  CHECK(digests.size() == neighbours().size() + 4);
+  for (const std::string& digest : digests) {
+    CHECK(digest.size() == 64);
+    CHECK(digest.find_first_not_of("0123456789abcdef") == std::string::npos);
+  }
+}
+
+TEST_CASE("a key holds the text of every kernel header", "[codegen]") {
+  const std::string record = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  REQUIRE(embedded_kernels().size() > 5);
+  for (const EmbeddedFile& header : embedded_kernels()) {
+    INFO(header.name);
+    CHECK(header.name.find('/') == std::string_view::npos);
+    CHECK(record.find(header.text) != std::string::npos);
+  }
+}
+
+TEST_CASE("a key depends on no directory of the machine", "[codegen]") {
+  const std::string before = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  const TemporaryDirectory elsewhere;
+  const auto here = std::filesystem::current_path();
+  const std::string home = getenv("HOME") ? getenv("HOME") : "/";
+  std::filesystem::current_path(elsewhere.path());
+  setenv("HOME", elsewhere.path().c_str(), 1);
+  const std::string after = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  setenv("HOME", home.c_str(), 1);
+  std::filesystem::current_path(here);
+  CHECK(before == after);
+  CHECK(before.find(here.string()) == std::string::npos);
+}
+
+TEST_CASE("a key's record is injective", "[codegen]") {
+  // The same characters, split otherwise between names and values.
+  std::set<std::string> records;
+  records.insert(Key().add("a", "b").add("c", "d").record());
+  records.insert(Key().add("a", "b\nc:1:d").record());
+  records.insert(Key().add("a", "bc").add("", "d").record());
+  records.insert(Key().add("a", "b\n").add("c", "d").record());
+  records.insert(Key().add("c", "d").add("a", "b").record());
+  CHECK(records.size() == 5);
+}
+
+TEST_CASE("default variants fit their specs", "[codegen]") {
+  for (int head_dim = 8; head_dim <= 512; head_dim += 8) {
+    for (int rope_dim = 0; rope_dim <= head_dim; rope_dim += 2) {
+      for (const Layout layout : {Layout::interleaved, Layout::neox}) {
+        const Variant variant = default_variant({head_dim, rope_dim, layout});
+        const int chunks = next_power_of_two(head_dim / 8);
+        const bool fits = std::has_single_bit(static_cast<unsigned>(variant.lanes)) &&
+                          variant.lanes <= std::min(32, chunks) && variant.lanes * 4 >= chunks &&
+                          variant.threads % 32 == 0 && variant.threads <= 1024;
+        if (!fits) FAIL("head_dim " << head_dim << ", rope_dim " << rope_dim);
+      }
+    }
+  }
+}

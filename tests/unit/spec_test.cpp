@@ -1,0 +1,136 @@
+// The text of a spec, and which path serves it.
+#include "tests/unit/mentions.hpp"
+#include "spec/names.hpp"
+#include "spec/support.hpp"
+#include "spec/text.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+const std::string kText = "head_dim=128,rope_dim=64,layout=neox,dtype=fp16";
+
+bool refuses(const std::string& text, std::initializer_list<std::string_view> words) {
+  INFO("spec " << text);
+  return fails(parse_spec(text), Code::invalid_argument, words);
+}
+
+/// Every spec of the given shapes.
+std::vector<Spec> all_specs(std::initializer_list<int> head_dims) {
+  std::vector<Spec> specs;
+  for (const int head_dim : head_dims)
+    for (const int rope_dim : {2, head_dim / 2 * 2})
+      for (const Layout layout : {Layout::interleaved, Layout::neox})
+        for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32})
+          for (int rounding = 0; rounding < 5; ++rounding)
+            for (int positions = 0; positions < 3; ++positions)
+              specs.push_back({head_dim, rope_dim, layout, dtype, static_cast<Rounding>(rounding),
+                               static_cast<Positions>(positions)});
+  return specs;
+}
+
+}  // namespace
+
+TEST_CASE("a spec's text reads back as the spec", "[spec]") {
+  for (const Spec& spec : all_specs({8, 80, 1024})) {
+    const auto parsed = parse_spec(to_text(spec));
+    INFO(to_text(spec));
+    REQUIRE(parsed.has_value());
+    CHECK(*parsed == spec);
+    CHECK(to_text(*parsed) == to_text(spec));
+  }
+}
+
+TEST_CASE("defaults are left out of the text, the four required fields are not", "[spec]") {
+  CHECK(to_text(Spec{.head_dim = 128, .rope_dim = 128}) ==
+        "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16");
+  const Spec spec = {96, 64, Layout::neox, DType::fp32, Rounding::late_weight, Positions::implicit};
+  CHECK(to_text(spec) ==
+        "head_dim=96,rope_dim=64,layout=neox,dtype=fp32,rounding=late_weight,positions=implicit");
+}
+
+TEST_CASE("fields may come in any order, defaults may be spelled out", "[spec]") {
+  const auto parsed =
+      parse_spec("positions=int64,dtype=fp16,layout=neox,rope_dim=64,rounding=fused,head_dim=128");
+  REQUIRE(parsed.has_value());
+  CHECK(to_text(*parsed) == kText);
+}
+
+TEST_CASE("without rotation, layout and positions mean nothing", "[spec]") {
+  const auto neox = parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,positions=int32");
+  const auto interleaved = parse_spec("head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16");
+  REQUIRE(neox.has_value());
+  REQUIRE(interleaved.has_value());
+  CHECK(*neox == *interleaved);
+  CHECK(*parse_spec(to_text(*neox)) == *neox);
+  CHECK(normalized({64, 2, Layout::neox}) == Spec{64, 2, Layout::neox});
+}
+
+TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
+  CHECK(refuses(kText + ",roundign=hf", {"'roundign' is unknown", "nearest is rounding"}));
+  CHECK(refuses("headdim=128", {"'headdim'", "nearest is head_dim"}));
+  CHECK(refuses(kText + ",rounding=egaer", {"rounding=egaer", "nearest is eager", "late_weight"}));
+  CHECK(
+      refuses("head_dim=1,rope_dim=0,layout=Neox,dtype=bf16", {"layout=Neox", "nearest is neox"}));
+  CHECK(refuses("head_dim=1,rope_dim=0,layout=neox,dtype=bf17", {"dtype=bf17", "nearest is bf16"}));
+  CHECK(refuses("head_dim=1,rope_dim=0,layout=neox,dtype=int32", {"bf16, fp16, fp32"}));
+  CHECK(refuses(kText + ",positions=", {"positions=", "int64, int32, implicit"}));
+}
+
+TEST_CASE("integers are whole, in range and nothing else", "[spec]") {
+  for (const char* value : {"", "x", "12x", "1.5", "1e2", "+8", " 8", "8 ", "0x10", "2147483648",
+                            "99999999999999999999", "-2147483649"}) {
+    CHECK(refuses(std::string("head_dim=") + value + ",rope_dim=0,layout=neox,dtype=bf16",
+                  {std::string("head_dim=") + value, "integer"}));
+  }
+  // Shapes are supports()'s matter.
+  CHECK(parse_spec("head_dim=-1,rope_dim=7,layout=neox,dtype=bf16").has_value());
+}
+
+TEST_CASE("repeated and missing fields, and stray punctuation, are refused", "[spec]") {
+  CHECK(refuses(kText + ",layout=neox", {"layout", "twice"}));
+  CHECK(refuses("rope_dim=64,layout=neox,dtype=fp16", {"no head_dim", "add head_dim="}));
+  CHECK(refuses("head_dim=128,layout=neox,dtype=fp16", {"no rope_dim"}));
+  CHECK(refuses("head_dim=128,rope_dim=64,dtype=fp16", {"no layout"}));
+  CHECK(refuses("head_dim=128,rope_dim=64,layout=neox", {"no dtype"}));
+  CHECK(refuses("", {"name=value"}));
+  CHECK(refuses(kText + ",", {"name=value"}));
+  CHECK(refuses("," + kText, {"name=value"}));
+  CHECK(refuses(kText + ",rounding", {"'rounding'", "name=value"}));
+  CHECK(refuses(kText + ", rounding=hf", {"' rounding' is unknown"}));
+  CHECK(refuses(kText + ",=hf", {"'' is unknown"}));
+  CHECK(refuses(kText + std::string(",rounding=hf\0", 13), {"nearest is hf"}));
+}
+
+TEST_CASE("every multiple of 8 up to 512 is fused", "[spec]") {
+  for (int head_dim = 1; head_dim <= 1024; ++head_dim) {
+    const bool fused = head_dim % 8 == 0 && head_dim <= 512;
+    for (int rope_dim = 0; rope_dim <= head_dim; rope_dim += 2) {
+      const auto support = supports({head_dim, rope_dim, Layout::neox});
+      if (!support) FAIL("head_dim " << head_dim << ": " << support.error().message);
+      const Dispatch expected =
+          fused ? Dispatch{Path::fused, Reason::none} : Dispatch{Path::generic, Reason::shape};
+      if (support->dispatch != expected || support->text.empty() != fused) FAIL(head_dim);
+    }
+  }
+  CHECK(mentions(supports({.head_dim = 100})->text, {"head_dim=100", "nearest is 104"}));
+  CHECK(mentions(supports({.head_dim = 1})->text, {"nearest is 8"}));
+  CHECK(mentions(supports({.head_dim = 1000})->text, {"head_dim=1000", "nearest is 512"}));
+}
+
+TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]") {
+  const Code invalid = Code::invalid_argument;
+  CHECK(fails(supports({.head_dim = 1025}), Code::unsupported, {"head_dim=1025", "up to 1024"}));
+  CHECK(fails(supports({.head_dim = 0}), invalid, {"head_dim=0", "1 to 1024"}));
+  CHECK(fails(supports({.head_dim = -8}), invalid, {"head_dim=-8"}));
+  CHECK(fails(supports({64, 33}), invalid, {"rope_dim=33", "odd", "use 32"}));
+  CHECK(fails(supports({64, 66}), invalid, {"rope_dim=66", "use at most 64"}));
+  CHECK(fails(supports({7, 8}), invalid, {"rope_dim=8", "use at most 6"}));
+  CHECK(fails(supports({64, -2}), invalid, {"rope_dim=-2"}));
+  CHECK(fails(supports({64, 64, static_cast<Layout>(2)}), invalid, {"layout 2", "out of range"}));
+  CHECK(fails(supports({.head_dim = 64, .dtype = static_cast<DType>(3)}), invalid, {"dtype 3"}));
+  CHECK(fails(supports({.head_dim = 64, .rounding = static_cast<Rounding>(-1)}), invalid,
+              {"rounding -1"}));
+  CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(3)}), invalid,
+              {"positions 3"}));
+}
