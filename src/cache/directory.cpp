@@ -42,8 +42,9 @@ std::vector<CacheDirectory::File> CacheDirectory::list() const {
   std::vector<File> files;
   std::error_code error;
   for (const auto& item : std::filesystem::directory_iterator(path_, error)) {
-    if (item.path().extension() == kExtension)
-      files.push_back({item.path(), item.file_size(error)});
+    if (item.path().extension() != kExtension) continue;
+    const std::uintmax_t bytes = item.file_size(error);
+    if (!error) files.push_back({item.path(), bytes});  // else no regular file, or gone meanwhile
   }
   std::ranges::sort(files, {}, &File::path);
   return files;

@@ -88,11 +88,11 @@ Result<void> publish_file(const std::filesystem::path& path, std::string_view by
 }
 
 Result<void> create_private_directory(const std::filesystem::path& path) {
-  if (path.has_parent_path() && !std::filesystem::exists(path.parent_path())) {
+  std::error_code ignored;  // mkdir() says what is wrong
+  if (path.has_parent_path() && !std::filesystem::exists(path.parent_path(), ignored)) {
     if (auto parent = create_private_directory(path.parent_path()); !parent) return parent;
   }
   if (::mkdir(path.c_str(), 0700) == 0) return {};
-  std::error_code ignored;
   if (errno == EEXIST && std::filesystem::is_directory(path, ignored)) return {};
   return io_failure("create directory", path);
 }

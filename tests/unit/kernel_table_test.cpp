@@ -1,0 +1,92 @@
+// The table of loaded kernels. Entries here have no kernel, since only a driver can make one.
+#include "kernel_table.hpp"
+
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+TableEntry entry_of(const std::string& message) {
+  return {{}, Reason::compile_failed, {Code::compile_failed, message}};
+}
+
+}  // namespace
+
+TEST_CASE("the table keeps what was inserted first", "[kernel_table]") {
+  KernelTable table;
+  CHECK(table.find(5) == nullptr);
+  const TableEntry* first = table.insert(5, entry_of("first"));
+  CHECK(first->error.message == "first");
+  CHECK(table.insert(5, entry_of("second")) == first);
+  CHECK(table.find(5) == first);
+  CHECK(table.find(4) == nullptr);
+  CHECK(table.find(6) == nullptr);
+}
+
+TEST_CASE("entries stay where they are as the table grows", "[kernel_table]") {
+  KernelTable table;
+  std::vector<const TableEntry*> entries(101);
+  for (unsigned key = 1; key <= 100; ++key) {  // in an order that is neither up nor down
+    entries[key * 37 % 101] =
+        table.insert(key * 37 % 101, entry_of(std::to_string(key * 37 % 101)));
+  }
+  for (unsigned key = 1; key <= 100; ++key) {
+    CHECK(table.find(key) == entries[key]);
+    CHECK(entries[key]->error.message == std::to_string(key));
+  }
+  CHECK(table.find(0) == nullptr);
+  CHECK(table.find(101) == nullptr);
+}
+
+TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_table]") {
+  std::set<KernelTable::Key> keys;
+  std::size_t count = 0;
+  const auto add = [&](KernelTable::Key key) { keys.insert(key), ++count; };
+  for (const int device : {0, 1, 15, 16, 65535}) {
+    for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+      add(KernelTable::generic_key(dtype, device));
+      for (const int head_dim : {1, 8, 16, 128, 256, 512, 1024})
+        for (const int rope_dim : {0, 2, 16, 512, 1024})
+          for (const Layout layout : {Layout::interleaved, Layout::neox})
+            for (int rounding = 0; rounding < 5; ++rounding)
+              for (int positions = 0; positions < 3; ++positions)
+                add(KernelTable::fused_key(
+                    {head_dim, rope_dim, layout, dtype, static_cast<Rounding>(rounding),
+                     static_cast<Positions>(positions)},
+                    device));
+    }
+  }
+  CHECK(keys.size() == count);
+}
+
+TEST_CASE("readers see whole entries while writers insert", "[kernel_table][threads]") {
+  constexpr unsigned kKeys = 300;
+  KernelTable table;
+  std::atomic<unsigned> wrong{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int reader = 0; reader < 3; ++reader) {
+      threads.emplace_back([&] {
+        // Keys are inserted in ascending order, so a key that is seen proves those before it.
+        for (unsigned key = kKeys; key-- > 0;) {
+          const TableEntry* entry = nullptr;
+          while (!(entry = table.find(key)) && key + 1 == kKeys) std::this_thread::yield();
+          if (!entry || entry->error.message != std::to_string(key)) ++wrong;
+        }
+      });
+    }
+    for (int writer = 0; writer < 2; ++writer) {
+      threads.emplace_back([&] {
+        for (unsigned key = 0; key < kKeys; ++key) {
+          if (table.insert(key, entry_of(std::to_string(key))) != table.find(key)) ++wrong;
+        }
+      });
+    }
+  }
+  CHECK(wrong == 0);
+}
