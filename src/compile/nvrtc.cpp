@@ -186,7 +186,13 @@ Result<std::shared_ptr<const Nvrtc>> Nvrtc::open(const std::string& library) {
   }
   NvrtcApi api{};
   int major = 0, minor = 0;
-  if (!api.bind(*opened) || api.version(&major, &minor) != NVRTC_SUCCESS || major < 12) {
+  if (!api.bind(*opened) || api.version(&major, &minor) != NVRTC_SUCCESS) {
+    return fail(
+        Code::not_ready,
+        "{} is no NVRTC, or one far too old: name a libnvrtc of 12.0 or newer in QKJIT_NVRTC",
+        opened->path());
+  }
+  if (major < 12) {
     return fail(Code::not_ready,
                 "{} is NVRTC {}.{}: 12.0 or newer is needed; name one in QKJIT_NVRTC",
                 opened->path(), major, minor);

@@ -44,6 +44,7 @@ KernelResult Jit::obtain(const Spec& spec, const std::string& target) {
   try {
     result = produce(spec, variant, key, target);
   } catch (const std::exception& error) {
+    ++counters_.failed;
     result = tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
   }
   promise.set_value(result);

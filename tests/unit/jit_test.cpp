@@ -1,0 +1,277 @@
+// Memory, cache directories and compiler in order, with a compiler that the test controls.
+#include "jit/jit.hpp"
+
+#include <barrier>
+#include <chrono>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "kernels/tile.cuh"
+#include "tests/unit/mentions.hpp"
+#include "tests/unit/temporary_directory.hpp"
+#include "util/file.hpp"
+
+using namespace qkjit;
+namespace fs = std::filesystem;
+
+namespace {
+
+const Spec kSpec = {.head_dim = 128, .rope_dim = 128};
+const Spec kOther = {.head_dim = 64, .rope_dim = 64};
+
+class FakeNvrtc final : public Nvrtc {
+ public:
+  const std::string& path() const override { return path_; }
+  std::string version() const override { return "13.9"; }
+  std::vector<std::string> targets() const override { return {"sm_90"}; }
+  Result<Compiled> compile(const CompileRequest& request) const override {
+    ++compiles;
+    if (inside) inside();
+    if (refuse) return fail(Code::compile_failed, "log of compile {}", compiles);
+    return Compiled{
+        "cubin for " + request.target, "ptx of " + request.file, "log", {{"k", 32, 1, 2, 3, 4}}};
+  }
+
+  std::function<void()> inside;  ///< runs in every compile
+  bool refuse = false;
+  mutable std::atomic<int> compiles{0};
+
+ private:
+  std::string path_ = "/fake";
+};
+
+/// A Jit with its compiler and what it logged; set options before the first use of jit().
+class Fixture {
+ public:
+  explicit Fixture(std::optional<CacheDirectory> writable) { options.writable = writable; }
+
+  Jit& jit() {
+    if (jit_) return *jit_;
+    options.open_compiler = [this]() -> Result<std::shared_ptr<const Nvrtc>> {
+      ++opened;
+      if (!nvrtc) return fail(Code::not_ready, "there is no NVRTC");
+      return nvrtc;
+    };
+    const auto warn = [](int level, const char* message, void* list) {
+      if (level >= 3) static_cast<std::vector<std::string>*>(list)->push_back(message);
+    };
+    return jit_.emplace(options, *Log::create(warn, &warnings, ""));
+  }
+  KernelResult obtain(const Spec& spec = kSpec) { return jit().obtain(spec, "sm_90"); }
+
+  JitOptions options;
+  std::shared_ptr<FakeNvrtc> nvrtc = std::make_shared<FakeNvrtc>();
+  std::atomic<int> opened{0};
+  std::vector<std::string> warnings;
+
+ private:
+  std::optional<Jit> jit_;
+};
+
+/// Fills `directory` with kSpec's kernel; gives its file.
+fs::path fill(const CacheDirectory& directory) {
+  REQUIRE(Fixture(directory).obtain().has_value());
+  REQUIRE(directory.list().size() == 1);
+  return directory.list().front().path;
+}
+
+}  // namespace
+
+TEST_CASE("a kernel is compiled once, then found in memory", "[jit]") {
+  Fixture f(std::nullopt);
+  CHECK(f.opened == 0);
+  const auto kernel = f.obtain();
+  REQUIRE(kernel.has_value());
+  CHECK((*kernel)->origin == Origin::compiled);
+  CHECK((*kernel)->entry == "qkjit_hd128_rd128_interleaved_bf16_int64");
+  CHECK((*kernel)->compiler == "NVRTC 13.9");
+  CHECK(*f.obtain() == *kernel);
+  CHECK(*f.obtain(kOther) != *kernel);
+  CHECK(f.jit().obtain(kSpec, "sm_90a")->get()->cubin == "cubin for sm_90a");
+  CHECK(f.opened == 1);
+  CHECK(f.jit().counters().compiled == 3);
+  CHECK(f.warnings.empty());
+}
+
+TEST_CASE("of 8 threads that want a kernel, one compiles it", "[jit][threads]") {
+  Fixture f(std::nullopt);
+  f.nvrtc->inside = [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); };
+  Jit& jit = f.jit();
+  std::vector<KernelResult> kernels(8);
+  {
+    std::barrier start(8);
+    std::vector<std::jthread> threads;
+    for (KernelResult& kernel : kernels) {
+      threads.emplace_back([&] {
+        start.arrive_and_wait();
+        kernel = jit.obtain(kSpec, "sm_90");
+      });
+    }
+  }
+  CHECK(f.nvrtc->compiles == 1);
+  for (const KernelResult& kernel : kernels) {
+    REQUIRE(kernel.has_value());
+    CHECK(*kernel == *kernels[0]);
+  }
+}
+
+TEST_CASE("different kernels compile at the same time", "[jit][threads]") {
+  Fixture f(std::nullopt);
+  std::atomic<int> running{0}, met{0};
+  f.nvrtc->inside = [&] {  // waits for the other one
+    ++running;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (running < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    if (running == 2) ++met;
+  };
+  Jit& jit = f.jit();
+  {
+    const std::jthread other([&] { static_cast<void>(jit.obtain(kOther, "sm_90")); });
+    CHECK(jit.obtain(kSpec, "sm_90").has_value());
+  }
+  CHECK(met == 2);
+}
+
+TEST_CASE("a failure is remembered with its log", "[jit]") {
+  const TemporaryDirectory root;
+  Fixture f(CacheDirectory(root.path()));
+  f.nvrtc->refuse = true;
+  for (int i = 0; i < 2; ++i) {
+    const auto kernel = f.obtain();
+    REQUIRE_FALSE(kernel.has_value());
+    CHECK(kernel.error().reason == Reason::compile_failed);
+    CHECK(kernel.error().error.code == Code::compile_failed);
+    CHECK(kernel.error().error.message == "log of compile 1");
+  }
+  CHECK(f.jit().counters().failed == 1);
+  CHECK(f.jit().counters().compiled == 0);
+  CHECK(CacheDirectory(root.path()).list().empty());
+}
+
+TEST_CASE("an exception becomes an error, and is remembered", "[jit]") {
+  Fixture f(std::nullopt);
+  f.nvrtc->inside = [] { throw std::runtime_error("out of paper"); };
+  for (int i = 0; i < 2; ++i) {
+    const auto kernel = f.obtain();
+    REQUIRE_FALSE(kernel.has_value());
+    CHECK(kernel.error().error.code == Code::internal);
+    CHECK(kernel.error().error.message == "out of paper");
+  }
+  CHECK(f.nvrtc->compiles == 1);
+  CHECK(f.jit().counters().failed == 1);
+}
+
+TEST_CASE("without a compiler the reason says so, and it is looked for once", "[jit]") {
+  Fixture f(std::nullopt);
+  f.nvrtc = nullptr;
+  for (const Spec& spec : {kSpec, kOther}) {
+    const auto kernel = f.obtain(spec);
+    REQUIRE_FALSE(kernel.has_value());
+    CHECK(kernel.error().reason == Reason::nvrtc_missing);
+    CHECK(kernel.error().error.message == "there is no NVRTC");
+  }
+  CHECK(f.opened == 1);
+}
+
+TEST_CASE("a second process finds the kernel and opens no compiler", "[jit]") {
+  const TemporaryDirectory root;
+  Fixture first(CacheDirectory(root.path())), second(CacheDirectory(root.path()));
+  const auto compiled = first.obtain();
+  const auto found = second.obtain();
+  REQUIRE((compiled.has_value() && found.has_value()));
+  CHECK(second.opened == 0);
+  CHECK(second.jit().counters().cache_hits == 1);
+  CHECK(second.jit().counters().compiled == 0);
+  const Kernel &a = **compiled, &b = **found;
+  CHECK(b.origin == Origin::cache);
+  CHECK(std::tie(a.entry, a.target, a.cubin, a.ptx, a.compiler, a.key) ==
+        std::tie(b.entry, b.target, b.cubin, b.ptx, b.compiler, b.key));
+  CHECK(b.resources.registers == 32);
+  CHECK(b.resources.spill_stores == 1);
+  CHECK(b.resources.spill_loads == 2);
+  CHECK(b.resources.stack == 3);
+  CHECK(b.resources.shared == 4);
+  CHECK(fs::exists(root.path() / (b.key + ".qkjit")));
+  second.obtain(kOther);
+  CHECK(second.opened == 1);
+}
+
+TEST_CASE("read-only layers are looked up and left as they are", "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory shipped(root.path() / "shipped"), own(root.path() / "own");
+  const fs::path file = fill(shipped);
+  const std::string before = *read_file(file, kMaxEntryBytes);
+  Fixture f(own);
+  f.options.read_only = {CacheDirectory(root.path() / "missing"), shipped};
+  REQUIRE(f.obtain().has_value());
+  REQUIRE(f.obtain(kOther).has_value());
+  CHECK(f.jit().counters().cache_hits == 1);
+  CHECK(f.jit().counters().compiled == 1);
+  CHECK(own.list().size() == 1);
+  CHECK(shipped.list().size() == 1);
+  CHECK(*read_file(file, kMaxEntryBytes) == before);
+}
+
+TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory directory(root.path());
+  const fs::path file = fill(directory);
+  const std::string record = kernel_key(kSpec, default_variant(kSpec), "sm_90").record();
+  const std::string whole = *read_file(file, kMaxEntryBytes);
+  const std::string damages[] = {
+      whole.substr(0, whole.size() / 2), "", encode({record, "{", "cubin", "ptx"}),
+      encode({record, "{\"entry\": 5}", "cubin", "ptx"}), encode({"x", "{}", "cubin", "ptx"})};
+  for (const std::string& damaged : damages) {
+    std::ofstream(file, std::ios::binary) << damaged;
+    Fixture f(directory);
+    const auto kernel = f.obtain();
+    REQUIRE(kernel.has_value());
+    CHECK((*kernel)->cubin == "cubin for sm_90");
+    CHECK(f.jit().counters().cache_rejected == 1);
+    CHECK(f.jit().counters().compiled == 1);
+    REQUIRE(f.warnings.size() == 1);
+    CHECK(mentions(f.warnings[0], {"ignored", "entry"}));
+    CHECK(*read_file(file, kMaxEntryBytes) == whole);
+  }
+}
+
+TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory shipped(root.path() / "shipped"), own(root.path() / "own");
+  fill(shipped);
+  std::ofstream(fill(own)) << "damaged";
+  Fixture f(own);
+  f.options.read_only = {shipped};
+  f.options.may_compile = false;
+  CHECK(f.obtain().has_value());
+  CHECK(f.jit().counters().cache_rejected == 1);
+  CHECK(f.jit().counters().cache_hits == 1);
+}
+
+TEST_CASE("with an unwritable cache kernels stay in memory, and it is said once", "[jit]") {
+  const TemporaryDirectory root;
+  std::ofstream(root.path() / "file").put('x');
+  Fixture f(CacheDirectory(root.path() / "file" / "cache"));
+  const auto kernel = f.obtain();
+  REQUIRE(kernel.has_value());
+  CHECK(f.obtain(kOther).has_value());
+  CHECK(*f.obtain() == *kernel);
+  CHECK(f.nvrtc->compiles == 2);
+  REQUIRE(f.warnings.size() == 1);
+  CHECK(mentions(f.warnings[0], {"in memory", "not writable", root.path().string()}));
+}
+
+TEST_CASE("where compiling is forbidden, only the cache serves", "[jit]") {
+  const TemporaryDirectory root;
+  fill(CacheDirectory(root.path()));
+  Fixture f(CacheDirectory(root.path()));
+  f.options.may_compile = false;
+  CHECK(f.obtain().has_value());
+  const auto kernel = f.obtain(kOther);
+  REQUIRE_FALSE(kernel.has_value());
+  CHECK(kernel.error().reason == Reason::compile_forbidden);
+  CHECK(kernel.error().error.code == Code::not_ready);
+  CHECK(mentions(kernel.error().error.message, {"head_dim=64", "sm_90", "precompile"}));
+  CHECK(f.opened == 0);
+}
