@@ -36,7 +36,7 @@ QKJIT_DEVICE unsigned lane_group() {
 }
 
 template <Spec kSpec, Variant kVariant>
-QKJIT_DEVICE void fused(const Params& p) {
+static QKJIT_DEVICE void fused(const Params& p) {
   using T = Tile<kSpec, kVariant>;
   const unsigned lane = threadIdx.x % T::kLanes;
   const unsigned group = lane_group<T>();

@@ -43,7 +43,7 @@ QKJIT_DEVICE float rotated_element(const Spec& spec, const float* y, const float
 }
 
 template <DType kDType>
-QKJIT_DEVICE void generic(const GenericParams& g) {
+static QKJIT_DEVICE void generic(const GenericParams& g) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   __shared__ float staged[kGenericRowsPerBlock][kGenericMaxHeadDim];

@@ -8,6 +8,7 @@
 #include "options.hpp"
 #include "spec/text.hpp"
 #include "tools/qkjit/commands.hpp"
+#include "tools/qkjit/report.hpp"
 #include "tools/qkjit/session.hpp"
 
 namespace qkjit {
@@ -57,23 +58,6 @@ Exit show_source(const Console& console, const Options& options) {
   return Exit::good;
 }
 
-nlohmann::json to_json(const Kernel& kernel) {
-  const Resources& r = kernel.resources;
-  return {{"schema", "qkjit.inspect/1"},
-          {"entry", kernel.entry},
-          {"target", kernel.target},
-          {"compiler", kernel.compiler},
-          {"key", kernel.key},
-          {"origin", kernel.origin == Origin::cache ? "cache" : "compiled"},
-          {"cubin_bytes", kernel.cubin.size()},
-          {"resources",
-           {{"registers", r.registers},
-            {"spill_stores", r.spill_stores},
-            {"spill_loads", r.spill_loads},
-            {"stack", r.stack},
-            {"shared", r.shared}}}};
-}
-
 std::string resources_text(const Kernel& kernel) {
   const Resources& r = kernel.resources;
   return fmt::format(
@@ -92,7 +76,8 @@ Exit inspect(const Console& console, const Options& options) {
   const auto kernel = find_kernel(options, console);
   if (!kernel) return report(kernel.error());
   nlohmann::json document = to_json(*kernel);
-  document.update({{"compiled", kernel->origin == Origin::compiled ? 1 : 0},
+  document.update({{"schema", "qkjit.inspect/1"},
+                   {"compiled", kernel->origin == Origin::compiled ? 1 : 0},
                    {"hits", kernel->origin == Origin::cache ? 1 : 0},
                    {"failed", 0}});
   if (options.ptx) document["ptx"] = kernel->ptx;

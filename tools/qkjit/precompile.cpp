@@ -12,6 +12,7 @@
 #include "tools/qkjit/jobs.hpp"
 #include "tools/qkjit/manifest.hpp"
 #include "tools/qkjit/progress.hpp"
+#include "tools/qkjit/report.hpp"
 #include "tools/qkjit/session.hpp"
 
 namespace qkjit {
@@ -57,12 +58,7 @@ nlohmann::json to_json(const JobResult& result) {
     item["error"] = result.kernel.error().message;
     return item;
   }
-  const Kernel& kernel = **result.kernel;
-  item["key"] = kernel.key;
-  item["origin"] = kernel.origin == Origin::cache ? "cache" : "compiled";
-  item["registers"] = kernel.resources.registers;
-  item["spill_bytes"] = kernel.resources.spill_stores + kernel.resources.spill_loads;
-  item["cubin_bytes"] = kernel.cubin.size();
+  item.update(to_json(**result.kernel));
   return item;
 }
 

@@ -1,6 +1,7 @@
-// What `run` did, as rows of a table and as JSON.
+// What a command did, as rows of a table and as JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,6 @@
 #include "tools/oracle/check.hpp"
 #include "tools/qkjit/console.hpp"
 #include "tools/qkjit/execute.hpp"
-#include "tools/qkjit/workload.hpp"
 
 namespace qkjit {
 
@@ -17,18 +17,12 @@ struct CallReport {
   std::string name, spec;
   int repeat = 1;
   std::int64_t tokens = 0, heads_q = 0, heads_k = 0;
-  Executed executed;
   double bytes_moved = 0;
-  std::optional<CheckResult> check;
+  Executed executed;
+  std::optional<oracle::CheckResult> check;
 };
 
-/// A call that was not made, and why.
-struct Refusal {
-  std::string call;
-  std::vector<std::string> reasons;
-};
-
-std::string calls_table(const Console& console, const std::vector<CallReport>& calls);
+std::string calls_table(const std::vector<CallReport>& calls);
 std::string kernels_table(const std::vector<Kernel>& kernels);
 
 nlohmann::json to_json(const CallReport& call);

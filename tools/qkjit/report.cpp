@@ -1,0 +1,84 @@
+#include "tools/qkjit/report.hpp"
+
+#include "spec/names.hpp"
+
+namespace qkjit {
+namespace {
+
+double gigabytes_per_second(const CallReport& call) {
+  return call.bytes_moved / call.executed.microseconds * 1e-3;
+}
+
+std::string time_text(double microseconds) {
+  return microseconds < 1e4 ? fmt::format("{:.1f} us", microseconds)
+                            : fmt::format("{:.1f} ms", microseconds * 1e-3);
+}
+
+}  // namespace
+
+std::string calls_table(const std::vector<CallReport>& calls) {
+  std::vector<std::vector<std::string>> rows = {
+      {"call", "calls", "tokens", "heads", "path", "reason", "time", "GB/s", "check"}};
+  for (const CallReport& call : calls) {
+    rows.push_back({call.name, fmt::format("x{}", call.repeat), fmt::to_string(call.tokens),
+                    fmt::format("{}+{}", call.heads_q, call.heads_k),
+                    std::string(name_of(call.executed.dispatch.path)),
+                    std::string(name_of(call.executed.dispatch.reason)),
+                    time_text(call.executed.microseconds),
+                    fmt::format("{:.1f}", gigabytes_per_second(call)),
+                    call.check ? call.check->text : "not asked for"});
+  }
+  return table_text(rows);
+}
+
+std::string kernels_table(const std::vector<Kernel>& kernels) {
+  std::vector<std::vector<std::string>> rows = {
+      {"kernel", "target", "registers", "spill bytes", "shared bytes", "origin"}};
+  for (const Kernel& kernel : kernels) {
+    const Resources& r = kernel.resources;
+    rows.push_back({kernel.entry, kernel.target, fmt::to_string(r.registers),
+                    fmt::to_string(r.spill_stores + r.spill_loads), fmt::to_string(r.shared),
+                    kernel.origin == Origin::compiled
+                        ? fmt::format("compiled in {:.0f} ms", kernel.compile_ms)
+                        : "cache"});
+  }
+  return table_text(rows);
+}
+
+nlohmann::json to_json(const CallReport& call) {
+  nlohmann::json document = {{"call", call.name},
+                             {"spec", call.spec},
+                             {"repeat", call.repeat},
+                             {"tokens", call.tokens},
+                             {"heads_q", call.heads_q},
+                             {"heads_k", call.heads_k},
+                             {"path", name_of(call.executed.dispatch.path)},
+                             {"reason", name_of(call.executed.dispatch.reason)},
+                             {"microseconds", call.executed.microseconds},
+                             {"gigabytes_per_second", gigabytes_per_second(call)}};
+  if (call.check) {
+    document["check"] = {{"passed", call.check->passed},   {"elements", call.check->elements},
+                         {"checked", call.check->checked}, {"exact", call.check->exact},
+                         {"within", call.check->within},   {"wrong", call.check->wrong},
+                         {"text", call.check->text}};
+  }
+  return document;
+}
+
+nlohmann::json to_json(const Kernel& kernel) {
+  const Resources& r = kernel.resources;
+  return {{"entry", kernel.entry},
+          {"target", kernel.target},
+          {"compiler", kernel.compiler},
+          {"key", kernel.key},
+          {"origin", kernel.origin == Origin::cache ? "cache" : "compiled"},
+          {"cubin_bytes", kernel.cubin.size()},
+          {"resources",
+           {{"registers", r.registers},
+            {"spill_stores", r.spill_stores},
+            {"spill_loads", r.spill_loads},
+            {"stack", r.stack},
+            {"shared", r.shared}}}};
+}
+
+}  // namespace qkjit

@@ -1,0 +1,63 @@
+#include "tools/qkjit/run_plan.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "spec/support.hpp"
+#include "spec/text.hpp"
+#include "tools/qkjit/catalog.hpp"
+#include "tools/qkjit/tensor_file.hpp"
+
+namespace qkjit {
+namespace {
+
+Result<RunPlan> plan_model(const RunOptions& options) {
+  auto model = find_model(options.model);
+  if (!model) return tl::unexpected(model.error());
+  if (options.tokens > 0) {
+    model = with_tokens(*model, options.tokens);
+    if (!model) return tl::unexpected(model.error());
+  }
+  RunPlan result{model->title, {}, {}, {}};
+  const auto shared = std::make_shared<const Model>(std::move(*model));
+  unsigned seed = options.seed;
+  for (const Call& call : shared->calls) {
+    if (!options.call.empty() && call.name != options.call) continue;
+    const CallPlan wanted = plan(*shared, call);
+    for (const std::string& reason : wanted.unsupported) {
+      result.refusals.push_back(fmt::format("{}: {} is not supported", call.name, reason));
+    }
+    if (!wanted.unsupported.empty()) continue;
+    result.workloads.push_back(
+        [shared, &call, seed] { return model_workload(*shared, call, seed); });
+    ++seed;
+    if (std::ranges::find(result.specs, wanted.spec) == result.specs.end()) {
+      result.specs.push_back(wanted.spec);
+    }
+  }
+  if (!result.workloads.empty() || !result.refusals.empty()) return result;
+  return fail(Code::unsupported, "model {} has no call '{}'; leave --call out for all",
+              options.model, options.call);
+}
+
+Result<RunPlan> plan_spec(const RunOptions& options) {
+  const auto spec = parse_spec(options.spec);
+  if (!spec) return tl::unexpected(spec.error());
+  if (auto known = supports(*spec); !known) return tl::unexpected(known.error());
+  RunPlan result{to_text(*spec), {}, {*spec}, {}};
+  result.workloads.push_back([options, spec = *spec]() -> Result<Workload> {
+    if (!options.tensors.empty()) return tensor_workload(options.tensors, spec, options.eps);
+    const Shape shape{
+        options.tokens > 0 ? options.tokens : 4096, options.heads_q, options.heads_k, {}};
+    return spec_workload(spec, shape, options.eps, options.seed);
+  });
+  return result;
+}
+
+}  // namespace
+
+Result<RunPlan> plan_run(const RunOptions& options) {
+  return options.model.empty() ? plan_spec(options) : plan_model(options);
+}
+
+}  // namespace qkjit
