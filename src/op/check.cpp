@@ -41,8 +41,11 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
     std::string_view name;
     const Extent& extent;
   };
-  const std::array<Named, 4> views = {
-      {{"q", q.in.extent}, {"k", k.in.extent}, {"q_out", q.out.extent}, {"k_out", k.out.extent}}};
+  const bool q_in_place = q.in.extent == q.out.extent, k_in_place = k.in.extent == k.out.extent;
+  const std::array<Named, 4> views = {{{"q", q.in.extent},
+                                       {"k", k.in.extent},
+                                       {q_in_place ? "q" : "q_out", q.out.extent},
+                                       {k_in_place ? "k" : "k_out", k.out.extent}}};
   for (const Named& out : {views[2], views[3]}) {
     if (overlaps_itself(out.extent)) {
       return fail(

@@ -26,7 +26,7 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
                 dtype_name(static_cast<int>(t.dtype)), dtype_name(dtype));
   }
   for (int i = 0; i < rank; ++i) {
-    if (t.shape[i] >= 0 && t.strides[i] >= 0) continue;
+    if (t.shape[i] >= 0 && (t.strides[i] >= 0 || t.shape[i] == 1)) continue;
     return fail(Code::invalid_argument,
                 "{} has shape {} and stride {} in dimension {}: neither may be "
                 "negative",
@@ -50,9 +50,11 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
   return {};
 }
 
-/// Bytes of `stride` elements times `count`, added to `total`; false if that leaves 63 bits.
+/// Bytes of `stride` elements times `count`, added to `total`; false if that leaves 63 bits. The
+/// stride of a single one is never used, and some callers leave any value there.
 bool add_bytes(std::int64_t stride, std::int64_t count, std::int64_t element_size,
                std::int64_t& total) {
+  if (count == 1) return true;
   std::int64_t bytes = 0;
   return !__builtin_mul_overflow(stride, element_size, &bytes) &&
          !__builtin_mul_overflow(bytes, count, &bytes) &&
@@ -79,17 +81,15 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
                 t.shape[1], t.shape[2], tokens, heads, spec.head_dim);
   }
   const std::int64_t size = size_of(spec.dtype);
-  std::int64_t bytes = 0;
+  std::int64_t bytes = spec.head_dim * size;
   if (t.shape[0] > 0 && !(add_bytes(t.strides[0], t.shape[0], size, bytes) &&
-                          add_bytes(t.strides[1], t.shape[1], size, bytes) &&
-                          add_bytes(spec.head_dim, 1, size, bytes))) {
+                          add_bytes(t.strides[1], t.shape[1], size, bytes))) {
     return fail(
         Code::invalid_argument,
         "{} with shape [{}, {}, {}] and strides [{}, {}, 1] does not fit in 63-bit byte offsets: "
         "check the strides, they count elements",
         name, t.shape[0], t.shape[1], t.shape[2], t.strides[0], t.strides[1]);
   }
-  // The stride of a single token or head is never used; some callers leave any value there.
   const std::int64_t token_stride = t.shape[0] > 1 ? t.strides[0] * size : 0;
   const std::int64_t head_stride = t.shape[1] > 1 ? t.strides[1] * size : 0;
   return HeadView{t.data,

@@ -1,0 +1,218 @@
+// The checks of a call: each wrong argument is named, with what was given and what is needed.
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "op/check.hpp"
+#include "tests/unit/fake_args.hpp"
+#include "tests/unit/mentions.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+
+template <class Spoil>
+qkjit_args with(Spoil&& spoil) {
+  qkjit_args args = fake_args();
+  spoil(args);
+  return args;
+}
+
+template <class Spoil>
+bool refuses(std::initializer_list<std::string_view> words, Spoil&& spoil) {
+  return fails(check_args(with(spoil)), Code::invalid_argument, words);
+}
+
+template <class Spoil>
+bool accepts(Spoil&& spoil) {
+  const auto op = check_args(with(spoil));
+  if (!op) UNSCOPED_INFO(op.error().message);
+  return op.has_value();
+}
+
+}  // namespace
+
+TEST_CASE("a good call becomes the kernel's parameters", "[op]") {
+  qkjit_args args = fake_args();
+  args.position_offset = 6;
+  args.eps = 1e-5f;
+  args.path = QKJIT_PATH_GENERIC;
+  const auto op = check_args(args);
+  REQUIRE(op.has_value());
+  CHECK(op->spec == Spec{64, 64, Layout::neox});
+  CHECK(op->support.dispatch.path == Path::fused);
+  CHECK(op->requested == Path::generic);
+  CHECK(op->tokens == 4);
+  CHECK(op->table_rows == 10);
+  const Params& p = op->params;
+  CHECK((p.q.in == args.q.data && p.q.out == args.q_out.data && p.q.weight == args.q_weight.data));
+  CHECK((p.k.in == args.k.data && p.k.out == args.k_out.data && p.k.weight == args.k_weight.data));
+  CHECK((p.q.in_token_stride == 192 && p.q.in_head_stride == 64 && p.q.heads == 3));
+  CHECK((p.k.out_token_stride == 128 && p.k.out_head_stride == 64 && p.k.heads == 2));
+  CHECK((p.cos_sin_cache == args.cos_sin_cache.data && p.positions == args.positions.data));
+  CHECK((p.position_offset == 6 && p.row_count == 20 && p.eps == 1e-5f));
+}
+
+TEST_CASE("wrong settings are refused", "[op]") {
+  CHECK(refuses({"qkjit_args.struct_size is 8", "QKJIT_ARGS_INIT"},
+                [](auto& a) { a.struct_size = 8; }));
+  CHECK(refuses({"qkjit_spec.struct_size is 0", "QKJIT_SPEC_INIT"},
+                [](auto& a) { a.spec.struct_size = 0; }));
+  CHECK(refuses({"rope_dim=63", "odd"}, [](auto& a) { a.spec.rope_dim = 63; }));
+  CHECK(refuses({"rope_dim=66", "head_dim=64"}, [](auto& a) { a.spec.rope_dim = 66; }));
+  CHECK(refuses({"dtype 3", "out of range"}, [](auto& a) { a.spec.dtype = QKJIT_INT32; }));
+  CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
+  CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));
+  CHECK(refuses({"eps is inf", "finite"}, [](auto& a) { a.eps = INFINITY; }));
+  CHECK(accepts([](auto& a) { a.eps = 0; }));
+  CHECK(refuses({"path is 3", "QKJIT_PATH_NONE"}, [](auto& a) { a.path = QKJIT_PATH_CPU; }));
+  CHECK(fails(check_args(with([](auto& a) { a.spec.head_dim = 1025; })), Code::unsupported,
+              {"head_dim=1025", "1024"}));
+}
+
+TEST_CASE("wrong tensors of heads are refused", "[op]") {
+  CHECK(refuses({"q has rank 2", "[tokens, heads, head_dim]"}, [](auto& a) { a.q.rank = 2; }));
+  CHECK(refuses({"k has rank 4"}, [](auto& a) { a.k.rank = 4; }));
+  CHECK(refuses({"q_out has rank 0"}, [](auto& a) { a.q_out.rank = 0; }));
+  CHECK(refuses({"q is fp16", "needs bf16"}, [](auto& a) { a.q.dtype = QKJIT_FP16; }));
+  CHECK(refuses({"k_out is fp32", "needs bf16"}, [](auto& a) { a.k_out.dtype = QKJIT_FP32; }));
+  CHECK(refuses({"k is an unknown dtype"}, [](auto& a) { a.k.dtype = static_cast<qkjit_dtype>(7); }));
+  CHECK(refuses({"q has last dimension 63", "head_dim=64"}, [](auto& a) { a.q.shape[2] = 63; }));
+  CHECK(refuses({"k has no heads"}, [](auto& a) { a.k.shape[1] = 0; }));
+  CHECK(refuses({"q has shape -4", "negative"}, [](auto& a) { a.q.shape[0] = -4; }));
+  CHECK(refuses({"k has shape 2 and stride -64", "dimension 1"},
+                [](auto& a) { a.k.strides[1] = -64; }));
+  CHECK(refuses({"q has last stride 2", "must be 1"}, [](auto& a) { a.q.strides[2] = 2; }));
+  CHECK(refuses({"q is null"}, [](auto& a) { a.q.data = nullptr; }));
+  CHECK(refuses({"k at 0x200001", "bf16"}, [](auto& a) { a.k.data = address(0x200001); }));
+  CHECK(refuses({"q has 4 tokens and k has 5"},
+                [](auto& a) { a.k.shape[0] = a.k_out.shape[0] = 5; }));
+  CHECK(refuses({"q_out is [4, 2, 64]", "[4, 3, 64]"}, [](auto& a) { a.q_out.shape[1] = 2; }));
+  CHECK(refuses({"k_out is [3, 2, 64]", "[4, 2, 64]"}, [](auto& a) { a.k_out.shape[0] = 3; }));
+}
+
+TEST_CASE("wrong weights, tables and positions are refused", "[op]") {
+  CHECK(refuses({"q_weight is null"}, [](auto& a) { a.q_weight.data = nullptr; }));
+  CHECK(refuses({"k_weight has rank 2"}, [](auto& a) { a.k_weight.rank = 2; }));
+  CHECK(refuses({"k_weight has 32 elements", "head_dim=64"},
+                [](auto& a) { a.k_weight.shape[0] = 32; }));
+  CHECK(refuses({"q_weight is fp32", "bf16"}, [](auto& a) { a.q_weight.dtype = QKJIT_FP32; }));
+  CHECK(refuses({"q_weight has last stride 2"}, [](auto& a) { a.q_weight.strides[0] = 2; }));
+
+  CHECK(refuses({"cos_sin_cache is null"}, [](auto& a) { a.cos_sin_cache.data = nullptr; }));
+  CHECK(refuses({"cos_sin_cache has rank 0"}, [](auto& a) { a.cos_sin_cache = {}; }));
+  CHECK(refuses({"cos_sin_cache is bf16", "needs fp32"},
+                [](auto& a) { a.cos_sin_cache.dtype = QKJIT_BF16; }));
+  CHECK(refuses({"cos_sin_cache is [10, 32]", "rope_dim=64"},
+                [](auto& a) { a.cos_sin_cache.shape[1] = 32; }));
+  CHECK(
+      refuses({"row stride 128", "contiguous"}, [](auto& a) { a.cos_sin_cache.strides[0] = 128; }));
+  CHECK(refuses({"cos_sin_cache has no rows"}, [](auto& a) { a.cos_sin_cache.shape[0] = 0; }));
+  CHECK(refuses({"cos_sin_cache at 0x700002"},
+                [](auto& a) { a.cos_sin_cache.data = address(0x700002); }));
+
+  CHECK(refuses({"positions is null"}, [](auto& a) { a.positions.data = nullptr; }));
+  CHECK(refuses({"positions is int32", "needs int64"},
+                [](auto& a) { a.positions.dtype = QKJIT_INT32; }));
+  CHECK(
+      refuses({"positions has 5 elements", "4 tokens"}, [](auto& a) { a.positions.shape[0] = 5; }));
+  CHECK(refuses({"positions are given", "positions=implicit"},
+                [](auto& a) { a.spec.positions = QKJIT_POSITIONS_IMPLICIT; }));
+}
+
+TEST_CASE("implicit positions must stay in the table", "[op]") {
+  const auto at = [](std::int64_t offset) {
+    return [=](auto& a) {
+      a.spec.positions = QKJIT_POSITIONS_IMPLICIT;
+      a.positions = QKJIT_TENSOR_INIT;
+      a.position_offset = offset;
+    };
+  };
+  CHECK(accepts(at(0)));
+  CHECK(accepts(at(6)));
+  for (const std::int64_t offset : {std::int64_t{7}, std::int64_t{-1}, kHuge, -kHuge}) {
+    CHECK(
+        refuses({fmt::format("position_offset {} with 4 tokens", offset), "10 rows"}, at(offset)));
+  }
+}
+
+TEST_CASE("explicit positions are read and must stay in the table", "[op]") {
+  std::vector<std::int64_t> positions = {0, 9, 3, 0};
+  const auto check = [&](std::int64_t offset) {
+    return check_positions(*check_args(with([&](auto& a) {
+      a.positions.data = positions.data();
+      a.position_offset = offset;
+    })));
+  };
+  const Code invalid = Code::invalid_argument;
+  CHECK(check(0).has_value());
+  CHECK(fails(check(1), invalid, {"positions[1] = 9", "position_offset 1", "10 rows"}));
+  CHECK(fails(check(-1), invalid, {"positions[0] = 0", "position_offset -1"}));
+  positions = {1, 1, 1, kHuge};
+  CHECK(fails(check(-1), invalid, {"positions[3] = 9223372036854775807"}));
+  CHECK(fails(check(kHuge), invalid, {"positions[0] = 1"}));
+  positions = {-5, -5, -5, -5};
+  CHECK(check(5).has_value());
+}
+
+TEST_CASE("no rotation needs neither table nor positions", "[op]") {
+  const auto op = check_args(with([](auto& a) {
+    a.spec.rope_dim = 0;
+    a.cos_sin_cache = a.positions = QKJIT_TENSOR_INIT;
+    a.position_offset = -7;
+  }));
+  REQUIRE(op.has_value());
+  CHECK((op->params.cos_sin_cache == nullptr && op->params.positions == nullptr));
+  CHECK(check_positions(*op).has_value());
+}
+
+TEST_CASE("no tokens need no memory", "[op]") {
+  const auto op = check_args(with([](auto& a) {
+    for (qkjit_tensor* t : {&a.q, &a.k}) t->shape[0] = 0, t->data = nullptr;
+    a.q_out = a.k_out = a.q_weight = a.k_weight = a.cos_sin_cache = a.positions = QKJIT_TENSOR_INIT;
+  }));
+  REQUIRE(op.has_value());
+  CHECK(op->tokens == 0);
+  CHECK(op->params.row_count == 0);
+}
+
+TEST_CASE("sizes that no address holds are refused", "[op]") {
+  CHECK(refuses({"q with shape [4, 3, 64]", "63-bit", "count elements"},
+                [](auto& a) { a.q.strides[0] = kHuge / 2; }));
+  CHECK(refuses({"k_out with shape", "63-bit"}, [](auto& a) { a.k_out.strides[1] = kHuge; }));
+  CHECK(refuses({"1073741824 tokens of 5 heads", "split"}, [](auto& a) {
+    for (qkjit_tensor* t : {&a.q, &a.k, &a.q_out, &a.k_out}) t->shape[0] = 1 << 30;
+  }));
+}
+
+TEST_CASE("the stride of a single token or head is never used", "[op]") {
+  for (const std::int64_t stride : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-3}, kHuge}) {
+    const auto op = check_args(with([&](auto& a) {
+      for (qkjit_tensor* t : {&a.q, &a.k, &a.q_out, &a.k_out}) {
+        t->shape[0] = t->shape[1] = 1;
+        t->strides[0] = t->strides[1] = stride;
+      }
+      a.positions.shape[0] = 1;
+    }));
+    INFO("stride " << stride << (op ? "" : op.error().message));
+    REQUIRE(op.has_value());
+    CHECK(op->aligned);
+  }
+}
+
+TEST_CASE("the fused kernel's alignment is noticed", "[op]") {
+  const auto aligned = [](auto spoil) { return check_args(with(spoil))->aligned; };
+  CHECK(aligned([](auto&) {}));
+  CHECK(aligned([](auto& a) { a.positions.data = address(0x800008); }));
+  CHECK(aligned([](auto& a) { a.k.strides[0] = 136; }));
+  CHECK_FALSE(aligned([](auto& a) { a.q.data = address(0x100008); }));
+  CHECK_FALSE(aligned([](auto& a) { a.k_out.data = address(0x400002); }));
+  CHECK_FALSE(aligned([](auto& a) { a.k.strides[0] = 132; }));
+  CHECK_FALSE(aligned([](auto& a) { a.q_out.strides[1] = 68, a.q_out.strides[0] = 256; }));
+  CHECK_FALSE(aligned([](auto& a) { a.k_weight.data = address(0x600008); }));
+  CHECK_FALSE(aligned([](auto& a) { a.cos_sin_cache.data = address(0x700004); }));
+}
