@@ -1,0 +1,79 @@
+// The generic kernel over the full grid: its shapes are known at run time only, so nothing is left
+// out to spare the compiler.
+#include <set>
+
+#include "tests/catch.hpp"
+#include "tests/simt/paths.hpp"
+
+using namespace qkjit;
+using namespace qkjit::simt;
+using test::Problem;
+
+namespace {
+
+std::set<int> head_dims() {
+  std::set<int> dims = {63,  64,  65,  72,  80,  96,  112, 127, 128, 129,  160,  192, 255,
+                        256, 257, 320, 511, 512, 513, 520, 768, 999, 1000, 1023, 1024};
+  for (int head_dim = 1; head_dim <= 40; ++head_dim) dims.insert(head_dim);
+  return dims;
+}
+
+std::set<int> rope_dims(int head_dim) {
+  const int even = head_dim / 2 * 2;
+  std::set<int> dims = {0, even, head_dim / 4 * 2, std::max(even - 2, 0)};
+  for (const int rope_dim : {2, 6, 48}) {
+    if (rope_dim <= head_dim) dims.insert(rope_dim);
+  }
+  return dims;
+}
+
+void check_generic(const test::ProblemConfig& config) {
+  const Problem before(config);
+  Problem after = before;
+  run_generic(checked(after.args()));
+  check_against_cpu("generic", before, after);
+}
+
+/// All shapes, layouts and roundings of a dtype; the rest takes turns.
+void check_grid(DType dtype) {
+  std::size_t number = 0;
+  for (const int head_dim : head_dims()) {
+    for (const int rope_dim : rope_dims(head_dim)) {
+      for (int i = 0; i < 2 * 5; ++i, ++number) {
+        const Spec spec{head_dim,
+                        rope_dim,
+                        static_cast<Layout>(i % 2),
+                        dtype,
+                        static_cast<Rounding>(i / 2),
+                        static_cast<Positions>(number % 3)};
+        auto config = config_of_cycle(spec, number, number % kCycle);
+        config.tokens = 2;
+        config.misalignment = static_cast<int>(number % 5);
+        check_generic(config);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("generic, bf16: the bytes of the CPU path over the full grid") {
+  check_grid(DType::bf16);
+}
+TEST_CASE("generic, fp16: the bytes of the CPU path over the full grid") {
+  check_grid(DType::fp16);
+}
+TEST_CASE("generic, fp32: the bytes of the CPU path over the full grid") {
+  check_grid(DType::fp32);
+}
+
+TEST_CASE("generic: every misalignment with every stride kind, in place and out of place") {
+  const Spec spec{128, 96, Layout::neox, GENERATE(DType::bf16, DType::fp32), Rounding::split};
+  for (std::size_t i = 0; i < kCycle; ++i) {
+    for (int misalignment = 0; misalignment < 8; ++misalignment) {
+      auto config = config_of_cycle(spec, i, i);
+      config.misalignment = misalignment;
+      check_generic(config);
+    }
+  }
+}

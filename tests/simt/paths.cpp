@@ -1,0 +1,75 @@
+#include "tests/simt/paths.hpp"
+
+#include <stdexcept>
+
+#include "codegen/source.hpp"
+#include "kernels/generic.cuh"
+#include "tests/catch.hpp"
+#include "tests/support/compare.hpp"
+#include "tests/support/runtime.hpp"
+
+namespace qkjit::simt {
+
+using test::Data;
+using test::Problem;
+using test::ProblemConfig;
+using test::Strides;
+
+Operation checked(const qkjit_args& args) {
+  const auto operation = check_args(args);
+  if (!operation) throw std::runtime_error(operation.error().message);
+  return *operation;
+}
+
+void run_generic(const Operation& operation) {
+  const GenericParams g{operation.params, operation.spec,
+                        1.0f / static_cast<float>(operation.spec.head_dim)};
+  const unsigned blocks = (g.common.row_count + kGenericRowsPerBlock - 1) / kGenericRowsPerBlock;
+  launch(blocks, kGenericThreads, [&] {
+    switch (g.spec.dtype) {
+      case DType::bf16:
+        return generic<DType::bf16>(g);
+      case DType::fp16:
+        return generic<DType::fp16>(g);
+      case DType::fp32:
+        return generic<DType::fp32>(g);
+    }
+  });
+}
+
+ProblemConfig config_of_cycle(const Spec& spec, std::size_t number, std::size_t i) {
+  constexpr int kHeads[][2] = {{3, 2}, {1, 1}, {8, 1}};
+  constexpr float kEps[] = {1e-6f, 0, 1e-5f};
+  const int* heads = kHeads[(number + i) % 3];
+  return {.spec = spec,
+          .tokens = 5,
+          .heads_q = heads[0],
+          .heads_k = heads[1],
+          .strides = static_cast<Strides>(i % 4),
+          .in_place = i / 4 == 0,
+          .data = (number + i / 2) % 2 == 0 ? Data::special : Data::normal,
+          .position_offset = i % 3 == 0 ? 0 : static_cast<std::int64_t>(3 * i),
+          .eps = kEps[(number / 3 + i) % 3],
+          .seed = number * kCycle + i};
+}
+
+void check_against_cpu(const std::string& what, const Problem& before, const Problem& after) {
+  Problem expected = before;
+  test::run_on_host(expected);
+  CHECK(test::first_difference(what, expected, after) == "");
+  CHECK(test::first_stray_write(before, after) == "");
+}
+
+void check_fused(const FusedKernel& kernel, std::size_t number) {
+  for (std::size_t i = 0; i < kCycle; ++i) {
+    ProblemConfig config = config_of_cycle(kernel.spec, number, i);
+    const int heads = config.heads_q + config.heads_k;
+    config.tokens = 3 * kernel.rows_per_block() / 2 / heads + 2;
+    const Problem before(config);
+    Problem after = before;
+    kernel.run(checked(after.args()).params);
+    check_against_cpu("fused, " + to_text(kernel.variant), before, after);
+  }
+}
+
+}  // namespace qkjit::simt

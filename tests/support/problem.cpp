@@ -1,0 +1,217 @@
+#include "tests/support/problem.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "spec/names.hpp"
+#include "spec/text.hpp"
+
+namespace qkjit::test {
+namespace {
+
+constexpr std::byte kCanary{0xff};   // as elements: NaN, which spoils any row that reads it
+constexpr std::size_t kMargin = 64;  // bytes of canary around a tensor that is written
+constexpr std::int64_t kGap = 16;    // elements; keeps rows on 16 bytes
+constexpr std::array kStridesNames = {"contiguous", "packed", "head_major", "gaps"};
+
+struct RowStrides {
+  std::int64_t token, head;
+};
+
+RowStrides row_strides(Strides strides, const ProblemConfig& config, int heads, bool is_q) {
+  const std::int64_t head_dim = config.spec.head_dim, gapped = head_dim + kGap;
+  switch (strides) {
+    case Strides::packed:
+      return {(config.heads_q + 2 * config.heads_k) * head_dim, head_dim};
+    case Strides::head_major:
+      return {head_dim, config.tokens * head_dim};
+    case Strides::gaps:
+      if (is_q) return {heads * gapped + kGap, gapped};
+      return {gapped, config.tokens * gapped + kGap};
+    case Strides::contiguous:
+      break;
+  }
+  return {heads * head_dim, head_dim};
+}
+
+qkjit_spec to_c(const Spec& spec) {
+  return {sizeof(qkjit_spec),
+          spec.head_dim,
+          spec.rope_dim,
+          static_cast<qkjit_layout>(spec.layout),
+          static_cast<qkjit_dtype>(spec.dtype),
+          static_cast<qkjit_rounding>(spec.rounding),
+          static_cast<qkjit_positions>(spec.positions)};
+}
+
+/// Random rows of the table, the first and the last among them.
+std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& random) {
+  if (token == 0) return table_rows - 1;
+  if (token == 1) return 0;
+  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(table_rows));
+}
+
+}  // namespace
+
+std::size_t element_size(qkjit_dtype dtype) {
+  constexpr std::array<std::size_t, 5> kSizes = {2, 2, 4, 4, 8};
+  return kSizes[dtype];
+}
+
+std::string to_text(const ProblemConfig& c) {
+  return fmt::format(
+      "{}, tokens={}, heads={}/{}, {} {}, {} data, position_offset={}, misalignment={}, eps={}, "
+      "seed={}",
+      qkjit::to_text(c.spec), c.tokens, c.heads_q, c.heads_k,
+      kStridesNames[static_cast<std::size_t>(c.strides)], c.in_place ? "in place" : "out of place",
+      c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment, c.eps,
+      c.seed);
+}
+
+Problem::Problem(const ProblemConfig& config) : config_(config) {
+  const Spec& spec = config_.spec;
+  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
+  place_heads();
+  for (const auto& [name, field] : {std::pair{"q_weight", &qkjit_args::q_weight},
+                                    std::pair{"k_weight", &qkjit_args::k_weight}}) {
+    place_dense(name, field, qkjit_tensor_1d(nullptr, dtype, spec.head_dim), element_size(dtype));
+  }
+  if (spec.rope_dim > 0) {
+    table_rows_ = config_.position_offset + config_.tokens;
+    place_dense("cos_sin_cache", &qkjit_args::cos_sin_cache,
+                qkjit_tensor_2d(nullptr, QKJIT_FP32, table_rows_, spec.rope_dim), sizeof(float));
+    if (spec.positions != Positions::implicit) {
+      const auto type = spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
+      place_dense("positions", &qkjit_args::positions,
+                  qkjit_tensor_1d(nullptr, type, config_.tokens), element_size(type));
+    }
+  }
+  fill();
+}
+
+std::size_t Problem::add_block(std::string name, std::size_t bytes) {
+  blocks_.push_back({std::move(name), {}});
+  blocks_.back().bytes.assign(bytes, kCanary);
+  return blocks_.size() - 1;
+}
+
+void Problem::place_heads() {
+  if (config_.strides == Strides::packed) {
+    place_packed();
+  } else {
+    place_heads("q", &qkjit_args::q, config_.heads_q, config_.strides, true);
+    place_heads("k", &qkjit_args::k, config_.heads_k, config_.strides, false);
+  }
+  if (config_.in_place) return;
+  const auto strides = config_.strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
+  place_heads("q_out", &qkjit_args::q_out, config_.heads_q, strides, true);
+  place_heads("k_out", &qkjit_args::k_out, config_.heads_k, strides, false);
+}
+
+void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads,
+                          Strides strides, bool is_q) {
+  const Spec& spec = config_.spec;
+  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
+  const RowStrides s = row_strides(strides, config_, heads, is_q);
+  const std::int64_t span = (config_.tokens - 1) * s.token + (heads - 1) * s.head + spec.head_dim;
+  const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * element_size(dtype);
+  const std::size_t bytes = static_cast<std::size_t>(span) * element_size(dtype);
+  const std::size_t block = add_block(name, kMargin + shift + bytes + kMargin);
+  const qkjit_tensor view = {
+      nullptr, dtype, 3, {config_.tokens, heads, spec.head_dim, 0}, {s.token, s.head, 1, 0}};
+  arguments_.push_back({name, field, block, kMargin + shift, view});
+}
+
+// The third part, where a model has V, stays canaries.
+void Problem::place_packed() {
+  const Spec& spec = config_.spec;
+  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
+  const std::size_t size = element_size(dtype);
+  const RowStrides s = row_strides(Strides::packed, config_, 0, true);
+  const std::size_t begin = kMargin + static_cast<std::size_t>(config_.misalignment) * size;
+  const std::size_t block =
+      add_block("qkv", begin + static_cast<std::size_t>(config_.tokens * s.token) * size + kMargin);
+  const auto view = [&](int heads) {
+    return qkjit_tensor{
+        nullptr, dtype, 3, {config_.tokens, heads, spec.head_dim, 0}, {s.token, s.head, 1, 0}};
+  };
+  const std::size_t k_begin =
+      begin + static_cast<std::size_t>(config_.heads_q * spec.head_dim) * size;
+  arguments_.push_back({"q", &qkjit_args::q, block, begin, view(config_.heads_q)});
+  arguments_.push_back({"k", &qkjit_args::k, block, k_begin, view(config_.heads_k)});
+}
+
+// No canaries: a byte beyond what is only read is ASan's to find.
+void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
+                          std::size_t size) {
+  const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * size;
+  std::int64_t elements = 1;
+  for (int i = 0; i < view.rank; ++i) elements *= view.shape[i];
+  const std::size_t block = add_block(name, shift + static_cast<std::size_t>(elements) * size);
+  arguments_.push_back({name, field, block, shift, view});
+}
+
+void Problem::fill() {
+  const Spec& spec = config_.spec;
+  std::uint64_t number = 0;
+  for (const Argument& a : arguments_) {
+    if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out) continue;
+    Random random(config_.seed * 16 + number++);
+    std::byte* const begin = blocks_[a.block].bytes.data() + a.offset;
+    if (a.view.rank == 3) {
+      for (std::int64_t row = 0; row < a.view.shape[0] * a.view.shape[1]; ++row) {
+        const std::int64_t token = row / a.view.shape[1], head = row % a.view.shape[1];
+        const std::int64_t at = token * a.view.strides[0] + head * a.view.strides[1];
+        fill_row(config_.data, spec.dtype, random,
+                 begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
+      }
+    } else if (a.field == &qkjit_args::cos_sin_cache) {
+      const std::size_t row_bytes = static_cast<std::size_t>(spec.rope_dim) * sizeof(float);
+      for (std::int64_t row = 0; row < table_rows_; ++row) {
+        fill_angles(config_.data, random, begin + static_cast<std::size_t>(row) * row_bytes,
+                    spec.rope_dim);
+      }
+    } else if (a.field == &qkjit_args::positions) {
+      const std::size_t size = element_size(a.view.dtype);
+      for (std::int64_t token = 0; token < config_.tokens; ++token) {
+        const std::int64_t value = position(token, table_rows_, random) - config_.position_offset;
+        std::memcpy(begin + static_cast<std::size_t>(token) * size, &value, size);
+      }
+    } else {
+      fill_weights(config_.data, spec.dtype, random, begin, spec.head_dim);
+    }
+  }
+}
+
+std::vector<Argument> Problem::outputs() const {
+  std::vector<Argument> outputs;
+  for (const Argument& a : arguments_) {
+    const bool is_input = a.field == &qkjit_args::q || a.field == &qkjit_args::k;
+    const bool is_output = a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out;
+    if (config_.in_place ? is_input : is_output) outputs.push_back(a);
+  }
+  return outputs;
+}
+
+qkjit_args Problem::args() {
+  std::vector<void*> bases;
+  for (Block& block : blocks_) bases.push_back(block.bytes.data());
+  return std::as_const(*this).args(bases);
+}
+
+qkjit_args Problem::args(std::span<void* const> bases) const {
+  qkjit_args args = QKJIT_ARGS_INIT;
+  args.spec = to_c(config_.spec);
+  for (const Argument& a : arguments_) {
+    args.*a.field = a.view;
+    (args.*a.field).data = static_cast<std::byte*>(bases[a.block]) + a.offset;
+  }
+  args.position_offset = config_.position_offset;
+  args.eps = config_.eps;
+  return args;
+}
+
+}  // namespace qkjit::test

@@ -1,0 +1,109 @@
+// A generated problem: every tensor of one call, in memory of its own, with canaries where the call
+// must not write.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "qkjit/qkjit.h"
+#include "tests/support/values.hpp"
+
+namespace qkjit::test {
+
+/// How the rows of q and k lie in memory. Out of place, the outputs lie in another way.
+enum class Strides {
+  contiguous,  ///< [tokens, heads, head_dim]
+  packed,      ///< q and k are views of one [tokens, (heads_q + 2 * heads_k) * head_dim]
+  head_major,  ///< [heads, tokens, head_dim]
+  gaps,        ///< q with gaps after every head and token, k head-major with gaps
+};
+
+struct ProblemConfig {
+  Spec spec;
+  std::int64_t tokens = 5;
+  int heads_q = 3;
+  int heads_k = 2;
+  Strides strides = Strides::contiguous;
+  bool in_place = true;
+  Data data = Data::normal;
+  std::int64_t position_offset = 0;
+  int misalignment = 0;  ///< elements by which every tensor misses a 16-byte boundary
+  float eps = 1e-6f;
+  std::uint64_t seed = 1;
+};
+
+std::string to_text(const ProblemConfig& config);
+
+/// On 16 bytes, and of exactly the requested size, so that ASan sees the first byte beyond.
+template <class T>
+struct AlignedAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlignment{16};
+
+  AlignedAllocator() = default;
+  template <class U>
+  AlignedAllocator(const AlignedAllocator<U>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kAlignment));
+  }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kAlignment); }
+  friend bool operator==(AlignedAllocator, AlignedAllocator) { return true; }
+};
+
+/// One allocation. What no tensor covers holds canaries.
+struct Block {
+  std::string name;
+  std::vector<std::byte, AlignedAllocator<std::byte>> bytes;
+};
+
+/// Where an argument of the call lies.
+struct Argument {
+  const char* name;
+  qkjit_tensor qkjit_args::*field;
+  std::size_t block;
+  std::size_t offset;  ///< bytes from the block's begin
+  qkjit_tensor view;   ///< without its address
+};
+
+/// A value: copies are independent. The elements depend on seed, spec and counts only, never on
+/// strides or alignment.
+class Problem {
+ public:
+  explicit Problem(const ProblemConfig& config);
+
+  const ProblemConfig& config() const { return config_; }
+  std::vector<Block>& blocks() { return blocks_; }
+  const std::vector<Block>& blocks() const { return blocks_; }
+  std::span<const Argument> arguments() const { return arguments_; }
+  /// The arguments that the call writes: q_out and k_out, or in place q and k.
+  std::vector<Argument> outputs() const;
+
+  /// The call on this problem's own memory.
+  qkjit_args args();
+  /// The call on copies of the blocks: block i lies at bases[i], on 16 bytes at least.
+  qkjit_args args(std::span<void* const> bases) const;
+
+ private:
+  std::size_t add_block(std::string name, std::size_t bytes);
+  void place_heads();
+  void place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads, Strides strides,
+                   bool is_q);
+  void place_packed();
+  void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
+                   std::size_t element_size);
+  void fill();
+
+  ProblemConfig config_;
+  std::int64_t table_rows_ = 0;
+  std::vector<Block> blocks_;
+  std::vector<Argument> arguments_;
+};
+
+/// Bytes of an element of an argument.
+std::size_t element_size(qkjit_dtype dtype);
+
+}  // namespace qkjit::test

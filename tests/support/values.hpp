@@ -1,0 +1,29 @@
+// Element values of generated problems: ordinary ones, and all that floating point has to offer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+
+#include "kernels/spec.cuh"
+
+namespace qkjit::test {
+
+using Random = std::mt19937_64;
+
+/// What the elements of q, k, the weights and the rope table are.
+enum class Data {
+  normal,   ///< normally distributed; rows differ in scale
+  special,  ///< also rows of zeros, subnormals, huge values, NaN and infinity
+};
+
+/// Writes `count` elements of `dtype`: one row of q or k.
+void fill_row(Data data, DType dtype, Random& random, std::byte* to, int count);
+
+/// Weights: around 1. With Data::special, an element here and there is not an ordinary number.
+void fill_weights(Data data, DType dtype, Random& random, std::byte* to, int count);
+
+/// One row of cos_sin_cache in fp32: cosines, then sines, of random angles. Special as weights are.
+void fill_angles(Data data, Random& random, std::byte* to, int rope_dim);
+
+}  // namespace qkjit::test
