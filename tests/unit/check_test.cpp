@@ -1,0 +1,243 @@
+// The check of a call: the CPU path passes it on every kind of problem, and results that are wrong
+// in one way each do not.
+#include "tools/oracle/check.hpp"
+
+#include <cmath>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "cpu/cpu_path.hpp"
+#include "op/check.hpp"
+#include "tests/catch.hpp"
+#include "tests/support/problem.hpp"
+#include "tests/unit/mentions.hpp"
+#include "tools/oracle/number.hpp"
+
+using namespace qkjit;
+using namespace qkjit::test;
+using oracle::CheckResult;
+
+namespace {
+
+constexpr int kHeadDim = 64;
+using Change = std::function<void(qkjit_args&)>;
+
+ProblemConfig config_of(DType dtype, Rounding rounding, Layout layout = Layout::neox) {
+  ProblemConfig config;
+  config.spec = {kHeadDim, 48, layout, dtype, rounding, Positions::int64};
+  config.tokens = 40;
+  config.in_place = false;
+  config.strides = Strides::packed;
+  config.position_offset = 3;
+  return config;
+}
+
+void run_cpu(const qkjit_args& args) {
+  const auto op = check_args(args);
+  REQUIRE(op.has_value());
+  run_on_cpu(op->spec, op->params, 1);
+}
+
+CheckResult check(const qkjit_args& args, const oracle::CheckOptions& options = {}) {
+  auto result = oracle::check_call(args, options);
+  REQUIRE(result.has_value());
+  return *result;
+}
+
+/// What the check says of the result of a changed call, held against the call as it was.
+CheckResult check_changed(const ProblemConfig& config, const Change& change) {
+  Problem problem(config);
+  qkjit_args args = problem.args(), changed = args;
+  change(changed);
+  run_cpu(changed);
+  return check(args);
+}
+
+/// Away from zero, by steps of the dtype.
+void move_element(const qkjit_args& args, std::int64_t index, double ulps) {
+  const auto dtype = static_cast<DType>(args.spec.dtype);
+  const double value = oracle::load(dtype, args.q_out.data, index);
+  const double step = std::copysign(oracle::ulp(dtype, value), value);
+  oracle::store(dtype, value + ulps * step, args.q_out.data, index);
+}
+
+}  // namespace
+
+TEST_CASE("the CPU path passes in every mode, dtype and layout", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  const auto rounding = GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
+                                 Rounding::late_weight);
+  for (auto layout : {Layout::interleaved, Layout::neox}) {
+    for (auto data : {Data::normal, Data::special}) {
+      for (float eps : {0.0f, 1e-6f, 1e-2f}) {
+        for (std::uint64_t seed = 0; seed < 4; ++seed) {
+          auto config = config_of(dtype, rounding, layout);
+          config.data = data;
+          config.eps = eps;
+          config.seed = seed;
+          const auto result = check_changed(config, [](qkjit_args&) {});
+          INFO(to_text(config) << ": " << result.text);
+          CHECK(result.wrong == 0);
+          CHECK(result.elements == 40 * 5 * kHeadDim);
+          CHECK(result.checked == result.elements);
+          CHECK(result.exact + result.within + result.unjudged == result.checked);
+          // Special rows hold short numbers, whose products are ties more often than chance.
+          if (data == Data::normal) CHECK((result.passed && result.unjudged == 0));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("every head_dim, position kind and stride passes", "[check]") {
+  for (int head_dim : {1, 2, 7, 8, 80, 128, 513, 1024}) {
+    for (auto positions : {Positions::int64, Positions::int32, Positions::implicit}) {
+      auto config = config_of(DType::bf16, Rounding::fused);
+      config.spec = {head_dim,    head_dim / 2 * 2, Layout::interleaved,
+                     DType::bf16, Rounding::fused,  positions};
+      config.tokens = 3;
+      for (auto strides : {Strides::contiguous, Strides::head_major, Strides::gaps}) {
+        config.strides = strides;
+        const auto result = check_changed(config, [](qkjit_args&) {});
+        INFO(to_text(config) << ": " << result.text);
+        CHECK(result.passed);
+      }
+    }
+  }
+}
+
+TEST_CASE("a result of other arguments fails", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  const auto rounding = GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
+                                 Rounding::late_weight);
+  std::vector<std::uint32_t> ones(kHeadDim);
+  for (int i = 0; i < kHeadDim; ++i) oracle::store(dtype, 1, ones.data(), i);
+  const std::pair<const char*, Change> changes[] = {
+      {"eps 1e-5 for 1e-2", [](qkjit_args& args) { args.eps = 1e-5f; }},
+      {"layout", [](qkjit_args& args) { args.spec.layout = QKJIT_INTERLEAVED; }},
+      {"position off by one", [](qkjit_args& args) { args.position_offset -= 1; }},
+      {"no weight", [&](qkjit_args& args) { args.q_weight.data = ones.data(); }},
+      {"weights exchanged", [](qkjit_args& args) { std::swap(args.q_weight, args.k_weight); }},
+      {"no rotation", [](qkjit_args& args) { args.spec.rope_dim = 0; }},
+  };
+  for (const auto& [name, change] : changes) {
+    auto config = config_of(dtype, rounding);
+    config.eps = 1e-2f;
+    config.spec.positions = Positions::implicit;  // from row 3, so that row - 1 exists
+    const auto result = check_changed(config, change);
+    INFO(to_text(config) << ": " << name << ": " << result.text);
+    CHECK_FALSE(result.passed);
+  }
+}
+
+TEST_CASE("sines of the wrong sign, and cosines for sines, fail", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  Problem problem(config_of(dtype, Rounding::fused));
+  qkjit_args args = problem.args();
+  run_cpu(args);
+  CHECK(check(args).passed);
+  auto* table = static_cast<float*>(args.cos_sin_cache.data);
+  for (std::int64_t row = 0; row < args.cos_sin_cache.shape[0]; ++row) {
+    for (int i = 24; i < 48; ++i) table[row * 48 + i] *= -1;
+  }
+  CHECK_FALSE(check(args).passed);
+  for (std::int64_t row = 0; row < args.cos_sin_cache.shape[0]; ++row) {
+    for (int i = 0; i < 24; ++i) std::swap(table[row * 48 + i], table[row * 48 + 24 + i]);
+  }
+  CHECK_FALSE(check(args).passed);
+}
+
+TEST_CASE("a result of another rounding mode fails", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16);
+  constexpr Rounding kModes[] = {Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf};
+  for (Rounding right : kModes) {
+    for (Rounding wrong : kModes) {
+      if (right == wrong) continue;
+      const auto config = config_of(dtype, right);
+      const auto result = check_changed(config, [&](qkjit_args& args) {
+        args.spec.rounding = static_cast<qkjit_rounding>(wrong);
+      });
+      INFO(to_text(config) << ": " << result.text);
+      CHECK_FALSE(result.passed);
+    }
+  }
+}
+
+TEST_CASE("one element: the neighbour is within, the next is wrong and is named", "[check]") {
+  Problem problem(config_of(GENERATE(DType::bf16, DType::fp16), Rounding::fused));
+  const qkjit_args args = problem.args();
+  run_cpu(args);
+  const CheckResult before = check(args);
+  const std::int64_t index = 7 * args.q_out.strides[0] + 2 * args.q_out.strides[1] + 60;
+  move_element(args, index, 1);
+  const CheckResult neighbour = check(args);
+  CHECK(neighbour.passed);
+  CHECK(neighbour.within == before.within + 1);
+  move_element(args, index, 2);
+  const CheckResult wrong = check(args);
+  CHECK_FALSE(wrong.passed);
+  CHECK(wrong.wrong == 1);
+  CHECK(wrong.worst.tensor == 'q');
+  CHECK((wrong.worst.token == 7 && wrong.worst.head == 2 && wrong.worst.element == 60));
+  CHECK(mentions(wrong.text, {"1 wrong", "q[7, 2, 60]"}));
+}
+
+TEST_CASE("many neighbours fail, though each is within", "[check]") {
+  Problem problem(config_of(DType::bf16, Rounding::fused));
+  const qkjit_args args = problem.args();
+  run_cpu(args);
+  for (std::int64_t token = 0; token < 40; ++token)
+    move_element(args, token * args.q_out.strides[0] + 63, 1);
+  const CheckResult result = check(args);
+  INFO(result.text);
+  CHECK(result.wrong == 0);
+  CHECK(result.within >= 40);
+  CHECK_FALSE(result.passed);
+}
+
+TEST_CASE("NaN or infinity for a number fails, and a number for NaN", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  const auto rounding = GENERATE(Rounding::fused, Rounding::eager);
+  Problem problem(config_of(dtype, rounding));
+  const qkjit_args args = problem.args();
+  run_cpu(args);
+  const double right = oracle::load(dtype, args.k_out.data, 5);
+  for (double bad : {NAN, INFINITY, -INFINITY}) {
+    oracle::store(dtype, bad, args.k_out.data, 5);
+    CHECK(check(args).wrong == 1);
+  }
+  oracle::store(dtype, right, args.k_out.data, 5);
+  oracle::store(dtype, NAN, args.k.data, 60);  // beyond rope_dim, in the row of element 5
+  CHECK(check(args).wrong == kHeadDim);
+}
+
+TEST_CASE("sampling and threads change what is checked, not the verdict", "[check][threads]") {
+  Problem problem(config_of(DType::bf16, Rounding::split));
+  const qkjit_args args = problem.args();
+  run_cpu(args);
+  const CheckResult alone = check(args, {.token_step = 1, .threads = 1});
+  const CheckResult together = check(args, {.token_step = 1, .threads = 7});
+  CHECK(alone.text == together.text);
+  const CheckResult sampled = check(args, {.token_step = 7, .threads = 2});
+  CHECK(sampled.checked == 6 * 5 * kHeadDim);
+  CHECK(sampled.elements == alone.elements);
+  CHECK(sampled.passed);
+
+  CHECK(oracle::token_step_for(args, 1'000'000) == 1);
+  CHECK(oracle::token_step_for(args, 5 * kHeadDim * 4) == 11);
+  CHECK(oracle::token_step_for(args, 1) == 41);
+  move_element(args, 1 * args.q_out.strides[0], 100);
+  CHECK(check(args, {.token_step = 7, .threads = 2}).passed);
+  CHECK_FALSE(check(args).passed);
+}
+
+TEST_CASE("a call in place cannot be checked; one without tokens can", "[check]") {
+  auto config = config_of(DType::bf16, Rounding::fused);
+  config.in_place = true;
+  Problem problem(config);
+  qkjit_args args = problem.args();
+  CHECK(fails(oracle::check_call(args), Code::invalid_argument, {"q", "in place", "copy"}));
+  args.q.shape[0] = args.k.shape[0] = 0;
+  CHECK(check(args).passed);
+}

@@ -1,0 +1,185 @@
+// The oracle against results worked out by hand, and its numbers against the kernels' conversions.
+#include "tools/oracle/oracle.hpp"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels/dtype.cuh"
+#include "tests/catch.hpp"
+#include "tools/oracle/number.hpp"
+
+using namespace qkjit;
+using oracle::rounded;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::array kDtypes = {DType::bf16, DType::fp16, DType::fp32};
+
+std::uint32_t stored_bits(DType dtype, double x) {
+  std::uint32_t bits = 0;  // the low bytes come first
+  oracle::store(dtype, x, &bits, 0);
+  return bits;
+}
+
+std::uint32_t kernel_bits(DType dtype, float x) {
+  if (dtype == DType::bf16) return Format<DType::bf16>::store(x);
+  if (dtype == DType::fp16) return Format<DType::fp16>::store(x);
+  return bits_of(Format<DType::fp32>::store(x));
+}
+
+Spec spec_of(int head_dim, int rope_dim, Rounding rounding, DType dtype = DType::bf16,
+             Layout layout = Layout::interleaved) {
+  return {head_dim, rope_dim, layout, dtype, rounding, Positions::implicit};
+}
+
+std::vector<oracle::Element> compute(const Spec& spec, double eps, std::vector<double> x,
+                                     std::vector<double> weight, std::vector<double> cosines = {},
+                                     std::vector<double> sines = {}) {
+  std::vector<oracle::Element> out(x.size());
+  oracle::compute_row(spec, eps, {x, weight, cosines, sines}, out);
+  return out;
+}
+
+std::vector<double> exact(const std::vector<oracle::Element>& row) {
+  std::vector<double> values;
+  for (const auto& element : row) values.push_back(element.exact);
+  return values;
+}
+
+std::vector<double> results(const std::vector<oracle::Element>& row) {
+  std::vector<double> values;
+  for (const auto& element : row) values.push_back(element.rounded);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("every 16-bit number is read and written as itself", "[oracle]") {
+  for (DType dtype : {DType::bf16, DType::fp16}) {
+    int wrong = 0;
+    for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+      const auto stored = static_cast<std::uint16_t>(bits);
+      const double value = oracle::load(dtype, &stored, 0);
+      const float kernels = dtype == DType::bf16 ? bf16_to_float(bits) : fp16_to_float(bits);
+      const bool both_nan = std::isnan(value) && std::isnan(kernels);
+      if (!both_nan && std::bit_cast<std::uint64_t>(value) !=
+                           std::bit_cast<std::uint64_t>(static_cast<double>(kernels))) {
+        ++wrong;
+      }
+      if (stored_bits(dtype, value) != (both_nan ? 0x7fff : bits)) ++wrong;
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("floats of every size round as the kernels round them", "[oracle]") {
+  std::mt19937 random(7);
+  for (DType dtype : kDtypes) {
+    int wrong = 0;
+    for (int i = 0; i < 1'000'000; ++i) {
+      const float x = float_of(random());
+      if (stored_bits(dtype, x) != kernel_bits(dtype, x)) ++wrong;
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("rounding is to nearest even, once, with subnormals and overflow", "[oracle]") {
+  CHECK(rounded(DType::bf16, 1 + 0x1p-8) == 1);                     // a tie goes to even
+  CHECK(rounded(DType::bf16, 1 + 0x3p-8) == 1 + 0x1p-6);            // up as well
+  CHECK(rounded(DType::bf16, 1 + 0x1p-8 + 0x1p-40) == 1 + 0x1p-7);  // through fp32 it would tie
+  CHECK(rounded(DType::fp16, 1 + 0x1p-11 + 0x1p-40) == 1 + 0x1p-10);
+  CHECK(rounded(DType::fp32, 1 + 0x1p-24 + 0x1p-50) == 1 + 0x1p-23);
+  CHECK(rounded(DType::fp16, 0x1.8p-25) == 0x1p-24);
+  CHECK(rounded(DType::fp16, 0x1p-25) == 0);
+  CHECK(rounded(DType::fp32, 0x1.8p-149) == 0x1p-148);
+  CHECK(rounded(DType::fp16, 65519.999) == 65504);
+  CHECK(rounded(DType::fp16, -65520) == -kInfinity);
+  CHECK(rounded(DType::bf16, 0x1.ffp127) == kInfinity);
+  CHECK(stored_bits(DType::fp16, -NAN) == 0x7fff);
+  CHECK(stored_bits(DType::fp32, NAN) == 0x7fffffff);
+  CHECK(stored_bits(DType::bf16, -0.0) == 0x8000);
+  CHECK(oracle::ulp(DType::bf16, -1.5) == 0x1p-7);
+  CHECK(oracle::ulp(DType::fp16, 0) == 0x1p-24);
+}
+
+TEST_CASE("the norm divides by the root of the mean square plus eps", "[oracle]") {
+  const Spec spec = spec_of(4, 0, Rounding::fused, DType::fp32);
+  CHECK(exact(compute(spec, 0, {2, -2, 2, 2}, {1, 2, 3, 0})) == std::vector<double>{1, -2, 3, 0});
+  CHECK(exact(compute(spec, 3, {1, 1, -1, 1}, {1, 1, 1, 8})) ==
+        std::vector<double>{0.5, 0.5, -0.5, 4});
+}
+
+TEST_CASE("a quarter turn makes (a, b) into (-b, a)", "[oracle]") {
+  const std::vector<double> x = {1, 1, 1, 1, 1, 1}, weight = {1, 2, 3, 4, 5, 6};
+  const auto row = [&](Layout layout) {
+    return compute(spec_of(6, 4, Rounding::fused, DType::fp32, layout), 0, x, weight, {0, 1},
+                   {1, 0});
+  };
+  CHECK(exact(row(Layout::interleaved)) == std::vector<double>{-2, 1, 3, 4, 5, 6});
+  CHECK(exact(row(Layout::neox)) == std::vector<double>{-3, 2, 1, 4, 5, 6});
+  CHECK(row(Layout::neox)[2].magnitude == Approx(std::hypot(1, 3)));
+  CHECK(row(Layout::neox)[5].magnitude == 6);
+}
+
+TEST_CASE("each mode rounds where its schedule says", "[oracle]") {
+  const DType dtype = GENERATE(DType::bf16, DType::fp16);
+  const auto to_dtype = [&](double value) { return rounded(dtype, value); };
+  const std::vector<double> x = {1.1875, -2.3125, 0.4375, 1.65625, -0.90625, 2.71875, -1.3125, 0.5},
+                            w = {1.40625, 0.8359375, 1.1171875, 0.71875, 1.0, 1.5, 0.96875, 2.25},
+                            c = {0.6, 0.8, -0.28, 1.0}, s = {-0.8, 0.6, 0.96, 0.0};
+  double sum = 0;
+  for (const double value : x) sum += value * value;
+  const double r = 1 / std::sqrt(sum / 8 + 1e-6);
+
+  std::vector<double> fused, split, hf, eager;
+  for (std::size_t pair = 0; pair < 4; ++pair) {
+    const std::size_t i = 2 * pair, j = i + 1;
+    const auto add_rotated = [&](std::vector<double>& to, double a, double b) {
+      to.push_back(to_dtype(a * c[pair] - b * s[pair]));
+      to.push_back(to_dtype(b * c[pair] + a * s[pair]));
+    };
+    const double a = to_dtype(x[i] * r * w[i]), b = to_dtype(x[j] * r * w[j]);
+    add_rotated(fused, x[i] * r * w[i], x[j] * r * w[j]);
+    add_rotated(split, a, b);
+    add_rotated(hf, to_dtype(to_dtype(x[i] * r) * w[i]), to_dtype(to_dtype(x[j] * r) * w[j]));
+    eager.push_back(to_dtype(to_dtype(a * c[pair]) - to_dtype(b * s[pair])));
+    eager.push_back(to_dtype(to_dtype(b * c[pair]) + to_dtype(a * s[pair])));
+  }
+  const auto computed = [&](Rounding rounding) {
+    return results(compute(spec_of(8, 8, rounding, dtype), 1e-6, x, w, c, s));
+  };
+  CHECK(computed(Rounding::fused) == fused);
+  CHECK(computed(Rounding::split) == split);
+  CHECK(computed(Rounding::late_weight) == split);
+  CHECK(computed(Rounding::hf) == hf);
+  CHECK(computed(Rounding::eager) == eager);
+  CHECK((fused != split && split != hf && split != eager));  // these values tell them apart
+}
+
+TEST_CASE("what is not finite passes as IEEE says, and is judged", "[oracle]") {
+  const Spec spec = spec_of(2, 0, Rounding::fused, DType::fp32);
+  const auto infinite = compute(spec, 1e-6, {kInfinity, 1}, {1, 1});
+  CHECK(std::isnan(infinite[0].rounded));
+  CHECK(infinite[1].rounded == 0);
+  CHECK((infinite[0].judged && infinite[1].judged));
+  const auto zero = compute(spec, 0, {0, 0}, {1, 1});
+  CHECK((std::isnan(zero[0].rounded) && zero[0].judged));
+  CHECK(compute(spec, 1e-6, {0, 0}, {1, 1})[0].rounded == 0);
+}
+
+TEST_CASE("what fp32 overflows or underflows on is not judged", "[oracle]") {
+  const Spec spec = spec_of(2, 0, Rounding::fused, DType::fp32);
+  CHECK_FALSE(compute(spec, 1e-6, {1e30, 1}, {1, 1})[1].judged);    // the sum of squares
+  CHECK_FALSE(compute(spec, 0, {1e-20, 1e-20}, {1, 1})[0].judged);  // the mean
+  CHECK(compute(spec, 1e-6, {1e-20, 1e-20}, {1, 1})[0].judged);     // eps is the mean
+  const auto weighted = compute(spec, 0, {1e-3, 1e-3}, {1e37, 1});
+  CHECK_FALSE(weighted[0].judged);  // r * w
+  CHECK(weighted[1].judged);
+}

@@ -1,0 +1,198 @@
+#include "tools/oracle/check.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "tools/oracle/criterion.hpp"
+#include "tools/oracle/number.hpp"
+#include "tools/oracle/oracle.hpp"
+
+namespace qkjit::oracle {
+namespace {
+
+using Doubles = std::vector<double>;
+
+Spec to_spec(const qkjit_spec& spec) {
+  return {spec.head_dim,
+          spec.rope_dim,
+          static_cast<Layout>(spec.layout),
+          static_cast<DType>(spec.dtype),
+          static_cast<Rounding>(spec.rounding),
+          static_cast<Positions>(spec.positions)};
+}
+
+void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    to[i] = load(dtype, array, first + static_cast<std::int64_t>(i));
+  }
+}
+
+std::int64_t table_row(const qkjit_args& args, std::int64_t token) {
+  const void* positions = args.positions.data;
+  if (!positions) return args.position_offset + token;
+  return args.position_offset + (args.positions.dtype == QKJIT_INT64
+                                     ? static_cast<const std::int64_t*>(positions)[token]
+                                     : static_cast<const std::int32_t*>(positions)[token]);
+}
+
+/// Checks tokens one by one; each thread has its own.
+class Checker {
+ public:
+  explicit Checker(const qkjit_args& args)
+      : args_(args),
+        spec_(to_spec(args.spec)),
+        x_(static_cast<std::size_t>(spec_.head_dim)),
+        q_weight_(x_.size()),
+        k_weight_(x_.size()),
+        angles_(static_cast<std::size_t>(spec_.rope_dim)),
+        elements_(x_.size()) {
+    load_all(spec_.dtype, args.q_weight.data, 0, q_weight_);
+    load_all(spec_.dtype, args.k_weight.data, 0, k_weight_);
+  }
+
+  void check_token(std::int64_t token) {
+    if (spec_.rope_dim > 0) {
+      const std::int64_t first = table_row(args_, token) * spec_.rope_dim;
+      load_all(DType::fp32, args_.cos_sin_cache.data, first, angles_);
+    }
+    for (std::int64_t head = 0; head < args_.q.shape[1]; ++head) {
+      check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_weight_);
+    }
+    for (std::int64_t head = 0; head < args_.k.shape[1]; ++head) {
+      check_row({.tensor = 'k', .token = token, .head = head}, args_.k, args_.k_out, k_weight_);
+    }
+  }
+
+  const CheckResult& result() const { return result_; }
+
+ private:
+  void check_row(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
+                 const Doubles& weight) {
+    const std::span<const double> angles = angles_;
+    const std::size_t half = angles.size() / 2;
+    load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1], x_);
+    compute_row(spec_, args_.eps, {x_, weight, angles.first(half), angles.last(half)}, elements_);
+
+    const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
+    for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
+      const Element& element = elements_[static_cast<std::size_t>(at.element)];
+      at.actual = load(spec_.dtype, out.data, first + at.element);
+      at.expected = element.rounded;
+      count(element, at);
+    }
+  }
+
+  void count(const Element& element, CheckResult::Worst& at) {
+    ++result_.checked;
+    if (!element.judged) {
+      ++result_.unjudged;
+      return;
+    }
+    switch (judge(spec_, element, at.actual)) {
+      case Verdict::exact:
+        ++result_.exact;
+        break;
+      case Verdict::within:
+        ++result_.within;
+        break;
+      case Verdict::wrong:
+        ++result_.wrong;
+        break;
+    }
+    at.error = error_in_ulps(spec_.dtype, element, at.actual);
+    if (at.error > result_.worst.error) result_.worst = at;
+  }
+
+  const qkjit_args& args_;
+  Spec spec_;
+  Doubles x_, q_weight_, k_weight_, angles_;
+  std::vector<Element> elements_;
+  CheckResult result_;
+};
+
+void add(CheckResult& total, const CheckResult& part) {
+  total.checked += part.checked;
+  total.exact += part.exact;
+  total.within += part.within;
+  total.wrong += part.wrong;
+  total.unjudged += part.unjudged;
+  if (part.worst.error > total.worst.error) total.worst = part.worst;
+}
+
+std::string describe(const CheckResult& r) {
+  const std::uint64_t judged = r.checked - r.unjudged;
+  std::string text = fmt::format("{} of {} elements checked", r.checked, r.elements);
+  if (judged > 0) {
+    text += fmt::format(", {:.4f} % exact, {} within the criterion, {} wrong",
+                        100.0 * static_cast<double>(r.exact) / static_cast<double>(judged),
+                        r.within, r.wrong);
+  }
+  if (r.unjudged > 0) text += fmt::format(", {} beyond fp32's range", r.unjudged);
+  const CheckResult::Worst& w = r.worst;
+  if (w.error > 0) {
+    text += fmt::format("; farthest is {}[{}, {}, {}] = {:.9g} for {:.9g}, {:.2f} ulp of its pair",
+                        w.tensor, w.token, w.head, w.element, w.actual, w.expected, w.error);
+  }
+  return text;
+}
+
+Result<void> check_has_input(const char* name, const qkjit_tensor& in, const qkjit_tensor& out) {
+  if (out.data && out.data != in.data) return {};
+  return fail(Code::invalid_argument,
+              "{0} was computed in place, and the oracle needs what it was before: give a copy of "
+              "the input as {0} and the result as {0}_out",
+              name);
+}
+
+}  // namespace
+
+std::int64_t token_step_for(const qkjit_args& args, std::uint64_t elements) {
+  const auto per_token =
+      static_cast<std::uint64_t>((args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
+  const auto tokens = static_cast<std::uint64_t>(args.q.shape[0]);
+  const std::uint64_t wanted = std::max<std::uint64_t>(1, elements / per_token);
+  return static_cast<std::int64_t>(tokens / wanted) | 1;
+}
+
+Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& options) {
+  const std::int64_t tokens = args.q.shape[0];
+  CheckResult total;
+  if (tokens == 0) {
+    total.passed = true;
+    total.text = "no tokens, nothing to check";
+    return total;
+  }
+  for (const auto& checked :
+       {check_has_input("q", args.q, args.q_out), check_has_input("k", args.k, args.k_out)}) {
+    if (!checked) return tl::unexpected(checked.error());
+  }
+  total.elements =
+      static_cast<std::uint64_t>(tokens * (args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
+
+  const std::int64_t steps = (tokens + options.token_step - 1) / options.token_step;
+  const std::int64_t cores =
+      options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  const std::int64_t count = std::clamp<std::int64_t>(steps, 1, cores);
+  std::vector<Checker> checkers(static_cast<std::size_t>(count), Checker(args));
+  {
+    std::vector<std::jthread> threads;
+    for (std::int64_t i = 0; i < count; ++i) {
+      threads.emplace_back([&, i, begin = steps * i / count, end = steps * (i + 1) / count] {
+        Checker& checker = checkers[static_cast<std::size_t>(i)];
+        for (std::int64_t step = begin; step < end; ++step) {
+          checker.check_token(step * options.token_step);
+        }
+      });
+    }
+  }
+  for (const Checker& checker : checkers) add(total, checker.result());
+  total.passed = total.wrong == 0 && total.exact > 0 &&
+                 total.within <= most_within(total.exact + total.within);
+  total.text = describe(total);
+  return total;
+}
+
+}  // namespace qkjit::oracle
