@@ -137,8 +137,8 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
 Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,
                                          Stream stream, Reason reason, const std::string& detail) {
   if (reason != Reason::requested && (options_.strict || op.requested == Path::fused)) {
-    return fail(Code::unsupported, "{} has no fused path here, and a fallback is refused: {}. {}",
-                to_text(op.spec), sentence_of(reason), detail);
+    return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
+                to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
   const auto entry = generic_kernel(driver, op.spec.dtype, device, stream);
   if (!entry) return tl::unexpected(entry.error());
@@ -150,8 +150,8 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
     return tl::unexpected(done.error());
   }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {
-    options_.log->warn("{} is served by the generic kernel: {}. {}", to_text(op.spec),
-                       sentence_of(reason), detail);
+    options_.log->warn("{} is served by the generic kernel ({}): {}", to_text(op.spec),
+                       name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
   return count({Path::generic, reason});
 }

@@ -1,4 +1,5 @@
 // Lookups, placement, rescaling and support decisions on a parsed Model.
+#include "spec/text.hpp"
 #include "tools/qkjit/model.hpp"
 
 #include <algorithm>
@@ -67,12 +68,12 @@ Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
 
 CallPlan plan(const Model& model, const Call& call) {
   const Attention& attention = model.attention(call.attention);
-  CallPlan result{.spec = {.head_dim = attention.head_dim,
-                           .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
-                           .layout = attention.layout,
-                           .dtype = attention.dtype,
-                           .rounding = attention.rounding,
-                           .positions = call.positions},
+  CallPlan result{.spec = normalized({.head_dim = attention.head_dim,
+                                      .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
+                                      .layout = attention.layout,
+                                      .dtype = attention.dtype,
+                                      .rounding = attention.rounding,
+                                      .positions = call.positions}),
                   .unsupported = {}};
   auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
   if (attention.norm == NormKind::rms_across_heads) {

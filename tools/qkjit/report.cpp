@@ -1,6 +1,6 @@
 #include "tools/qkjit/report.hpp"
 
-#include "spec/names.hpp"
+#include <algorithm>
 
 namespace qkjit {
 namespace {
@@ -14,6 +14,16 @@ std::string time_text(double microseconds) {
                             : fmt::format("{:.1f} ms", microseconds * 1e-3);
 }
 
+std::string check_text(const CallReport& call) {
+  if (!call.check) return "not asked for";
+  const oracle::CheckResult& c = *call.check;
+  const double exact = 100.0 * static_cast<double>(c.exact) /
+                       static_cast<double>(std::max(c.checked, std::uint64_t{1}));
+  const std::string sample = c.checked < c.elements ? fmt::format(" of {} sampled", c.checked) : "";
+  return fmt::format("{}: {:.4f} %{} correctly rounded, {} near, {} wrong",
+                     c.passed ? "passed" : "FAILED", exact, sample, c.within, c.wrong);
+}
+
 }  // namespace
 
 std::string calls_table(const std::vector<CallReport>& calls) {
@@ -25,8 +35,7 @@ std::string calls_table(const std::vector<CallReport>& calls) {
                     std::string(name_of(call.executed.dispatch.path)),
                     std::string(name_of(call.executed.dispatch.reason)),
                     time_text(call.executed.microseconds),
-                    fmt::format("{:.1f}", gigabytes_per_second(call)),
-                    call.check ? call.check->text : "not asked for"});
+                    fmt::format("{:.1f}", gigabytes_per_second(call)), check_text(call)});
   }
   return table_text(rows);
 }

@@ -31,7 +31,8 @@ Result<Place> find_place(const std::string& device) {
   const auto driver = Driver::open();
   if (!driver) {
     if (device == "gpu") return tl::unexpected(driver.error());
-    return Place{std::nullopt, "host memory: " + driver.error().message, kTargetWithoutGpu};
+    return Place{std::nullopt, "host memory (no usable CUDA driver; `qkjit doctor` says more)",
+                 kTargetWithoutGpu};
   }
   auto gpu = Workspace::create(*driver);
   if (!gpu) return tl::unexpected(gpu.error());
