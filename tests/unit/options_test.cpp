@@ -1,0 +1,139 @@
+// A runtime's settings: options over environment over defaults.
+#include "options.hpp"
+
+#include <stdlib.h>
+
+#include "tests/unit/mentions.hpp"
+#include "tests/unit/temporary_directory.hpp"
+
+using namespace qkjit;
+
+namespace {
+
+/// The environment without any variable that the library reads; as it was, afterwards.
+class CleanEnvironment {
+ public:
+  CleanEnvironment() {
+    for (const char* name : kNames) {
+      const char* value = getenv(name);
+      values_.push_back(value ? std::optional<std::string>(value) : std::nullopt);
+      unsetenv(name);
+    }
+  }
+  ~CleanEnvironment() {
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      unsetenv(kNames[i]);
+      if (values_[i]) setenv(kNames[i], values_[i]->c_str(), 1);
+    }
+  }
+
+ private:
+  static constexpr const char* kNames[] = {
+      "QKJIT_CACHE_DIR", "QKJIT_CACHE_PATH", "QKJIT_NVRTC", "QKJIT_COMPILE",
+      "QKJIT_LOG",       "XDG_CACHE_HOME",   "HOME"};
+  std::vector<std::optional<std::string>> values_;
+};
+
+/// No options, and silent.
+qkjit_runtime_options defaults() {
+  qkjit_runtime_options options = QKJIT_RUNTIME_OPTIONS_INIT;
+  options.log = [](int, const char*, void*) {};
+  return options;
+}
+
+std::string cache_of(const qkjit_runtime_options& options) {
+  const auto resolved = resolve_options(options);
+  REQUIRE(resolved.has_value());
+  return resolved->jit.writable ? resolved->jit.writable->path().string() : "";
+}
+
+}  // namespace
+
+TEST_CASE("the cache directory comes from the first that names one", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  std::vector<std::string> warnings;
+  options.log = [](int, const char* message, void* list) {
+    static_cast<std::vector<std::string>*>(list)->push_back(message);
+  };
+  options.log_user_data = &warnings;
+  CHECK(cache_of(options) == "");
+  REQUIRE(warnings.size() == 1);
+  CHECK(mentions(warnings[0], {"in memory", "QKJIT_CACHE_DIR"}));
+
+  setenv("HOME", "/home/a", 1);
+  CHECK(cache_of(options) == "/home/a/.cache/qkjit");
+  setenv("XDG_CACHE_HOME", "/xdg", 1);
+  CHECK(cache_of(options) == "/xdg/qkjit");
+  setenv("QKJIT_CACHE_DIR", "/own", 1);
+  CHECK(cache_of(options) == "/own");
+  options.cache_dir = "/given";
+  CHECK(cache_of(options) == "/given");
+  options.cache_dir = "";
+  CHECK(cache_of(options) == "/own");
+  CHECK(warnings.size() == 1);
+}
+
+TEST_CASE("a relative cache directory stays where it was when the host moves", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  options.cache_dir = "below";
+  CHECK(cache_of(options) == std::filesystem::current_path() / "below");
+}
+
+TEST_CASE("read-only layers are a list without empty parts", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  setenv("QKJIT_CACHE_PATH", "/a::/b:", 1);
+  const auto from_environment = resolve_options(options);
+  REQUIRE(from_environment.has_value());
+  REQUIRE(from_environment->jit.read_only.size() == 2);
+  CHECK(from_environment->jit.read_only[0].path() == "/a");
+  CHECK(from_environment->jit.read_only[1].path() == "/b");
+  options.cache_path = "/c";
+  const auto given = resolve_options(options);
+  REQUIRE(given->jit.read_only.size() == 1);
+  CHECK(given->jit.read_only[0].path() == "/c");
+}
+
+TEST_CASE("the policy is the option's, else the environment's, else to compile", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  CHECK(resolve_options(options)->jit.may_compile);
+  setenv("QKJIT_COMPILE", "never", 1);
+  CHECK_FALSE(resolve_options(options)->jit.may_compile);
+  options.compile = QKJIT_COMPILE_BLOCK;
+  CHECK(resolve_options(options)->jit.may_compile);
+  options.compile = QKJIT_COMPILE_NEVER;
+  setenv("QKJIT_COMPILE", "block", 1);
+  CHECK_FALSE(resolve_options(options)->jit.may_compile);
+}
+
+TEST_CASE("the compiler is the option's, else the environment's", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  setenv("QKJIT_NVRTC", "/environment/libnvrtc.so", 1);
+  CHECK(fails(resolve_options(options)->jit.open_compiler(), Code::not_ready, {"/environment/"}));
+  options.nvrtc = "/given/libnvrtc.so";
+  CHECK(fails(resolve_options(options)->jit.open_compiler(), Code::not_ready, {"/given/"}));
+}
+
+TEST_CASE("settings that mean nothing are refused", "[options]") {
+  const CleanEnvironment clean;
+  const Code invalid = Code::invalid_argument;
+  qkjit_runtime_options options = defaults();
+  options.cpu_threads = -1;
+  CHECK(fails(resolve_options(options), invalid, {"cpu_threads is -1"}));
+  options = defaults();
+  options.compile = static_cast<qkjit_compile_policy>(3);
+  CHECK(fails(resolve_options(options), invalid, {"policy 3", "QKJIT_COMPILE_BLOCK"}));
+  setenv("QKJIT_COMPILE", "sometimes", 1);
+  CHECK(fails(resolve_options(defaults()), invalid, {"QKJIT_COMPILE=sometimes", "block or never"}));
+  unsetenv("QKJIT_COMPILE");
+  setenv("QKJIT_LOG", "loud", 1);
+  CHECK(fails(resolve_options(defaults()), invalid, {"QKJIT_LOG=loud", "warning"}));
+  for (const char* level : {"trace", "debug", "info", "warning", "error", "off"}) {
+    setenv("QKJIT_LOG", level, 1);
+    CHECK(resolve_options(defaults()).has_value());
+  }
+}
