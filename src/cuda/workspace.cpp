@@ -36,7 +36,10 @@ Result<DeviceBuffer> DeviceBuffer::allocate(std::shared_ptr<const Driver> driver
 }
 
 Result<void> DeviceBuffer::upload(const void* from, std::size_t bytes, std::size_t offset) const {
-  const CUresult result = driver_->api().copy_to_device(address(data(), offset), from, bytes);
+  CUresult result = driver_->api().copy_to_device(address(data(), offset), from, bytes);
+  // The call may return before pageable memory has arrived, and only the default stream, on which
+  // it was copied, waits for it.
+  if (result == CUDA_SUCCESS) result = driver_->api().stream_synchronize(nullptr);
   if (result != CUDA_SUCCESS) return driver_->failure("copy to the device", result);
   return {};
 }

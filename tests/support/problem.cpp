@@ -37,6 +37,15 @@ RowStrides row_strides(Strides strides, const ProblemConfig& config, int heads, 
   return {heads * head_dim, head_dim};
 }
 
+/// Random rows of the table, the first and the last among them.
+std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& random) {
+  if (token == 0) return table_rows - 1;
+  if (token == 1) return 0;
+  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(table_rows));
+}
+
+}  // namespace
+
 qkjit_spec to_c(const Spec& spec) {
   return {sizeof(qkjit_spec),
           spec.head_dim,
@@ -46,15 +55,6 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_rounding>(spec.rounding),
           static_cast<qkjit_positions>(spec.positions)};
 }
-
-/// Random rows of the table, the first and the last among them.
-std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& random) {
-  if (token == 0) return table_rows - 1;
-  if (token == 1) return 0;
-  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(table_rows));
-}
-
-}  // namespace
 
 std::size_t element_size(qkjit_dtype dtype) {
   constexpr std::array<std::size_t, 5> kSizes = {2, 2, 4, 4, 8};

@@ -103,6 +103,8 @@ class Problem {
   std::vector<Argument> arguments_;
 };
 
+qkjit_spec to_c(const Spec& spec);
+
 /// Bytes of an element of an argument.
 std::size_t element_size(qkjit_dtype dtype);
 

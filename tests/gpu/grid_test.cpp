@@ -1,0 +1,119 @@
+// The grid: every head_dim that the fused kernel takes with rope_dims of interest, in all layouts,
+// dtypes, roundings and position kinds. Fused, generic and CPU path must agree in every byte.
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "spec/text.hpp"
+#include "tests/gpu/gpu.hpp"
+
+using namespace qkjit;
+using namespace qkjit::test;
+
+namespace {
+
+std::set<int> rope_dims(int head_dim) {
+  std::set<int> dims = {0, head_dim, head_dim - 2, head_dim / 4 * 2};
+  for (const int rope_dim : {2, 6, 40, 48, 72, 96}) {
+    if (rope_dim <= head_dim) dims.insert(rope_dim);
+  }
+  return dims;
+}
+
+/// Every shape in all dtypes; the other fields take turns, so that all combinations of them occur.
+std::vector<Spec> grid() {
+  std::vector<Spec> specs;
+  std::size_t shape = 0;
+  for (int head_dim = 8; head_dim <= 512; head_dim += 8) {
+    for (const int rope_dim : rope_dims(head_dim)) {
+      for (std::size_t dtype = 0; dtype < 3; ++dtype) {
+        const std::size_t turn = shape + 7 * dtype;
+        specs.push_back({head_dim, rope_dim, static_cast<Layout>(turn % 2),
+                         static_cast<DType>(dtype), static_cast<Rounding>(turn / 2 % 5),
+                         static_cast<Positions>(turn / 10 % 3)});
+      }
+      ++shape;
+    }
+  }
+  return specs;
+}
+
+/// Fills the runtime's cache on all cores; gives the messages of failures.
+std::vector<std::string> precompile(qkjit_runtime* runtime, const std::vector<Spec>& specs,
+                                    const std::string& target) {
+  std::vector<std::string> failures;
+  std::mutex mutex;
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i; (i = next++) < specs.size();) {
+      const qkjit_spec spec = to_c(specs[i]);
+      if (qkjit_prepare(runtime, &spec, target.c_str()) == QKJIT_OK) continue;
+      const std::lock_guard lock(mutex);
+      failures.push_back(to_text(specs[i]) + ": " + qkjit_last_error());
+    }
+  };
+  std::vector<std::jthread> workers;
+  for (unsigned i = 0; i < std::thread::hardware_concurrency(); ++i) workers.emplace_back(work);
+  workers.clear();
+  return failures;
+}
+
+ProblemConfig config_of(const Spec& spec, std::size_t number) {
+  constexpr int kHeads[][2] = {{3, 2}, {1, 1}, {8, 1}, {16, 16}};
+  const int* heads = kHeads[number / 3 % 4];
+  return {.spec = spec,
+          .tokens = static_cast<std::int64_t>(1 + number % 67),
+          .heads_q = heads[0],
+          .heads_k = heads[1],
+          .strides = static_cast<Strides>(number % 4),
+          .in_place = number / 4 % 2 == 0,
+          .data = number % 3 == 0 ? Data::special : Data::normal,
+          .position_offset = static_cast<std::int64_t>(number % 5),
+          .eps = number % 7 == 0 ? 0 : 1e-6f,
+          .seed = number};
+}
+
+}  // namespace
+
+TEST_CASE("gpu: the grid contains what it claims") {
+  std::set<int> head_dims;
+  std::set<std::tuple<Layout, DType, Rounding, Positions>> combinations;
+  for (const Spec& spec : grid()) {
+    head_dims.insert(spec.head_dim);
+    combinations.emplace(spec.layout, spec.dtype, spec.rounding, spec.positions);
+  }
+  CHECK(head_dims.size() == 64);
+  CHECK(combinations.size() == 2 * 3 * 5 * 3);
+}
+
+TEST_CASE("gpu: fused, generic and CPU path agree in every byte over the grid") {
+  const Gpu gpu;
+  const std::vector<Spec> specs = grid();
+  for (const std::string& failure : precompile(gpu.runtime(), specs, gpu.target())) {
+    FAIL_CHECK(failure);
+  }
+  std::size_t number = 0;
+  for (const Spec& spec : specs) {
+    const qkjit_spec prepared = to_c(spec);
+    CHECK(qkjit_prepare(gpu.runtime(), &prepared, nullptr) == QKJIT_OK);
+    for (int i = 0; i < 2; ++i) check_every_path(gpu, config_of(spec, number++));
+  }
+}
+
+TEST_CASE("gpu: shapes that only the generic kernel takes") {
+  const Gpu gpu;
+  std::size_t number = 0;
+  for (const int head_dim :
+       {1, 2, 3, 7, 9, 20, 33, 65, 100, 127, 129, 250, 513, 520, 1000, 1023, 1024}) {
+    for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+      const Spec spec{head_dim,
+                      head_dim / 2 * 2,
+                      static_cast<Layout>(number % 2),
+                      dtype,
+                      static_cast<Rounding>(number % 5),
+                      static_cast<Positions>(number % 3)};
+      check_every_path(gpu, config_of(spec, number++), {QKJIT_PATH_GENERIC, QKJIT_REASON_SHAPE});
+    }
+  }
+}
