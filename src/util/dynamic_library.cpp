@@ -7,8 +7,10 @@ namespace qkjit {
 
 Result<DynamicLibrary> DynamicLibrary::open(std::span<const std::string> candidates) {
   std::string causes;
+  // Never unmapped: NVIDIA's libraries leave allocations, threads and exit handlers behind.
+  constexpr int kFlags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
   for (const std::string& candidate : candidates) {
-    if (void* handle = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    if (void* handle = dlopen(candidate.c_str(), kFlags)) {
       std::string path = candidate;
       link_map* map = nullptr;
       if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map->l_name[0] != '\0') path = map->l_name;
