@@ -73,18 +73,18 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
   return bytes;
 }
 
-Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes) {
+Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes, mode_t mode) {
   std::string temporary = path.string() + ".tmp.XXXXXX";
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));  // creates with mode 0600
   if (file.get() < 0) return io_failure("create", temporary);
-  const bool written =
-      write_all(file.get(), bytes) && ::fsync(file.get()) == 0 && file.close_checked();
+  const bool written = write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0 &&
+                       ::fsync(file.get()) == 0 && file.close_checked();
   if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const auto failure = io_failure("write", path);
     ::unlink(temporary.c_str());
     return failure;
   }
-  return sync_directory(path.parent_path());
+  return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 Result<void> create_private_directory(const std::filesystem::path& path) {

@@ -1,6 +1,8 @@
 // Files: read whole, and published whole or not at all.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -14,8 +16,10 @@ namespace qkjit {
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit);
 
 /// Makes `path` hold exactly `bytes` for every reader at every moment, also after a crash: a unique
-/// temporary file in the same directory, fsync, rename, fsync of the directory. Mode 0600.
-Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes);
+/// temporary file in the same directory, fsync, rename, fsync of the directory. `mode` is the
+/// file's, whatever the umask.
+Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes,
+                          mode_t mode = 0600);
 
 /// Creates the directory and its parents, with mode 0700 where they are new.
 Result<void> create_private_directory(const std::filesystem::path& path);

@@ -1,0 +1,160 @@
+#include "tools/qkjit/tensor_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "op/check.hpp"
+#include "tools/qkjit/safetensors.hpp"
+
+namespace qkjit {
+namespace {
+
+struct Known {
+  const char* name;
+  const char* shape;
+  qkjit_tensor qkjit_args::*field;
+  Workload::Block block;
+};
+constexpr std::array<Known, 6> kKnown = {{
+    {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
+    {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
+    {"q_weight", "[head_dim]", &qkjit_args::q_weight, Workload::kQWeight},
+    {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
+    {"cos_sin_cache", "[rows, rope_dim] F32", &qkjit_args::cos_sin_cache, Workload::kTable},
+    {"positions", "[tokens] I32 or I64", &qkjit_args::positions, Workload::kPositions},
+}};
+
+using Tensors = std::vector<StoredTensor>;
+
+const StoredTensor* find(const Tensors& tensors, std::string_view name) {
+  const auto tensor = std::ranges::find(tensors, name, &StoredTensor::name);
+  return tensor == tensors.end() ? nullptr : &*tensor;
+}
+
+/// Names that are not known, and those that are missing. A rotation needs the table; positions are
+/// optional.
+Result<void> check_names(const Tensors& tensors, bool rotates) {
+  std::string known, given;
+  for (const Known& k : kKnown) known += fmt::format("{}{}", known.empty() ? "" : ", ", k.name);
+  for (const StoredTensor& tensor : tensors) {
+    given += fmt::format("{}{}", given.empty() ? "" : ", ", tensor.name);
+    if (std::ranges::find(kKnown, tensor.name, &Known::name) != kKnown.end()) continue;
+    return fail(Code::invalid_argument, "tensor '{}' is not known; known are {}", tensor.name,
+                known);
+  }
+  for (const Known& k : kKnown) {
+    const bool needed = k.block != Workload::kPositions && (k.block != Workload::kTable || rotates);
+    if (!needed || find(tensors, k.name)) continue;
+    return fail(Code::invalid_argument, "there is no tensor '{}' {}; there are: {}", k.name,
+                k.shape, given);
+  }
+  return {};
+}
+
+/// The file says which kind of positions the call has.
+Result<Positions> positions_kind(const StoredTensor* positions) {
+  if (!positions) return Positions::implicit;
+  if (positions->dtype == QKJIT_INT64) return Positions::int64;
+  if (positions->dtype == QKJIT_INT32) return Positions::int32;
+  return fail(Code::invalid_argument, "tensor 'positions' is {}: it must be I32 or I64",
+              safetensors_name(positions->dtype));
+}
+
+/// The tensor's view, without its address.
+Result<qkjit_tensor> view_of(const StoredTensor& tensor) {
+  if (tensor.shape.empty() || tensor.shape.size() > 4) {
+    return fail(Code::invalid_argument, "tensor '{}' has rank {}: it must be 1 to 4", tensor.name,
+                tensor.shape.size());
+  }
+  qkjit_tensor view = QKJIT_TENSOR_INIT;
+  view.dtype = tensor.dtype;
+  view.rank = static_cast<std::int32_t>(tensor.shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = tensor.shape.size(); i-- > 0;) {
+    view.shape[i] = tensor.shape[i];
+    view.strides[i] = stride;
+    stride *= tensor.shape[i];
+  }
+  return view;
+}
+
+Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
+  const bool rotates = spec.rope_dim > 0;
+  if (auto checked = check_names(tensors, rotates); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  if (rotates) {
+    const auto kind = positions_kind(find(tensors, "positions"));
+    if (!kind) return tl::unexpected(kind.error());
+    spec.positions = *kind;
+  }
+
+  Workload work;
+  qkjit_args& args = work.args;
+  args.spec = {sizeof(qkjit_spec),
+               spec.head_dim,
+               spec.rope_dim,
+               static_cast<qkjit_layout>(spec.layout),
+               static_cast<qkjit_dtype>(spec.dtype),
+               static_cast<qkjit_rounding>(spec.rounding),
+               static_cast<qkjit_positions>(spec.positions)};
+  args.eps = eps;
+  std::array<std::size_t, kKnown.size()> offsets = {};
+  for (std::size_t i = 0; i < kKnown.size(); ++i) {
+    const Known& known = kKnown[i];
+    const bool of_rotation = known.block == Workload::kTable || known.block == Workload::kPositions;
+    const StoredTensor* tensor = find(tensors, known.name);
+    if (!tensor || (of_rotation && !rotates)) continue;
+    const auto view = view_of(*tensor);
+    if (!view) return tl::unexpected(view.error());
+    args.*known.field = *view;
+    std::vector<std::byte>& block = work.blocks[known.block];
+    offsets[i] = block.size();
+    block.insert(block.end(), tensor->bytes.begin(), tensor->bytes.end());
+  }
+  for (std::size_t i = 0; i < kKnown.size(); ++i) {  // now that no block grows any more
+    qkjit_tensor& tensor = args.*kKnown[i].field;
+    if (tensor.rank > 0) tensor.data = work.blocks[kKnown[i].block].data() + offsets[i];
+  }
+  return work;
+}
+
+/// The rows of a strided view, one after another.
+StoredTensor gather(const char* name, const qkjit_tensor& tensor) {
+  const std::int64_t size = tensor.dtype == QKJIT_FP32 ? 4 : 2;
+  const auto row = static_cast<std::size_t>(tensor.shape[2] * size);
+  StoredTensor stored{name, tensor.dtype, {tensor.shape, tensor.shape + 3}, {}};
+  stored.bytes.reserve(static_cast<std::size_t>(tensor.shape[0] * tensor.shape[1]) * row);
+  for (std::int64_t token = 0; token < tensor.shape[0]; ++token) {
+    for (std::int64_t head = 0; head < tensor.shape[1]; ++head) {
+      const auto* from = static_cast<const std::byte*>(tensor.data) +
+                         (token * tensor.strides[0] + head * tensor.strides[1]) * size;
+      stored.bytes.insert(stored.bytes.end(), from, from + row);
+    }
+  }
+  return stored;
+}
+
+}  // namespace
+
+Result<Workload> tensor_workload(const std::string& file, const Spec& spec, float eps) {
+  const auto tensors = read_safetensors(file);
+  if (!tensors) return tl::unexpected(tensors.error());
+  auto work = make_workload(*tensors, spec, eps);
+  if (!work) return fail(work.error().code, "{}: {}", file, work.error().message);
+  work->name = "tensors";
+  // Shapes and dtypes against the spec, and against each other; the message names the tensor.
+  const auto op = check_args(work->args);
+  if (!op) return fail(op.error().code, "{}: {}", file, op.error().message);
+  if (auto checked = check_positions(*op); !checked) {
+    return fail(checked.error().code, "{}: {}", file, checked.error().message);
+  }
+  return work;
+}
+
+Result<void> write_tensors(const std::string& file, const Workload& work) {
+  return write_safetensors(file, {gather("q", work.args.q), gather("k", work.args.k)});
+}
+
+}  // namespace qkjit
