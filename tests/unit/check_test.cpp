@@ -79,6 +79,7 @@ TEST_CASE("the CPU path passes in every mode, dtype and layout", "[check]") {
           const auto result = check_changed(config, [](qkjit_args&) {});
           INFO(to_text(config) << ": " << result.text);
           CHECK(result.wrong == 0);
+          CHECK(mentions(result.text, {dtype == DType::fp32 ? "2^-22" : "correctly rounded"}));
           CHECK(result.elements == 40 * 5 * kHeadDim);
           CHECK(result.checked == result.elements);
           CHECK(result.exact + result.within + result.unjudged == result.checked);

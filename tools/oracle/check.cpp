@@ -126,9 +126,9 @@ std::string describe(const CheckResult& r) {
   const std::uint64_t judged = r.checked - r.unjudged;
   std::string text = fmt::format("{} of {} elements checked", r.checked, r.elements);
   if (judged > 0) {
-    text += fmt::format(", {:.4f} % exact, {} within the criterion, {} wrong",
+    text += fmt::format(", {:.4f} % {}, {} within the criterion, {} wrong",
                         100.0 * static_cast<double>(r.exact) / static_cast<double>(judged),
-                        r.within, r.wrong);
+                        r.exact_means, r.within, r.wrong);
   }
   if (r.unjudged > 0) text += fmt::format(", {} beyond fp32's range", r.unjudged);
   const CheckResult::Worst& w = r.worst;
@@ -191,6 +191,7 @@ Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& optio
   for (const Checker& checker : checkers) add(total, checker.result());
   total.passed = total.wrong == 0 && total.exact > 0 &&
                  total.within <= most_within(total.exact + total.within);
+  if (args.spec.dtype == QKJIT_FP32) total.exact_means = "within 2^-22 of the pair's magnitude";
   total.text = describe(total);
   return total;
 }

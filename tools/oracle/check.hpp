@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "qkjit/qkjit.h"
 #include "util/error.hpp"
@@ -21,10 +22,13 @@ std::int64_t token_step_for(const qkjit_args& args, std::uint64_t elements);
 struct CheckResult {
   std::uint64_t elements = 0;  ///< of the call
   std::uint64_t checked = 0;   ///< of these: compared; the sum of the next four
-  std::uint64_t exact = 0;     ///< the correctly rounded result
+  std::uint64_t exact = 0;     ///< see exact_means
   std::uint64_t within = 0;    ///< as near as criterion.cpp allows
   std::uint64_t wrong = 0;
   std::uint64_t unjudged = 0;  ///< beyond fp32's range, see Element::judged
+
+  /// What "exact" stands for: for fp32 it is a bound, see criterion.cpp.
+  std::string_view exact_means = "correctly rounded";
 
   /// The element that is farthest from the oracle.
   struct Worst {
