@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "util/embedded_file.hpp"
 #include "util/file.hpp"
@@ -27,6 +28,9 @@ std::vector<std::string> model_names() {
 
 Result<Model> find_model(const std::string& name) {
   if (name.ends_with(kExtension)) {
+    if (std::error_code ignored; !std::filesystem::exists(name, ignored)) {
+      return fail(Code::unsupported, "there is no model file {}", name);
+    }
     const auto text = read_file(name, kMaxModelBytes);
     return text ? parse_model(*text) : tl::unexpected(text.error());
   }

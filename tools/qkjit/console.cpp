@@ -37,9 +37,8 @@ bool wants_color(const std::string& mode) {
   return environment("NO_COLOR").empty() && environment("TERM") != "dumb" && isatty(STDOUT_FILENO);
 }
 
-Exit report(const Error& error) {
-  fmt::print(stderr, "qkjit: {}\n", error.message);
-  switch (error.code) {
+Exit exit_of(Code code) {
+  switch (code) {
     case Code::ok:
       return Exit::good;
     case Code::unsupported:
@@ -55,6 +54,11 @@ Exit report(const Error& error) {
       return Exit::failed;
   }
   return Exit::failed;
+}
+
+Exit report(const Error& error) {
+  fmt::print(stderr, "qkjit: {}\n", error.message);
+  return exit_of(error.code);
 }
 
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {

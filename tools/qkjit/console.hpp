@@ -38,6 +38,9 @@ struct Console {
 /// Whether --color auto|always|never, NO_COLOR and the terminal ask for color on stdout.
 bool wants_color(const std::string& mode);
 
+/// The exit code that belongs to an error.
+Exit exit_of(Code code);
+
 /// Says the error on stderr and gives the exit code that belongs to it.
 Exit report(const Error& error);
 

@@ -57,9 +57,9 @@ Finding examine_cache() {
 }
 
 std::string verdict(bool driver, bool nvrtc, bool cache) {
-  if (driver && nvrtc && cache) return "ready: kernels are compiled when first needed and kept";
-  if (driver && nvrtc)
+  if (!cache && nvrtc)
     return "kernels are compiled in every process; set QKJIT_CACHE_DIR to a writable place";
+  if (driver && nvrtc) return "ready: kernels are compiled when first needed and kept";
   if (driver)
     return "only precompiled kernels and the generic one; copy a cache from `qkjit precompile`";
   if (nvrtc) return "no GPU: host memory works, and `qkjit precompile` compiles for other machines";

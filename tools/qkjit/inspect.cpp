@@ -19,6 +19,12 @@ struct Options {
   bool source = false, ptx = false, resources = false;
 };
 
+Result<Kernel> kernel_in(const std::filesystem::path& file) {
+  auto kernel = read_kernel(file);
+  if (kernel) return kernel;
+  return fail(kernel.error().code, "{}: {}", file.string(), kernel.error().message);
+}
+
 /// A spec's kernel, compiled when it is not cached; else a file; else the entry of a key in the
 /// cache.
 Result<Kernel> find_kernel(const Options& options, const Console& console) {
@@ -30,13 +36,15 @@ Result<Kernel> find_kernel(const Options& options, const Console& console) {
     const auto kernel = (*runtime)->compile(*spec, options.target);
     return kernel ? Result<Kernel>(**kernel) : tl::unexpected(kernel.error());
   }
-  if (std::filesystem::exists(options.subject)) return read_kernel(options.subject);
+  std::error_code ignored;
+  if (std::filesystem::exists(options.subject, ignored)) return kernel_in(options.subject);
   const CacheDirectory cache(default_cache_directory());
   std::vector<std::filesystem::path> matches;
   for (const CacheDirectory::File& file : cache.list()) {
-    if (file.path.filename().string().starts_with(options.subject)) matches.push_back(file.path);
+    const std::string key = file.path.stem().string();
+    if (!options.subject.empty() && key.starts_with(options.subject)) matches.push_back(file.path);
   }
-  if (matches.size() == 1) return read_kernel(matches.front());
+  if (matches.size() == 1) return kernel_in(matches.front());
   return fail(Code::unsupported,
               "'{}' is no spec, no file, and {} keys in {} begin with it: give a spec such as "
               "head_dim=128,rope_dim=128,layout=neox,dtype=bf16, an entry's file, or more of a key",

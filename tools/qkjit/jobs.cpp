@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace qkjit {
@@ -15,17 +16,14 @@ constexpr unsigned kMostThreads = 8;
 std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, int threads,
                                 const std::function<void(const JobResult&)>& done,
                                 const std::function<bool()>& stop) {
-  const auto not_run = fail(Code::not_ready, "not started");
-  std::vector<JobResult> results;
-  for (const Job& job : jobs) results.push_back({job, not_run});
-
+  std::vector<std::optional<JobResult>> finished(jobs.size());
   std::atomic<std::size_t> next{0};
   std::mutex reporting;
   const auto work = [&] {
     for (std::size_t i = next++; i < jobs.size() && !stop(); i = next++) {
-      results[i].kernel = runtime.compile(jobs[i].spec, jobs[i].target);
+      finished[i] = {jobs[i], runtime.compile(jobs[i].spec, jobs[i].target)};
       const std::lock_guard lock(reporting);
-      done(results[i]);
+      done(*finished[i]);
     }
   };
   const unsigned cores = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
@@ -35,6 +33,10 @@ std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, 
     std::vector<std::jthread> workers;
     for (std::size_t i = 1; i < count; ++i) workers.emplace_back(work);
     work();
+  }
+  std::vector<JobResult> results;
+  for (auto& result : finished) {
+    if (result) results.push_back(std::move(*result));
   }
   return results;
 }

@@ -21,8 +21,8 @@ struct JobResult {
 };
 
 /// Every job, on up to `threads` threads (0: the cores, at most 8, where NVRTC stops to gain).
-/// `done` is called once a job, by one thread at a time. Stops early when `stop` says so. Results
-/// are in the order of the jobs.
+/// `done` is called once a job, by one thread at a time. When `stop` says so no more are started,
+/// and those have no result. Results are in the order of the jobs.
 std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, int threads,
                                 const std::function<void(const JobResult&)>& done,
                                 const std::function<bool()>& stop);

@@ -1,4 +1,9 @@
 // qkjit: the command line over the library.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
 #include "qkjit/qkjit.h"
 #include "tools/qkjit/commands.hpp"
 
@@ -38,8 +43,14 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     // CLI11's own codes lie above 100; ours are documented.
     return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+  } catch (const std::bad_alloc&) {
+    exit = qkjit::report({qkjit::Code::not_ready, "not enough memory; ask for fewer tokens"});
   } catch (const std::exception& error) {
-    return static_cast<int>(qkjit::report({qkjit::Code::internal, error.what()}));
+    exit = qkjit::report({qkjit::Code::internal, error.what()});
+  }
+  if (std::fflush(stdout) != 0 && exit == Exit::good) {
+    exit = qkjit::report(
+        {qkjit::Code::cache_io, std::string("cannot write to stdout: ") + std::strerror(errno)});
   }
   return static_cast<int>(exit);
 }

@@ -116,8 +116,11 @@ Result<std::vector<std::string>> resolve_targets(const std::vector<std::string>&
       const auto compiler = jit.compiler();
       if (!compiler) return tl::unexpected(compiler.error());
       append_new(resolved, (*compiler)->targets());
-    } else {
+    } else if (target.starts_with("sm_")) {
       append_new(resolved, {target});
+    } else {
+      return fail(Code::invalid_argument,
+                  "target '{}' names no GPU: use one such as sm_90, or native, or all", target);
     }
   }
   if (!resolved.empty()) return resolved;

@@ -14,6 +14,9 @@
 
 namespace qkjit {
 
+/// Far above any model, far below where a byte count could overflow.
+inline constexpr std::int64_t kMaxTokens = std::int64_t{1} << 26;
+
 enum class NormKind { rms_per_head, rms_across_heads, none };
 
 /// Whether the norm multiplies by w or by 1 + w.

@@ -5,9 +5,6 @@
 
 namespace qkjit {
 
-/// Far above any model, far below where a byte count could overflow.
-inline constexpr std::int64_t kMaxTokens = std::int64_t{1} << 26;
-
 /// Whether names are unique and every reference resolves to something that fits. Until this has
 /// passed, the lookups of Model and place_calls must not be used.
 Result<void> check_references(const Model& model);

@@ -1,6 +1,7 @@
 // qkjit precompile: fills a cache directory for deployment, on a machine without a GPU.
 
-#include <algorithm>
+#include <unistd.h>
+
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -9,11 +10,13 @@
 #include "spec/text.hpp"
 #include "tools/qkjit/catalog.hpp"
 #include "tools/qkjit/commands.hpp"
+#include "tools/qkjit/failures.hpp"
 #include "tools/qkjit/jobs.hpp"
 #include "tools/qkjit/manifest.hpp"
 #include "tools/qkjit/progress.hpp"
 #include "tools/qkjit/report.hpp"
 #include "tools/qkjit/session.hpp"
+#include "util/file.hpp"
 
 namespace qkjit {
 namespace {
@@ -42,7 +45,16 @@ Result<std::unique_ptr<Runtime>> open_target_runtime(const Console& console,
   return std::make_unique<Runtime>(std::move(settings));
 }
 
-void remove_entries(const Options& options, const std::vector<Job>& jobs) {
+/// The directory exists, and with --force it has none of the wanted entries. Those go only when
+/// there is a compiler to make them again.
+Result<void> prepare_output(const Options& options, const std::vector<Job>& jobs,
+                            Runtime& runtime) {
+  if (auto created = create_private_directory(options.out); !created) return created;
+  if (access(options.out.c_str(), W_OK | X_OK) != 0) {
+    return fail(Code::cache_io, "{} is not writable: give --out another directory", options.out);
+  }
+  if (!options.force) return {};
+  if (auto compiler = runtime.jit().compiler(); !compiler) return tl::unexpected(compiler.error());
   const CacheDirectory directory(options.out);
   std::error_code ignored;
   for (const Job& job : jobs) {
@@ -50,6 +62,7 @@ void remove_entries(const Options& options, const std::vector<Job>& jobs) {
         directory.file_of(kernel_key(job.spec, default_variant(job.spec), job.target).digest()),
         ignored);
   }
+  return {};
 }
 
 nlohmann::json to_json(const JobResult& result) {
@@ -80,6 +93,38 @@ Exit dry_run(const Console& console, const std::vector<Job>& jobs) {
   return Exit::good;
 }
 
+Failures collect_failures(const std::vector<JobResult>& results, const Options& options) {
+  const CacheDirectory directory(options.out);
+  Failures failures;
+  for (const JobResult& result : results) {
+    if (!result.kernel && options.check) {
+      failures.add(result.job, {Code::not_ready, options.out + " is not complete"});
+    } else if (!result.kernel) {
+      failures.add(result.job, result.kernel.error());
+    } else if (!std::filesystem::exists(directory.file_of((*result.kernel)->key))) {
+      // A kernel that cannot be kept is no success here, whatever the runtime makes of it.
+      failures.add(result.job, {Code::cache_io, "kernels could not be written to " + options.out});
+    }
+  }
+  return failures;
+}
+
+void print_results(const Console& console, const Options& options,
+                   const std::vector<JobResult>& results, const Failures& failures,
+                   const Runtime& runtime) {
+  nlohmann::json document = counters_json(runtime);
+  document.update({{"schema", "qkjit.precompile/1"},
+                   {"out", options.out},
+                   {"failed", failures.count()},
+                   {"kernels", nlohmann::json::array()}});
+  for (const JobResult& result : results) document["kernels"].push_back(to_json(result));
+  console.print_json(document);
+  console.print(fmt::format("{} kernels in {}: {} compiled, {} were there, {} {}",
+                            results.size() - failures.count(), options.out,
+                            document["compiled"].get<int>(), document["hits"].get<int>(),
+                            failures.count(), options.check ? "missing" : "failed"));
+}
+
 Exit precompile(const Console& console, const Options& options) {
   Manifest wanted = options.wanted;
   if (!options.manifest_file.empty()) {
@@ -95,7 +140,11 @@ Exit precompile(const Console& console, const Options& options) {
   if (!targets) return report(targets.error());
   const std::vector<Job> jobs = cross(*specs, *targets);
   if (options.dry_run) return dry_run(console, jobs);
-  if (options.force && !options.check) remove_entries(options, jobs);
+  if (!options.check) {
+    if (auto prepared = prepare_output(options, jobs, **runtime); !prepared) {
+      return report(prepared.error());
+    }
+  }
 
   const auto previous = std::signal(SIGINT, [](int) { interrupted = true; });
   Progress progress(console, jobs.size());
@@ -103,34 +152,15 @@ Exit precompile(const Console& console, const Options& options) {
       **runtime, jobs, options.threads, [&](const JobResult& result) { progress.step(result); },
       [] { return interrupted.load(); });
   std::signal(SIGINT, previous);
-  if (interrupted) {
+
+  const Failures failures = collect_failures(results, options);
+  failures.print();
+  print_results(console, options, results, failures, **runtime);
+  if (results.size() < jobs.size()) {
     console.note("interrupted; finished kernels are kept, run the command again for the rest");
     return Exit::interrupted;
   }
-
-  nlohmann::json items = nlohmann::json::array();
-  std::size_t failed = 0;
-  for (const JobResult& result : results) {
-    items.push_back(to_json(result));
-    // A kernel that cannot be kept is no success here, whatever the runtime makes of it.
-    const bool stored =
-        result.kernel &&
-        std::filesystem::exists(CacheDirectory(options.out).file_of((*result.kernel)->key));
-    if (stored) continue;
-    ++failed;
-    fmt::print(
-        stderr, "qkjit: {} for {}: {}\n", to_text(result.job.spec), result.job.target,
-        result.kernel ? "could not be written to " + options.out : result.kernel.error().message);
-  }
-  nlohmann::json document = counters_json(**runtime);
-  document.update({{"schema", "qkjit.precompile/1"}, {"out", options.out}, {"kernels", items}});
-  document["failed"] = failed;
-  console.print_json(document);
-  console.print(fmt::format("{} kernels in {}: {} compiled, {} were there, {} {}",
-                            jobs.size() - failed, options.out, document["compiled"].get<int>(),
-                            document["hits"].get<int>(), failed,
-                            options.check ? "missing" : "failed"));
-  return failed == 0 ? Exit::good : Exit::failed;
+  return options.check && failures.count() > 0 ? Exit::failed : failures.exit();
 }
 
 }  // namespace
@@ -144,13 +174,15 @@ void add_precompile(CLI::App& app, const Console& console, Exit& exit) {
   command->add_option("--model", options->wanted.models, "Models by name or file.json, or all");
   command->add_option("--spec", options->wanted.specs,
                       "Specs such as head_dim=128,rope_dim=128,...");
-  command->add_option("--manifest", options->manifest_file,
-                      "A JSON file with \"models\", \"specs\" and \"targets\" lists");
+  command
+      ->add_option("--manifest", options->manifest_file,
+                   "A JSON file with \"models\", \"specs\" and \"targets\" lists")
+      ->check(CLI::ExistingFile);
   command->add_option("--out", options->out, "The cache directory to fill")->required();
   command
       ->add_option("-j,--jobs", options->threads,
                    "Compile on N threads (default: the cores, at most 8)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1024));
   command->add_flag("--check", options->check, "Compile nothing; fail if a kernel is missing");
   command->add_flag("--dry-run", options->dry_run, "List the kernels; needs no compiler");
   command->add_flag("--force", options->force, "Compile also what is there");

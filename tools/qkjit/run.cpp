@@ -10,6 +10,7 @@ namespace qkjit {
 namespace {
 
 constexpr std::uint64_t kMostCheckedElements = 64'000'000;  // a few seconds on two cores
+constexpr int kMostHeads = 4096;
 
 /// The call as the oracle judges it: from the inputs that were, to what is in the workload now.
 qkjit_args judged_args(const Workload& work, std::vector<std::byte>& inputs) {
@@ -134,17 +135,18 @@ void add_run(CLI::App& app, const Console& console, Exit& exit) {
   command
       ->add_option("--tensors", options->tensors,
                    "A .safetensors file with q, k, weights and table")
+      ->check(CLI::ExistingFile)
       ->needs(spec);
   command
       ->add_option("--out", options->out, "Write the resulting q and k to this .safetensors file")
       ->needs(spec);
   command->add_option("--tokens", options->tokens, "Scale to about this many tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, kMaxTokens));
   command->add_option("--heads-q", options->heads_q, "With --spec")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, kMostHeads))
       ->capture_default_str();
   command->add_option("--heads-k", options->heads_k, "With --spec")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, kMostHeads))
       ->capture_default_str();
   command->add_option("--eps", options->eps, "With --spec")->capture_default_str();
   command->add_option("--seed", options->seed, "Of generated data")->capture_default_str();
