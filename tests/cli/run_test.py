@@ -1,0 +1,99 @@
+"""qkjit run: models and specs on host memory, checked against the oracle."""
+
+import json
+from pathlib import Path
+
+import qkjit_cli
+from qkjit_cli import REFUSED_MODELS, SPEC, SUPPORTED_MODELS, CliTest
+
+RUN_SPEC = ["run", "--spec", SPEC, "--tokens", 5, "--device", "cpu", "--check"]
+
+
+class Models(CliTest):
+    def run_model(self, model, *arguments, **options):
+        return self.qkjit("run", "--model", model, "--device", "cpu", "--tokens", 7, "--check",
+                          "--json", *arguments, **options).json()
+
+    def test_every_supported_model_agrees_with_the_oracle(self):
+        for model in SUPPORTED_MODELS:
+            with self.subTest(model=model):
+                document = self.run_model(model)
+                self.assertEqual(document["refused"], [])
+                self.assertEqual(document["compiled"] + document["hits"], len(document["kernels"]))
+                self.assertGreaterEqual(len(document["calls"]), 1)
+                for call in document["calls"]:
+                    self.assertEqual((call["path"], call["reason"]), ("cpu", "host_memory"))
+                    check = call["check"]
+                    self.assertTrue(check["passed"], check)
+                    elements = call["tokens"] * (call["heads_q"] + call["heads_k"])
+                    head_dim = int(call["spec"].split("head_dim=")[1].split(",")[0])
+                    self.assertEqual(check["elements"], elements * head_dim)
+                    self.assertEqual(check["checked"], check["exact"] + check["within"])
+
+    def test_every_other_model_is_refused_by_what_is_missing(self):
+        for model, reason in REFUSED_MODELS.items():
+            with self.subTest(model=model):
+                refused = self.run_model(model, code=3)["refused"]
+                self.assertTrue(any(reason in text for text in refused), refused)
+                text = self.qkjit("run", "--model", model, "--tokens", 1, "--device", "cpu", code=3)
+                self.assertIn(reason, text.out)
+
+    def test_the_lists_above_are_all_models(self):
+        known = self.qkjit("run", "--model", "?", code=3).err
+        names = known.split("Models are ")[1].split(", or a file")[0].split(", ")
+        self.assertEqual(sorted(SUPPORTED_MODELS + list(REFUSED_MODELS)), names)
+
+    def test_streams_of_flux(self):
+        calls = {call["call"]: call for call in self.run_model("flux1-dev")["calls"]}
+        self.assertEqual(list(calls), ["double.image", "double.text", "single"])
+        self.assertEqual(calls["single"]["tokens"],
+                         calls["double.image"]["tokens"] + calls["double.text"]["tokens"])
+        only = self.run_model("flux1-dev", "--call", "single")["calls"]
+        self.assertEqual([call["call"] for call in only], ["single"])
+        self.qkjit("run", "--model", "flux1-dev", "--call", "none", code=3, says="'none'")
+
+    def test_names_and_files(self):
+        self.qkjit("run", "--model", "flux1-de", code=3, says=["'flux1-de'", "nearest is flux1-dev"])
+        self.qkjit("run", "--model", "no/such.json", code=3, says="no/such.json")
+        file = Path(__file__).parents[2] / "models/qwen3-8b.json"
+        self.assertEqual(self.run_model(file)["title"], self.run_model("qwen3-8b")["title"])
+        (self.dir / "bad.json").write_text(json.dumps({"name": "bad"}))
+        self.qkjit("run", "--model", "bad.json", code=2, says="title")
+
+
+class Specs(CliTest):
+    def test_text_is_for_people(self):
+        out = self.qkjit(*RUN_SPEC).out
+        for text in [SPEC, "qkjit_hd64_rd64_neox_bf16_int64", "host_memory", "compiled in", "passed",
+                     "every call agrees with the oracle"]:
+            self.assertIn(text, out)
+
+    def test_every_kind_of_spec(self):
+        for spec in ["head_dim=80,rope_dim=40,layout=neox,dtype=fp16,rounding=hf",
+                     "head_dim=64,rope_dim=0,layout=interleaved,dtype=fp32",
+                     "head_dim=33,rope_dim=6,layout=interleaved,dtype=bf16,rounding=eager"]:
+            self.qkjit("run", "--spec", spec, "--tokens", 3, "--heads-q", 3, "--heads-k", 1,
+                       "--device", "cpu", "--check")
+
+    def test_bad_specs_name_the_field_and_the_nearest(self):
+        for change, says in [(("rope_dim", "rope_dims"), ["'rope_dims'", "nearest is rope_dim"]),
+                             (("neox", "neo"), ["layout=neo", "nearest is neox"]),
+                             (("rope_dim=64", "rope_dim=63"), "rope_dim=63 is odd"),
+                             (("rope_dim=64", "rope_dim=66"), "rope_dim=66"),
+                             (("head_dim=64", "head_dim=0"), "head_dim=0"),
+                             (("head_dim=64", "head_dim=many"), "head_dim=many"),
+                             ((",dtype=bf16", ""), "no dtype"),
+                             (("layout", "head_dim=8,layout"), "head_dim is given twice")]:
+            self.qkjit("run", "--spec", SPEC.replace(*change), "--device", "cpu", code=2, says=says)
+        self.qkjit("run", "--spec", SPEC.replace("head_dim=64", "head_dim=1032"), code=3, says="1024")
+        for eps in ("-1", "nan", "inf"):
+            self.qkjit(*RUN_SPEC, f"--eps={eps}", code=2, says="eps")
+
+    def test_what_needs_a_gpu_says_so(self):
+        self.qkjit("run", "--spec", SPEC, "--device", "gpu", code=4, says="driver")
+        for path in ("fused", "generic"):
+            self.qkjit(*RUN_SPEC, "--path", path, code=3, says=[f"path={path}", "device memory"])
+
+
+if __name__ == "__main__":
+    qkjit_cli.main()
