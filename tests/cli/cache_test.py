@@ -39,7 +39,8 @@ class Cache(CliTest):
         listed = self.listed()
         self.assertEqual([entry["key"] for entry in listed], keys)
         self.assertEqual({entry["entry"] for entry in listed},
-                         {"qkjit_hd64_rd64_neox_bf16_int64", "qkjit_hd64_rd64_interleaved_bf16_int64"})
+                         {"qkjit_hd64_rd64_neox_bf16_int64",
+                          "qkjit_hd64_rd64_interleaved_bf16_int64"})
         for entry in listed:
             file = self.cache / (entry["key"] + ".qkjit")
             self.assertEqual((entry["target"], entry["bytes"]), ("sm_90", file.stat().st_size))

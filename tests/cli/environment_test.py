@@ -28,8 +28,8 @@ class Environment(CliTest):
 
     def test_a_cache_that_cannot_be_written_is_said_once(self):
         (self.dir / "file").write_text("")
-        done = self.qkjit("run", "--model", "minimax-h3", "--tokens", 2, "--device", "cpu", "--json",
-                          env={"QKJIT_CACHE_DIR": self.dir / "file" / "cache"})
+        done = self.qkjit("run", "--model", "minimax-h3", "--tokens", 2, "--device", "cpu",
+                          "--json", env={"QKJIT_CACHE_DIR": self.dir / "file" / "cache"})
         self.assertGreater(done.json()["compiled"], 1)
         self.assertEqual(done.err.count("not writable"), 1, done)
 

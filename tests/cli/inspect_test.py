@@ -32,7 +32,8 @@ class Inspect(CliTest):
         self.assertGreater(document["resources"]["registers"], 0)
 
     def test_target(self):
-        self.assertIn(".target sm_80", self.qkjit("inspect", SPEC, "--ptx", "--target", "sm_80").out)
+        ptx = self.qkjit("inspect", SPEC, "--ptx", "--target", "sm_80").out
+        self.assertIn(".target sm_80", ptx)
         self.qkjit("inspect", SPEC, "--target", "sm_77", code=2, says=["'sm_77'", "sm_90a"])
 
     def test_the_second_time_it_is_found_without_a_compiler(self):
@@ -53,8 +54,8 @@ class Inspect(CliTest):
     def test_an_ambiguous_key_says_how_many(self):
         keys, dim = {}, 8
         while len(keys) < 17:  # of 17 keys two begin with the same hexadecimal digit
-            plan = self.precompile("out", "--dry-run", specs=[f"head_dim={dim},rope_dim=8,layout=neox,"
-                                                              "dtype=bf16"])["kernels"][0]
+            spec = f"head_dim={dim},rope_dim=8,layout=neox,dtype=bf16"
+            plan = self.precompile("out", "--dry-run", specs=[spec])["kernels"][0]
             dim += 8
             if plan["key"][0] in keys:
                 break

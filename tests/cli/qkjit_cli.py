@@ -50,13 +50,15 @@ class CliTest(unittest.TestCase):
         """No GPU is visible, so that the tests say the same everywhere."""
         env = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "CUDAToolkit_ROOT",
                                                    "CUDA_HOME") if name in os.environ}
-        env |= {"HOME": str(self.dir), "QKJIT_CACHE_DIR": str(self.cache), "CUDA_VISIBLE_DEVICES": ""}
+        env |= {"HOME": str(self.dir), "QKJIT_CACHE_DIR": str(self.cache),
+                "CUDA_VISIBLE_DEVICES": ""}
         return env | {name: str(value) for name, value in changes.items()}
 
     def start(self, *arguments, binary=None, cwd=None, env=None, **options):
         return subprocess.Popen([str(binary or BINARY), *map(str, arguments)], cwd=cwd or self.dir,
                                 env=self.environment(**(env or {})), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                **options)
 
     def qkjit(self, *arguments, code=0, says=(), **options):
         """Runs the command; it must end with `code` and mention every text of `says` on stderr."""
@@ -70,8 +72,8 @@ class CliTest(unittest.TestCase):
 
     def precompile(self, out, *arguments, specs=(SPEC,), target="sm_90", **options):
         """`qkjit precompile --json`'s document."""
-        return self.qkjit("precompile", "--json", "--target", target, "--spec", *specs, "--out", out,
-                          *arguments, **options).json()
+        return self.qkjit("precompile", "--json", "--target", target, "--spec", *specs,
+                          "--out", out, *arguments, **options).json()
 
     def entries(self, directory):
         """The names of a cache directory's files; there are only entries."""

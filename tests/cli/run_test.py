@@ -53,7 +53,8 @@ class Models(CliTest):
         self.qkjit("run", "--model", "flux1-dev", "--call", "none", code=3, says="'none'")
 
     def test_names_and_files(self):
-        self.qkjit("run", "--model", "flux1-de", code=3, says=["'flux1-de'", "nearest is flux1-dev"])
+        self.qkjit("run", "--model", "flux1-de", code=3,
+                   says=["'flux1-de'", "nearest is flux1-dev"])
         self.qkjit("run", "--model", "no/such.json", code=3, says="no/such.json")
         file = Path(__file__).parents[2] / "models/qwen3-8b.json"
         self.assertEqual(self.run_model(file)["title"], self.run_model("qwen3-8b")["title"])
@@ -64,8 +65,8 @@ class Models(CliTest):
 class Specs(CliTest):
     def test_text_is_for_people(self):
         out = self.qkjit(*RUN_SPEC).out
-        for text in [SPEC, "qkjit_hd64_rd64_neox_bf16_int64", "host_memory", "compiled in", "passed",
-                     "every call agrees with the oracle"]:
+        for text in [SPEC, "qkjit_hd64_rd64_neox_bf16_int64", "host_memory", "compiled in",
+                     "passed", "every call agrees with the oracle"]:
             self.assertIn(text, out)
 
     def test_every_kind_of_spec(self):
@@ -85,7 +86,8 @@ class Specs(CliTest):
                              ((",dtype=bf16", ""), "no dtype"),
                              (("layout", "head_dim=8,layout"), "head_dim is given twice")]:
             self.qkjit("run", "--spec", SPEC.replace(*change), "--device", "cpu", code=2, says=says)
-        self.qkjit("run", "--spec", SPEC.replace("head_dim=64", "head_dim=1032"), code=3, says="1024")
+        self.qkjit("run", "--spec", SPEC.replace("head_dim=64", "head_dim=1032"), code=3,
+                   says="1024")
         for eps in ("-1", "nan", "inf"):
             self.qkjit(*RUN_SPEC, f"--eps={eps}", code=2, says="eps")
 
