@@ -86,7 +86,7 @@ TEST_CASE("a directory gives what was stored in it, and nothing else", "[cache]"
   CHECK(files_in(cache.path()) == 2);  // no temporary is left
   const auto files = cache.list();
   REQUIRE(files.size() == 2);
-  CHECK(files[0].path < files[1].path);
+  CHECK(files[0].path.string() < files[1].path.string());
   CHECK(files[0].bytes == encode(entry_of(key_of("a"))).size());
 }
 

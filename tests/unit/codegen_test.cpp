@@ -111,11 +111,12 @@ TEST_CASE("a key's record is injective", "[codegen]") {
   // The same characters, split otherwise between names and values.
   std::set<std::string> records;
   records.insert(Key().add("a", "b").add("c", "d").record());
+  records.insert(Key().add("a", "b\nc:d").record());
   records.insert(Key().add("a", "b\nc:1:d").record());
   records.insert(Key().add("a", "bc").add("", "d").record());
   records.insert(Key().add("a", "b\n").add("c", "d").record());
   records.insert(Key().add("c", "d").add("a", "b").record());
-  CHECK(records.size() == 5);
+  CHECK(records.size() == 6);
 }
 
 TEST_CASE("default variants fit their specs", "[codegen]") {

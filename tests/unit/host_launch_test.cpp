@@ -12,6 +12,8 @@
 #include "tests/unit/host_problem.hpp"
 #include "tests/unit/mentions.hpp"
 
+// Comparisons of bytes are in double parentheses: a failure then does not print them all.
+
 namespace {
 
 const std::string kText = "head_dim=128,rope_dim=96,layout=neox,dtype=";
@@ -96,8 +98,8 @@ TEST_CASE("in place gives the bytes of out of place", "[c_api]") {
   qkjit_args args = problem.args();
   args.q_out = args.k_out = QKJIT_TENSOR_INIT;
   REQUIRE(launch(runtime, args) == QKJIT_OK);
-  CHECK(problem.q == problem.q_out);
-  CHECK(problem.k == problem.k_out);
+  CHECK((problem.q == problem.q_out));
+  CHECK((problem.k == problem.k_out));
 }
 
 TEST_CASE("no tokens are nothing to do", "[c_api]") {
@@ -133,7 +135,7 @@ TEST_CASE("NaN and infinity stay in their rows, as IEEE has them", "[c_api]") {
       CHECK(at(spoilt.q_out, i) == at(problem.q_out, i));
     }
   }
-  CHECK(spoilt.k_out == problem.k_out);
+  CHECK((spoilt.k_out == problem.k_out));
 }
 
 TEST_CASE("a refused call leaves every tensor untouched", "[c_api]") {
@@ -181,14 +183,14 @@ TEST_CASE("a CUDA stream without device or context is a CUDA error", "[c_api]") 
   const qkjit_args args = problem.args();
   CHECK(qkjit_launch(runtime.get(), &args, nullptr, nullptr) == QKJIT_CUDA_ERROR);
   CHECK(std::string(qkjit_last_error()) != "");
-  CHECK(problem.q_out == HostProblem::Bytes(problem.q_out.size()));
+  CHECK((problem.q_out == HostProblem::Bytes(problem.q_out.size())));
   CHECK(qkjit_prepare(runtime.get(), &problem.spec, nullptr) == QKJIT_CUDA_ERROR);
 }
 
 TEST_CASE("the number of threads changes no bit", "[c_api][threads]") {
   const HostProblem problem = large_problem();
   const auto one = outputs(problem, 1);
-  for (const int threads : {0, 2, 7}) CHECK(outputs(problem, threads) == one);
+  for (const int threads : {0, 2, 7}) CHECK((outputs(problem, threads) == one));
 }
 
 TEST_CASE("the host's floating-point modes change no bit and stay set", "[c_api]") {
@@ -200,7 +202,7 @@ TEST_CASE("the host's floating-point modes change no bit and stay set", "[c_api]
     const int after = std::fegetround();
     std::fesetround(FE_TONEAREST);
     CHECK(after == rounding);
-    CHECK(got == expected);
+    CHECK((got == expected));
   }
 #if defined(__SSE2__)
   constexpr unsigned kFlushAndZero = 0x8040;  // FTZ and DAZ
@@ -210,7 +212,7 @@ TEST_CASE("the host's floating-point modes change no bit and stay set", "[c_api]
   const unsigned after = _mm_getcsr();
   _mm_setcsr(before);
   CHECK((after & kFlushAndZero) == kFlushAndZero);
-  CHECK(got == expected);
+  CHECK((got == expected));
 #endif
 }
 
@@ -234,6 +236,6 @@ TEST_CASE("one runtime serves many threads at once", "[c_api][threads]") {
     }
   }
   CHECK(failures == 0);
-  for (const HostProblem& problem : problems) CHECK(problem.q_out == expected.q_out);
+  for (const HostProblem& problem : problems) CHECK((problem.q_out == expected.q_out));
   CHECK(stats_of(runtime).cpu == 201);
 }

@@ -135,6 +135,19 @@ TEST_CASE("an output is its input exactly, or apart from every tensor", "[op]") 
   qkjit_args restrided = q_out_at(q);  // the same memory, another order
   restrided.q_out.strides[0] = 64, restrided.q_out.strides[1] = 256;
   CHECK(refuses(restrided, {"q_out overlaps q:"}));
+  for (const std::uintptr_t beside : {q - q_size, q + q_size}) {
+    restrided.q_out.data = address(beside);
+    CHECK(accepts(restrided));
+  }
+
+  qkjit_args alike = fake_args();  // q and k of one shape
+  alike.k.shape[1] = alike.k_out.shape[1] = 3;
+  alike.k.strides[0] = alike.k_out.strides[0] = 192;
+  CHECK(accepts(alike));
+  alike.q_out.data = alike.k.data;
+  CHECK(refuses(alike, {"q_out overlaps k:"}));
+  alike.q_out.data = alike.k_out.data;
+  CHECK(refuses(alike, {"q_out overlaps k_out:"}));
 }
 
 TEST_CASE("inputs may be broadcast and may overlap, outputs may not", "[op]") {
