@@ -32,9 +32,9 @@ ALLOWED = {
     "tools/oracle": ["src/util", "src/spec", "kernels/spec.cuh", "include/qkjit"],  # no arithmetic of the kernels
     "tools": BELOW_OP + ["src/op", "src/runtime", "src/options", "tools/oracle"],
     "tests/packaging": ["include/qkjit"],
-    "tests": BELOW_OP + ["src/op", "src/runtime", "tools"],
+    "tests": BELOW_OP + ["src/op", "src/kernel_table", "src/runtime", "src/options", "tools"],
     "examples": ["include/qkjit"],
-    "bench": BELOW_OP + ["src/op", "src/runtime"],
+    "bench": BELOW_OP + ["src/op", "src/runtime", "src/options"],
 }
 # Nothing from outside at all, as NVRTC has no include path, but for what only a host compiler sees.
 ALONE = {"kernels": {"kernels/platform.cuh": ["bit", "cmath"]}}

@@ -1,11 +1,11 @@
 // Lookups, placement, rescaling and support decisions on a parsed Model.
-#include "spec/text.hpp"
 #include "tools/qkjit/model.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
+#include "spec/text.hpp"
 #include "tools/qkjit/model_internal.hpp"
 
 namespace qkjit {
@@ -30,9 +30,11 @@ std::int64_t Segment::tokens() const {
   return grid.empty() ? run : product;
 }
 
-const Attention& Model::attention(std::string_view name) const { return by_name(attentions, name); }
-const Segment& Model::segment(std::string_view name) const { return by_name(segments, name); }
-const Table& Model::table(std::string_view name) const { return by_name(tables, name); }
+const Attention& Model::attention(std::string_view wanted) const {
+  return by_name(attentions, wanted);
+}
+const Segment& Model::segment(std::string_view wanted) const { return by_name(segments, wanted); }
+const Table& Model::table(std::string_view wanted) const { return by_name(tables, wanted); }
 
 void place_calls(Model& model) {
   for (auto& call : model.calls) {

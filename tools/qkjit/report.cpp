@@ -18,13 +18,11 @@ std::string check_text(const CallReport& call) {
   if (!call.check) return "not asked for";
   const oracle::CheckResult& c = *call.check;
   const double exact = 100.0 * static_cast<double>(c.exact) /
-                       static_cast<double>(std::max(c.checked, std::uint64_t{1}));
+                       static_cast<double>(std::max(c.checked - c.unjudged, std::uint64_t{1}));
   const std::string sample = c.checked < c.elements ? fmt::format(" of {} sampled", c.checked) : "";
-  return fmt::format("{}: {:.4f} %{} correctly rounded, {} near, {} wrong",
-                     c.passed ? "passed" : "FAILED", exact, sample, c.within, c.wrong);
+  return fmt::format("{}: {:.4f} %{} {}, {} near, {} wrong", c.passed ? "passed" : "FAILED", exact,
+                     sample, c.exact_means, c.within, c.wrong);
 }
-
-}  // namespace
 
 std::string calls_table(const std::vector<CallReport>& calls) {
   std::vector<std::vector<std::string>> rows = {
@@ -74,6 +72,8 @@ nlohmann::json to_json(const CallReport& call) {
   return document;
 }
 
+}  // namespace
+
 nlohmann::json to_json(const Kernel& kernel) {
   const Resources& r = kernel.resources;
   return {{"entry", kernel.entry},
@@ -88,6 +88,30 @@ nlohmann::json to_json(const Kernel& kernel) {
             {"spill_loads", r.spill_loads},
             {"stack", r.stack},
             {"shared", r.shared}}}};
+}
+
+void print(const Console& console, const RunReport& report, const nlohmann::json& counters) {
+  console.print(fmt::format("{}\non {}\n", console.strong(report.title), report.device));
+  if (!report.kernels.empty()) console.print(kernels_table(report.kernels) + "\n");
+  if (!report.calls.empty()) console.print(calls_table(report.calls));
+  for (const std::string& refusal : report.refusals)
+    console.print(console.bad("refused ") + refusal);
+  const bool checked = !report.calls.empty() && report.calls.front().check;
+  if (checked) {
+    console.print(std::ranges::all_of(report.calls, &CallReport::passed)
+                      ? console.good("\nevery call agrees with the oracle")
+                      : console.bad("\na call does not agree with the oracle"));
+  }
+  nlohmann::json document = counters;
+  document.update({{"schema", "qkjit.run/1"},
+                   {"title", report.title},
+                   {"device", report.device},
+                   {"target", report.target},
+                   {"refused", report.refusals}});
+  document["kernels"] = document["calls"] = nlohmann::json::array();
+  for (const Kernel& kernel : report.kernels) document["kernels"].push_back(to_json(kernel));
+  for (const CallReport& call : report.calls) document["calls"].push_back(to_json(call));
+  console.print_json(document);
 }
 
 }  // namespace qkjit

@@ -19,13 +19,22 @@ struct CallReport {
   std::int64_t tokens = 0, heads_q = 0, heads_k = 0;
   double bytes_moved = 0;
   Executed executed;
-  std::optional<oracle::CheckResult> check;
+  std::optional<oracle::CheckResult> check;  ///< if one was asked for
+
+  bool passed() const { return !check || check->passed; }
 };
 
-std::string calls_table(const std::vector<CallReport>& calls);
-std::string kernels_table(const std::vector<Kernel>& kernels);
+/// All that `run` has to say.
+struct RunReport {
+  std::string title, device, target;
+  std::vector<std::string> refusals;  ///< calls that were not made, and why
+  std::vector<Kernel> kernels;
+  std::vector<CallReport> calls;
+};
 
-nlohmann::json to_json(const CallReport& call);
+/// As text, or with --json as one document together with the counters.
+void print(const Console& console, const RunReport& report, const nlohmann::json& counters);
+
 nlohmann::json to_json(const Kernel& kernel);
 
 }  // namespace qkjit

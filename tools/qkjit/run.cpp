@@ -1,4 +1,6 @@
 // qkjit run: the operation on a model's real call pattern, on a spec, or on captured tensors.
+#include <algorithm>
+
 #include "spec/text.hpp"
 #include "tools/qkjit/commands.hpp"
 #include "tools/qkjit/report.hpp"
@@ -24,21 +26,21 @@ qkjit_args judged_args(const Workload& work, std::vector<std::byte>& inputs) {
   return args;
 }
 
+Path parse_path(const std::string& name) {
+  return name == "fused" ? Path::fused : name == "generic" ? Path::generic : Path::none;
+}
+
 Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOptions& options,
-                           Workload& work) {
+                           const Spec& spec, Workload& work) {
   std::vector<std::byte> inputs;
   if (options.check) inputs = work.blocks[Workload::kQk];
-  const Path path = options.path == "fused"     ? Path::fused
-                    : options.path == "generic" ? Path::generic
-                                                : Path::none;
+  const Path path = parse_path(options.path);
   work.args.path = static_cast<qkjit_path>(path);
   const auto executed = place.gpu ? execute_on_device(runtime, *place.gpu, work, path)
                                   : execute_on_host(runtime, work);
   if (!executed) return tl::unexpected(executed.error());
-  const auto spec = to_spec(work.args.spec);
-  if (!spec) return tl::unexpected(spec.error());
   CallReport result{work.name,
-                    to_text(*spec),
+                    to_text(spec),
                     work.repeat,
                     work.tokens(),
                     work.args.q.shape[1],
@@ -55,40 +57,16 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
   return result;
 }
 
-/// The fused kernels of the specs, compiled or found. A kernel that cannot be had is only noted:
-/// the call itself says which path served it.
-std::vector<Kernel> collect_kernels(Runtime& runtime, const Console& console, const RunPlan& plan,
-                                    const std::string& target) {
-  std::vector<Kernel> kernels;
-  for (const Spec& spec : plan.specs) {
-    const auto kernel = runtime.compile(spec, target);
-    if (kernel) {
-      kernels.push_back(**kernel);
-    } else {
-      console.note(
-          fmt::format("no fused kernel for {}: {}", to_text(spec), kernel.error().message));
-    }
+/// Adds the fused kernel of a spec, compiled or found, if it is not among them. One that cannot be
+/// had is only noted: the call itself says which path served it.
+void add_kernel(Runtime& runtime, const Console& console, const Spec& spec, RunReport& report) {
+  const auto kernel = runtime.compile(spec, report.target);
+  if (!kernel) {
+    console.note(fmt::format("no fused kernel for {}: {}", to_text(spec), kernel.error().message));
+  } else if (std::ranges::find(report.kernels, (*kernel)->key, &Kernel::key) ==
+             report.kernels.end()) {
+    report.kernels.push_back(**kernel);
   }
-  return kernels;
-}
-
-void print_results(const Console& console, const RunPlan& plan, const Place& place,
-                   const std::vector<Kernel>& kernels, const std::vector<CallReport>& calls,
-                   const Runtime& runtime) {
-  console.print(fmt::format("{}\non {}\n", console.strong(plan.title), place.description));
-  if (!kernels.empty()) console.print(kernels_table(kernels) + "\n");
-  if (!calls.empty()) console.print(calls_table(calls));
-  for (const std::string& refusal : plan.refusals) console.print(console.bad("refused ") + refusal);
-  nlohmann::json document = counters_json(runtime);
-  document.update({{"schema", "qkjit.run/1"},
-                   {"title", plan.title},
-                   {"device", place.description},
-                   {"target", place.target},
-                   {"refused", plan.refusals}});
-  document["kernels"] = document["calls"] = nlohmann::json::array();
-  for (const Kernel& kernel : kernels) document["kernels"].push_back(to_json(kernel));
-  for (const CallReport& call : calls) document["calls"].push_back(to_json(call));
-  console.print_json(document);
 }
 
 Exit run(const Console& console, const RunOptions& options) {
@@ -99,25 +77,21 @@ Exit run(const Console& console, const RunOptions& options) {
   const auto place = find_place(options.device);
   if (!place) return report(place.error());
 
-  const std::vector<Kernel> kernels = collect_kernels(**runtime, console, *plan, place->target);
-  std::vector<CallReport> calls;
-  bool passed = true;
+  RunReport results{plan->title, place->description, place->target, plan->refusals, {}, {}};
   for (const auto& make : plan->workloads) {
     auto work = make();
     if (!work) return report(work.error());
-    auto call = run_one(**runtime, *place, options, *work);
+    const auto spec = to_spec(work->args.spec);
+    if (!spec) return report(spec.error());
+    add_kernel(**runtime, console, *spec, results);
+    auto call = run_one(**runtime, *place, options, *spec, *work);
     if (!call) return report(call.error());
-    passed = passed && (!call->check || call->check->passed);
-    calls.push_back(std::move(*call));
+    results.calls.push_back(std::move(*call));
     if (options.out.empty()) continue;
     if (auto written = write_tensors(options.out, *work); !written) return report(written.error());
   }
-  print_results(console, *plan, *place, kernels, calls, **runtime);
-  if (options.check && !calls.empty()) {
-    console.print(passed ? console.good("\nevery call agrees with the oracle")
-                         : console.bad("\na call does not agree with the oracle"));
-  }
-  if (!passed) return Exit::failed;
+  print(console, results, counters_json(**runtime));
+  if (!std::ranges::all_of(results.calls, &CallReport::passed)) return Exit::failed;
   return plan->refusals.empty() ? Exit::good : Exit::unsupported;
 }
 

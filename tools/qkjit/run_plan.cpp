@@ -1,6 +1,5 @@
 #include "tools/qkjit/run_plan.hpp"
 
-#include <algorithm>
 #include <memory>
 
 #include "spec/support.hpp"
@@ -18,7 +17,7 @@ Result<RunPlan> plan_model(const RunOptions& options) {
     model = with_tokens(*model, options.tokens);
     if (!model) return tl::unexpected(model.error());
   }
-  RunPlan result{model->title, {}, {}, {}};
+  RunPlan result{model->title, {}, {}};
   const auto shared = std::make_shared<const Model>(std::move(*model));
   unsigned seed = options.seed;
   for (const Call& call : shared->calls) {
@@ -31,9 +30,6 @@ Result<RunPlan> plan_model(const RunOptions& options) {
     result.workloads.push_back(
         [shared, &call, seed] { return model_workload(*shared, call, seed); });
     ++seed;
-    if (std::ranges::find(result.specs, wanted.spec) == result.specs.end()) {
-      result.specs.push_back(wanted.spec);
-    }
   }
   if (!result.workloads.empty() || !result.refusals.empty()) return result;
   return fail(Code::unsupported, "model {} has no call '{}'; leave --call out for all",
@@ -44,7 +40,7 @@ Result<RunPlan> plan_spec(const RunOptions& options) {
   const auto spec = parse_spec(options.spec);
   if (!spec) return tl::unexpected(spec.error());
   if (auto known = supports(*spec); !known) return tl::unexpected(known.error());
-  RunPlan result{to_text(*spec), {}, {*spec}, {}};
+  RunPlan result{to_text(*spec), {}, {}};
   result.workloads.push_back([options, spec = *spec]() -> Result<Workload> {
     if (!options.tensors.empty()) return tensor_workload(options.tensors, spec, options.eps);
     const Shape shape{

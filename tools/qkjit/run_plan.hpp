@@ -23,7 +23,6 @@ struct RunOptions {
 struct RunPlan {
   std::string title;
   std::vector<std::function<Result<Workload>()>> workloads;
-  std::vector<Spec> specs;            ///< of all workloads, each once
   std::vector<std::string> refusals;  ///< calls that the library cannot do, and why
 };
 
