@@ -1,9 +1,9 @@
 // Which path a call on the device takes and why; and calls that are refused leave every tensor
 // alone.
+#include <thread>
+
 #include "tests/gpu/gpu.hpp"
 #include "tests/support/compare.hpp"
-
-#include <thread>
 
 using namespace qkjit;
 using namespace qkjit::test;
@@ -134,12 +134,14 @@ TEST_CASE("gpu: a thread without a context is told so") {
   CHECK(message.find("no current CUDA context") != std::string::npos);
 }
 
-TEST_CASE("gpu: zero tokens are a no-op on any stream") {
+TEST_CASE("gpu: zero tokens are a no-op") {
   const Gpu gpu;
-  qkjit_args args = QKJIT_ARGS_INIT;
-  args.spec = to_c(kSpec);
-  args.q = args.k = qkjit_tensor_3d(nullptr, QKJIT_BF16, 0, 4, 64);
+  const Problem before({.spec = kSpec});
+  const DeviceProblem device(gpu.workspace(), before);
+  qkjit_args args = device.args();
+  args.q.shape[0] = args.k.shape[0] = args.positions.shape[0] = 0;
   qkjit_dispatch dispatch{QKJIT_PATH_CPU, QKJIT_REASON_SHAPE};
   CHECK(qkjit_launch(gpu.runtime(), &args, gpu.stream(), &dispatch) == QKJIT_OK);
   CHECK(dispatch.path == QKJIT_PATH_NONE);
+  CHECK(first_difference("zero tokens", before, device.download()) == "");
 }
