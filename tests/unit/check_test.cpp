@@ -233,7 +233,7 @@ TEST_CASE("sampling and threads change what is checked, not the verdict", "[chec
   CHECK_FALSE(check(args).passed);
 }
 
-TEST_CASE("a call in place cannot be checked; one without tokens can", "[check]") {
+TEST_CASE("a call in place cannot be checked, one without tokens can", "[check]") {
   auto config = config_of(DType::bf16, Rounding::fused);
   config.in_place = true;
   Problem problem(config);
