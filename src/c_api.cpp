@@ -177,11 +177,8 @@ qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec, const
     if (auto given = need(spec, "spec"); !given) return given;
     const auto converted = qkjit::to_spec(*spec);
     if (!converted) return tl::unexpected(converted.error());
-    if (!target) return runtime->runtime.prepare(*converted);
-    if (auto kernel = runtime->runtime.compile(*converted, target); !kernel) {
-      return tl::unexpected(kernel.error());
-    }
-    return {};
+    return target ? runtime->runtime.prepare_for(*converted, target)
+                  : runtime->runtime.prepare(*converted);
   });
 }
 

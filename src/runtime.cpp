@@ -53,6 +53,14 @@ Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec,
   return std::move(*kernel);
 }
 
+Result<void> Runtime::prepare_for(const Spec& spec, const std::string& target) {
+  const auto support = supports(spec);
+  if (!support) return tl::unexpected(support.error());
+  if (support->dispatch.path != Path::fused) return {};
+  const auto kernel = compile(spec, target);
+  return kernel ? Result<void>{} : tl::unexpected(kernel.error());
+}
+
 Result<void> Runtime::prepare(const Spec& spec) {
   const auto support = supports(spec);
   if (!support) return tl::unexpected(support.error());

@@ -39,7 +39,9 @@ class Runtime {
   /// Compiles or finds the fused kernel and loads it on the current device; for a spec without one,
   /// loads the generic kernel.
   Result<void> prepare(const Spec& spec);
-  /// Fills the cache for `target` ("sm_90"); needs no GPU.
+  /// Fills the cache for `target`; needs no GPU. A spec without a fused kernel needs nothing.
+  Result<void> prepare_for(const Spec& spec, const std::string& target);
+  /// The fused kernel's code for `target` ("sm_90"); needs no GPU.
   Result<std::shared_ptr<const Kernel>> compile(const Spec& spec, const std::string& target);
 
   /// Normalises and rotates in host memory.

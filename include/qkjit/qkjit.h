@@ -2,7 +2,7 @@
  *
  * The binary contract of the library. Conventions:
  *  1. Every function that can fail returns qkjit_status; qkjit_last_error() then has the message of
- *     this thread's last failed call: what was given, what is needed, what to do.
+ *     this thread's last call: what was given, what is needed, what to do.
  *  2. Structs that may grow begin with struct_size; start from their *_INIT macro.
  *  3. Handles are opaque. The library frees what it allocates; strings it returns stay valid as
  *     long as each function says.
@@ -58,8 +58,8 @@ typedef enum qkjit_status {
 /* Static text such as "invalid_argument". */
 QKJIT_API const char* qkjit_status_string(qkjit_status status);
 
-/* Message of the last failed call on this thread, "" if none failed. Valid until the next call of
- * the library on this thread. */
+/* Message of this thread's last call that returned a status, "" if it was QKJIT_OK. Valid until the
+ * next such call on this thread. */
 QKJIT_API const char* qkjit_last_error(void);
 
 /* Version of the library that is linked, as "major.minor.patch". Static text. */
@@ -303,7 +303,7 @@ typedef struct qkjit_stats {
   uint64_t compiled;                    /* kernels compiled by this process */
   uint64_t cache_hits;                  /* kernels found in a cache directory */
   uint64_t cache_rejected;              /* entries that were damaged or not what their name says */
-  uint64_t failed;                      /* compiles or loads that failed */
+  uint64_t failed;                      /* compiles that failed */
 } qkjit_stats;
 
 #define QKJIT_STATS_INIT \

@@ -96,6 +96,31 @@ Result<std::int64_t> check_rotation(const qkjit_args& args, const Spec& spec, st
   return rows;
 }
 
+/// Outputs must not lie over what other rows still read: weights, table and positions.
+Result<void> check_read_only(const Operation& op, const HeadTensors& q, const HeadTensors& k) {
+  struct Range {
+    std::string_view name;
+    const void* data;
+    std::int64_t bytes;
+  };
+  const Params& p = op.params;
+  const std::int64_t weight_bytes = op.spec.head_dim * std::int64_t{size_of(op.spec.dtype)};
+  const std::int64_t table_bytes = op.table_rows * op.spec.rope_dim * std::int64_t{sizeof(float)};
+  const std::int64_t position_bytes = op.tokens * (op.spec.positions == Positions::int64 ? 8 : 4);
+  const std::array<Range, 4> ranges = {{{"q_weight", p.q.weight, weight_bytes},
+                                        {"k_weight", p.k.weight, weight_bytes},
+                                        {"cos_sin_cache", p.cos_sin_cache, table_bytes},
+                                        {"positions", p.positions, position_bytes}}};
+  for (const Range& range : ranges) {
+    const Extent extent{reinterpret_cast<std::uintptr_t>(range.data), 1, 1, 0, 0, range.bytes};
+    if (!range.data || !(overlap(q.out.extent, extent) || overlap(k.out.extent, extent))) continue;
+    return fail(Code::invalid_argument,
+                "{} lies in the memory of an output: give it memory that the call does not write",
+                range.name);
+  }
+  return {};
+}
+
 Rows to_rows(const HeadTensors& heads, int element_size) {
   const Extent &in = heads.in.extent, &out = heads.out.extent;
   return {.in = heads.in.data,
@@ -181,6 +206,9 @@ Result<Operation> check_args(const qkjit_args& args) {
       .position_offset = rotates ? args.position_offset : 0,
       .row_count = static_cast<unsigned>(tokens * heads),
       .eps = args.eps};
+  if (auto checked = check_read_only(op, *q, *k); !checked) {
+    return tl::unexpected(checked.error());
+  }
   op.aligned = is_aligned(*q) && is_aligned(*k) && on_16_bytes(op.params.cos_sin_cache);
   return op;
 }

@@ -80,7 +80,8 @@ TEST_CASE("wrong tensors of heads are refused", "[op]") {
   CHECK(refuses({"q_out has rank 0"}, [](auto& a) { a.q_out.rank = 0; }));
   CHECK(refuses({"q is fp16", "needs bf16"}, [](auto& a) { a.q.dtype = QKJIT_FP16; }));
   CHECK(refuses({"k_out is fp32", "needs bf16"}, [](auto& a) { a.k_out.dtype = QKJIT_FP32; }));
-  CHECK(refuses({"k is an unknown dtype"}, [](auto& a) { a.k.dtype = static_cast<qkjit_dtype>(7); }));
+  CHECK(
+      refuses({"k is an unknown dtype"}, [](auto& a) { a.k.dtype = static_cast<qkjit_dtype>(7); }));
   CHECK(refuses({"q has last dimension 63", "head_dim=64"}, [](auto& a) { a.q.shape[2] = 63; }));
   CHECK(refuses({"k has no heads"}, [](auto& a) { a.k.shape[1] = 0; }));
   CHECK(refuses({"q has shape -4", "negative"}, [](auto& a) { a.q.shape[0] = -4; }));
@@ -215,4 +216,11 @@ TEST_CASE("the fused kernel's alignment is noticed", "[op]") {
   CHECK_FALSE(aligned([](auto& a) { a.q_out.strides[1] = 68, a.q_out.strides[0] = 256; }));
   CHECK_FALSE(aligned([](auto& a) { a.k_weight.data = address(0x600008); }));
   CHECK_FALSE(aligned([](auto& a) { a.cos_sin_cache.data = address(0x700004); }));
+}
+
+TEST_CASE("outputs over what other rows still read are refused", "[op]") {
+  CHECK(refuses({"q_weight", "output"}, [](auto& a) { a.q_weight.data = a.k_out.data; }));
+  CHECK(refuses({"k_weight", "output"}, [](auto& a) { a.k_weight.data = a.q_out.data; }));
+  CHECK(refuses({"cos_sin_cache", "output"}, [](auto& a) { a.cos_sin_cache.data = a.q_out.data; }));
+  CHECK(refuses({"positions", "output"}, [](auto& a) { a.positions.data = a.k_out.data; }));
 }

@@ -1,8 +1,8 @@
 // The text of a spec, and which path serves it.
-#include "tests/unit/mentions.hpp"
 #include "spec/names.hpp"
 #include "spec/support.hpp"
 #include "spec/text.hpp"
+#include "tests/unit/mentions.hpp"
 
 using namespace qkjit;
 
