@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <string_view>
 
@@ -69,6 +71,11 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   resolved.cpu_threads = options.cpu_threads;
   resolved.jit.may_compile = *compiles;
   resolved.jit.read_only = split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH"));
+  for (const CacheDirectory& layer : resolved.jit.read_only) {
+    if (::access(layer.path().c_str(), R_OK | X_OK) == 0) continue;
+    resolved.log->warn("QKJIT_CACHE_PATH names {}, which cannot be read: nothing is found there",
+                       layer.path().string());
+  }
   const std::string given = options.cache_dir ? options.cache_dir : "";
   const std::string directory = given.empty() ? default_cache_directory() : given;
   if (directory.empty()) {

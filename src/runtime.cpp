@@ -48,6 +48,10 @@ Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec,
   const auto support = supports(spec);
   if (!support) return tl::unexpected(support.error());
   if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  if (target.starts_with("compute_")) {
+    return fail(Code::invalid_argument, "target '{}' names no GPU: use sm_{}", target,
+                target.substr(sizeof("compute_") - 1));
+  }
   auto kernel = jit_.obtain(spec, target);
   if (!kernel) return tl::unexpected(kernel.error().error);
   return std::move(*kernel);

@@ -287,8 +287,9 @@ typedef struct CUstream_st* qkjit_stream;
 
 /* Normalises and rotates every row of q and k. On a CUDA stream: asynchronous, in stream order, on
  * the current context, with no synchronisation and no allocation once the spec is prepared; may be
- * captured. dispatch (may be NULL) says which path it took and why. Zero tokens is OK and does
- * nothing. */
+ * captured. Positions in device memory are not read before the launch: one outside cos_sin_cache
+ * reads outside it; in host memory it is INVALID_ARGUMENT, as is memory of the wrong side. dispatch
+ * (may be NULL) says which path it took and why. Zero tokens is OK and does nothing. */
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
 

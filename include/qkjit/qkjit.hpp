@@ -112,6 +112,7 @@ class Stream {
 /// A view of the caller's memory. Shape and strides count elements; without strides it is
 /// contiguous. At most four dimensions; further ones are ignored and the rank check of launch()
 /// refuses the tensor.
+/// Strides of another count than the shape make a tensor of rank -1, which launch() refuses.
 inline qkjit_tensor tensor(void* data, qkjit_dtype dtype, std::initializer_list<std::int64_t> shape,
                            std::initializer_list<std::int64_t> strides = {}) {
   qkjit_tensor view = QKJIT_TENSOR_INIT;
@@ -119,7 +120,8 @@ inline qkjit_tensor tensor(void* data, qkjit_dtype dtype, std::initializer_list<
   view.dtype = dtype;
   view.rank = static_cast<std::int32_t>(shape.size());
   std::copy_n(shape.begin(), std::min<std::size_t>(shape.size(), 4), view.shape);
-  if (strides.size() == shape.size()) {
+  if (strides.size() > 0) {
+    if (strides.size() != shape.size()) view.rank = -1;
     std::copy_n(strides.begin(), std::min<std::size_t>(strides.size(), 4), view.strides);
     return view;
   }

@@ -23,7 +23,7 @@ Result<HeadTensors> check_heads(std::string_view name, const Spec& spec, const q
   auto input = check_head_tensor(name, in, spec, -1, -1);
   if (!input) return tl::unexpected(input.error());
   HeadTensors heads{*input, *input, weight.data};
-  if (out.data) {
+  if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
     const std::string out_name = fmt::format("{}_out", name);
     auto output = check_head_tensor(out_name, out, spec, input->extent.tokens, input->extent.heads);
     if (!output) return tl::unexpected(output.error());

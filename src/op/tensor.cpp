@@ -18,6 +18,9 @@ std::string_view dtype_name(int dtype) {
 /// message.
 Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::string_view shape,
                         int rank, int dtype) {
+  if (t.rank == 0 && !t.data) {
+    return fail(Code::invalid_argument, "{} is not given: {} is needed", name, shape);
+  }
   if (t.rank != rank) {
     return fail(Code::invalid_argument, "{} has rank {}: it must be {}", name, t.rank, shape);
   }

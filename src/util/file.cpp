@@ -87,6 +87,12 @@ Result<void> publish_file(const std::filesystem::path& path, std::string_view by
   return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
+mode_t new_file_mode() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return 0666 & ~mask;
+}
+
 Result<void> create_private_directory(const std::filesystem::path& path) {
   std::error_code ignored;  // mkdir() says what is wrong
   if (path.has_parent_path() && !std::filesystem::exists(path.parent_path(), ignored)) {

@@ -21,6 +21,9 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes,
                           mode_t mode = 0600);
 
+/// The mode that the umask gives to a new file.
+mode_t new_file_mode();
+
 /// Creates the directory and its parents, with mode 0700 where they are new.
 Result<void> create_private_directory(const std::filesystem::path& path);
 

@@ -78,6 +78,7 @@ TEST_CASE("wrong tensors of heads are refused", "[op]") {
   CHECK(refuses({"q has rank 2", "[tokens, heads, head_dim]"}, [](auto& a) { a.q.rank = 2; }));
   CHECK(refuses({"k has rank 4"}, [](auto& a) { a.k.rank = 4; }));
   CHECK(refuses({"q_out has rank 0"}, [](auto& a) { a.q_out.rank = 0; }));
+  CHECK(refuses({"q_out is null"}, [](auto& a) { a.q_out.data = nullptr; }));
   CHECK(refuses({"q is fp16", "needs bf16"}, [](auto& a) { a.q.dtype = QKJIT_FP16; }));
   CHECK(refuses({"k_out is fp32", "needs bf16"}, [](auto& a) { a.k_out.dtype = QKJIT_FP32; }));
   CHECK(
@@ -105,7 +106,7 @@ TEST_CASE("wrong weights, tables and positions are refused", "[op]") {
   CHECK(refuses({"q_weight has last stride 2"}, [](auto& a) { a.q_weight.strides[0] = 2; }));
 
   CHECK(refuses({"cos_sin_cache is null"}, [](auto& a) { a.cos_sin_cache.data = nullptr; }));
-  CHECK(refuses({"cos_sin_cache has rank 0"}, [](auto& a) { a.cos_sin_cache = {}; }));
+  CHECK(refuses({"cos_sin_cache is not given"}, [](auto& a) { a.cos_sin_cache = {}; }));
   CHECK(refuses({"cos_sin_cache is bf16", "needs fp32"},
                 [](auto& a) { a.cos_sin_cache.dtype = QKJIT_BF16; }));
   CHECK(refuses({"cos_sin_cache is [10, 32]", "rope_dim=64"},

@@ -46,9 +46,9 @@ Result<Manifest> read_manifest(const std::string& file) {
   if (!text) return tl::unexpected(text.error());
   try {
     const auto document = nlohmann::json::parse(*text);
-    if (document.at("schema") != "qkjit.manifest/1") {
-      return fail(Code::invalid_argument, "{}: schema is {}, needed is \"qkjit.manifest/1\"", file,
-                  document.at("schema").dump());
+    if (const auto schema = document.value("schema", ""); schema != "qkjit.manifest/1") {
+      return fail(Code::invalid_argument, "{}: schema is \"{}\", needed is \"qkjit.manifest/1\"",
+                  file, schema);
     }
     Manifest manifest;
     for (const auto& [field, value] : document.items()) {

@@ -49,7 +49,11 @@ Result<std::unique_ptr<Runtime>> open_target_runtime(const Console& console,
 /// there is a compiler to make them again.
 Result<void> prepare_output(const Options& options, const std::vector<Job>& jobs,
                             Runtime& runtime) {
-  if (auto created = create_private_directory(options.out); !created) return created;
+  std::error_code error;  // the umask decides who may use what is deployed
+  std::filesystem::create_directories(options.out, error);
+  if (error) {
+    return fail(Code::cache_io, "cannot create directory {}: {}", options.out, error.message());
+  }
   if (access(options.out.c_str(), W_OK | X_OK) != 0) {
     return fail(Code::cache_io, "{} is not writable: give --out another directory", options.out);
   }
@@ -91,6 +95,17 @@ Exit dry_run(const Console& console, const std::vector<Job>& jobs) {
                       {"hits", 0},
                       {"failed", 0}});
   return Exit::good;
+}
+
+/// A cache keeps its entries private; what is deployed gets the permissions of any new file.
+void share_entries(const std::vector<JobResult>& results, const Options& options) {
+  const CacheDirectory directory(options.out);
+  const auto permissions = static_cast<std::filesystem::perms>(new_file_mode());
+  std::error_code ignored;  // files of another user stay as they are
+  for (const JobResult& result : results) {
+    if (!result.kernel || options.check) continue;
+    std::filesystem::permissions(directory.file_of((*result.kernel)->key), permissions, ignored);
+  }
 }
 
 Failures collect_failures(const std::vector<JobResult>& results, const Options& options) {
@@ -153,6 +168,7 @@ Exit precompile(const Console& console, const Options& options) {
       [] { return interrupted.load(); });
   std::signal(SIGINT, previous);
 
+  share_entries(results, options);
   const Failures failures = collect_failures(results, options);
   failures.print();
   print_results(console, options, results, failures, **runtime);
@@ -176,7 +192,8 @@ void add_precompile(CLI::App& app, const Console& console, Exit& exit) {
                       "Specs such as head_dim=128,rope_dim=128,...");
   command
       ->add_option("--manifest", options->manifest_file,
-                   "A JSON file with \"models\", \"specs\" and \"targets\" lists")
+                   "{\"schema\": \"qkjit.manifest/1\", \"models\": [...], \"specs\": [...], "
+                   "\"targets\": [...]}")
       ->check(CLI::ExistingFile);
   command->add_option("--out", options->out, "The cache directory to fill")->required();
   command

@@ -124,12 +124,6 @@ std::vector<StoredTensor> take_data(std::vector<Entry> entries, std::string_view
 
 /// What the user's new files have. The process has one umask, which is only read by changing it:
 /// for the program's own thread, not for a library.
-mode_t new_file_mode() {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return 0666 & ~mask;
-}
-
 }  // namespace
 
 std::string_view safetensors_name(qkjit_dtype dtype) {
