@@ -26,7 +26,7 @@ Result<std::shared_ptr<const CudaApi>> bind() {
   auto bound = std::make_shared<BoundApi>(BoundApi{std::move(*library), {}});
   if (const char* missing = bound->api.bind(bound->library)) {
     return fail(Code::cuda_error,
-                "the CUDA driver has no {}: a driver for CUDA 12.0 or newer is needed", missing);
+                "the CUDA driver has no {}: a driver for CUDA 12.8 or newer is needed", missing);
   }
   return std::shared_ptr<const CudaApi>(bound, &bound->api);
 }
