@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -98,11 +98,12 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads) {
   };
   // Threads live for one call: nothing lingers for the host to join, and a fork is harmless.
   std::vector<std::jthread> workers;
+  workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
     const auto work = [&, i] { run_range(spec, params, boundary(i), boundary(i + 1)); };
     try {
       workers.emplace_back(work);
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       work();  // the system gives no more threads: slower, never half done
     }
   }

@@ -122,8 +122,6 @@ std::vector<StoredTensor> take_data(std::vector<Entry> entries, std::string_view
   return tensors;
 }
 
-/// What the user's new files have. The process has one umask, which is only read by changing it:
-/// for the program's own thread, not for a library.
 }  // namespace
 
 std::string_view safetensors_name(qkjit_dtype dtype) {
