@@ -40,22 +40,30 @@ QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w) {
   return 0;  // unreachable: the switch is complete
 }
 
-struct Pair {
-  float first, second;
-};
-
-/// (a, b) rotated by the angle with cosine c and sine s; the caller rounds once more when it
-/// stores.
+/// normalize() for a chunk.
 template <DType kDType>
-QKJIT_DEVICE Pair rotate(Rounding rounding, Pair y, float c, float s) {
+QKJIT_DEVICE void normalize_chunk(Rounding rounding, float (&x)[kChunk], float r,
+                                  const float (&w)[kChunk]) {
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) x[i] = normalize<kDType>(rounding, x[i], r, w[i]);
+}
+
+/// An element of a pair after the rotation: `own` turned, `other` its partner, c the cosine, s the
+/// sine for the second element of a pair and its negative for the first.
+template <DType kDType>
+QKJIT_DEVICE float rotate_element(Rounding rounding, float own, float other, float c, float s) {
   if (rounding == Rounding::eager) {
-    const float ac = round_to<kDType>(mul_rn(y.first, c));
-    const float as = round_to<kDType>(mul_rn(y.first, s));
-    const float bc = round_to<kDType>(mul_rn(y.second, c));
-    const float bs = round_to<kDType>(mul_rn(y.second, s));
-    return {add_rn(ac, -bs), add_rn(bc, as)};
+    return add_rn(round_to<kDType>(mul_rn(own, c)), round_to<kDType>(mul_rn(other, s)));
   }
-  return {fma_rn(y.first, c, -mul_rn(y.second, s)), fma_rn(y.second, c, mul_rn(y.first, s))};
+  return fma_rn(own, c, mul_rn(other, s));
+}
+
+/// Both elements of a pair; the caller rounds once more when it stores.
+template <DType kDType>
+QKJIT_DEVICE void rotate_pair(Rounding rounding, float& first, float& second, float c, float s) {
+  const float a = first, b = second;
+  first = rotate_element<kDType>(rounding, a, b, c, -s);
+  second = rotate_element<kDType>(rounding, b, a, c, s);
 }
 
 }  // namespace qkjit

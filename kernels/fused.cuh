@@ -1,19 +1,18 @@
 // The fused kernel: RMSNorm of every head of q and k, and the rotary embedding, in one pass over
-// memory. A group of lanes owns one row (one head of one token) and keeps it in registers from its
+// memory. A group of lanes owns a row (one head of one token) and keeps it in registers from its
 // only load to its only store, so in place is as good as out of place.
 #pragma once
 
 #include "arithmetic.cuh"
-#include "memory.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
-#include "tile.cuh"
+#include "staging.cuh"
 
 namespace qkjit {
 
 /// The butterfly of arithmetic.cuh over a lane group: every lane gets the row's sum of squares.
 template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, unsigned group) {
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x, unsigned mask) {
   float sums[T::kSlots];
 #pragma unroll
   for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
@@ -24,66 +23,150 @@ QKJIT_DEVICE float sum_row(const LaneRow<T>& x, unsigned group) {
   }
 #pragma unroll
   for (int d = T::kLanes / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(group, sums[0], d));
+    sums[0] = add_rn(sums[0], __shfl_xor_sync(mask, sums[0], d));
   }
   return sums[0];
 }
 
-/// The lanes of this thread's group as a warp mask.
-template <class T>
-QKJIT_DEVICE unsigned lane_group() {
-  return (0xffffffffu >> (32 - T::kLanes)) << (threadIdx.x % 32 / T::kLanes * T::kLanes);
+/// What every row of a slice shares: the norm weight and the token's angles.
+template <Spec kSpec, class T>
+struct SliceConstants {
+  float weight[T::kSlots][kChunk] = {};
+  ChunkAngles angles[T::kSlots] = {};
+
+  QKJIT_DEVICE void load(const Params& p, const Rows& rows, unsigned token, const Lane<T>& lane) {
+    TableRow table{nullptr, kSpec.rope_dim, true};
+    if constexpr (kSpec.rope_dim > 0) {
+      table.cosines = find_angles(p, kSpec.positions, kSpec.rope_dim, token);
+    }
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane.first_element(slot);
+      if (first >= kSpec.head_dim) continue;
+      if constexpr (kSpec.norm != Norm::none) {
+        using W = Format<kSpec.dtype>;
+        const auto* from = static_cast<const typename W::Storage*>(rows.weight) + first;
+        Chunk<kSpec.dtype>::load(from).unpack(weight[slot]);
+      }
+      if constexpr (kSpec.layout == Layout::interleaved) {
+        load_interleaved(table, first, angles[slot]);
+      } else if constexpr (T::kExchanges) {
+        load_exchanged(table, first, angles[slot]);
+      } else if (slot < T::kNeoxSlots) {
+        load_neox(table, first, angles[slot]);
+      }
+    }
+  }
+};
+
+template <Spec kSpec, class T>
+static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
+                                    const Lane<T>& lane) {
+  constexpr Rounding kRounding = kSpec.rounding;
+  const ChunkAngles* angles = constants.angles;
+  if constexpr (kSpec.layout == Layout::interleaved) {
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      rotate_interleaved<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
+                                      angles[slot], y[slot]);
+    }
+  } else if constexpr (!T::kExchanges) {
+#pragma unroll
+    for (int slot = 0; slot < T::kNeoxSlots; ++slot) {
+      rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
+    }
+  } else {
+    alignas(16) __shared__ float shown[T::kWarps * T::kGroupsPerWarp][T::kChunks * kChunk];
+    float* row = shown[threadIdx.x / T::kLanes];
+    __syncwarp(lane.mask);  // the row before may still be read
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane.first_element(slot);
+      if (first < kSpec.rope_dim) show_chunk(y[slot], first, row);
+    }
+    __syncwarp(lane.mask);
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      rotate_exchanged<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
+                                    angles[slot], row, y[slot]);
+    }
+  }
+}
+
+/// Normalises, rotates and stores the rows of a slice, whose loads have begun.
+template <Spec kSpec, class Staged>
+static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const Rows& rows,
+                                  unsigned token, unsigned count,
+                                  const Lane<typename Staged::T>& lane) {
+  using T = typename Staged::T;
+  SliceConstants<kSpec, T> constants;
+  constants.load(p, rows, token, lane);
+  staged.wait();
+#pragma unroll
+  for (int i = 0; i < T::kRows; ++i) {
+    if (lane.row(i) >= count) break;  // a lane group leaves as a whole
+    LaneRow<T> y = {};
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane.first_element(slot) < kSpec.head_dim) staged.get(i, slot).unpack(y[slot]);
+    }
+    if constexpr (kSpec.norm != Norm::none) {
+      const float r = reciprocal_rms(sum_row<T>(y, lane.mask), T::kInvHeadDim, p.eps);
+#pragma unroll
+      for (int slot = 0; slot < T::kSlots; ++slot) {
+        normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, constants.weight[slot]);
+      }
+    }
+    if constexpr (kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane);
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane.first_element(slot) >= kSpec.head_dim) continue;
+      staged.put(i, slot, Chunk<kSpec.dtype>::pack(y[slot]));
+    }
+  }
+  staged.finish();
 }
 
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused(const Params& p) {
+static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigned slice) {
   using T = Tile<kSpec, kVariant>;
-  const unsigned lane = threadIdx.x % T::kLanes;
-  const unsigned group = lane_group<T>();
-  const unsigned row_index = blockIdx.x * T::kRowsPerBlock + threadIdx.x / T::kLanes;
-  if (row_index >= p.row_count) return;  // a lane group leaves as a whole
-  const RowView row = find_row(p, row_index);
-  const auto first_element = [&](int slot) { return (lane + slot * T::kLanes) * kChunk; };
-
-  // Load. Slots past the end of the row stay zero, which pads the sum.
-  LaneRow<T> y = {};
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    if (first_element(slot) >= kSpec.head_dim) continue;
-    load_chunk<kSpec.dtype>(row.rows.in, row.in_offset() + first_element(slot), y[slot]);
+  using Storage = typename Format<kSpec.dtype>::Storage;
+  const Lane<T> lane;
+  const bool is_q = slice < f.slices.of_q;
+  const Rows& rows = is_q ? f.common.q : f.common.k;
+  const unsigned head = (is_q ? slice : slice - f.slices.of_q) * T::kRowsPerSlice;
+  const RowView row{rows, token, head};
+  const unsigned left = rows.heads - head;
+  const SliceView<Storage> view{static_cast<const Storage*>(rows.in) + row.in_offset(),
+                                static_cast<Storage*>(rows.out) + row.out_offset(),
+                                rows.in_head_stride, rows.out_head_stride,
+                                left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
+  if constexpr (kVariant.staging == Staging::registers) {
+    const RowsInRegisters<kSpec, kVariant> staged(view, lane);
+    run_rows<kSpec>(staged, f.common, rows, token, view.rows, lane);
+  } else {
+    alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
+    __shared__ unsigned long long barriers[T::kWarps];
+    const unsigned warp = threadIdx.x / 32;
+    const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
+    run_rows<kSpec>(staged, f.common, rows, token, view.rows, lane);
   }
+}
 
-  // Normalise.
-  const float r = reciprocal_rms(sum_row<T>(y, group), T::kInvHeadDim, p.eps);
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    if (first_element(slot) >= kSpec.head_dim) continue;
-    float w[kChunk];
-    load_chunk<kSpec.dtype>(row.rows.weight, first_element(slot), w);
-#pragma unroll
-    for (int i = 0; i < kChunk; ++i) {
-      y[slot][i] = normalize<kSpec.dtype>(kSpec.rounding, y[slot][i], r, w[i]);
+template <Spec kSpec, Variant kVariant>
+static QKJIT_DEVICE void fused(const FusedParams& f) {
+  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
+  const unsigned warp = threadIdx.x / 32;
+  if constexpr (kVariant.pdl) wait_for_previous_grid();
+  if constexpr (kVariant.span == Span::slice) {
+    const unsigned index = blockIdx.x * kWarps + warp;
+    if (index >= f.slices.count) return;
+    const unsigned token = index / f.slices.by_token;
+    run_slice<kSpec, kVariant>(f, token, index - token * f.slices.per_token);
+  } else {
+    for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
+      run_slice<kSpec, kVariant>(f, blockIdx.x, slice);
     }
-  }
-
-  // Rotate.
-  if constexpr (kSpec.rope_dim > 0) {
-    const float* cosines = find_angles(p, kSpec.positions, kSpec.rope_dim, row.token);
-    if constexpr (kSpec.layout == Layout::interleaved) {
-      rotate_interleaved<kSpec, T>(y, lane, cosines);
-    } else if constexpr (T::kNeoxInLane) {
-      rotate_neox_in_lane<kSpec, T>(y, lane, cosines);
-    } else {
-      __shared__ float rows[T::kRowsPerBlock][kSpec.head_dim];
-      rotate_neox_by_exchange<kSpec, T>(y, lane, cosines, rows[threadIdx.x / T::kLanes], group);
-    }
-  }
-
-  // Store.
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    if (first_element(slot) >= kSpec.head_dim) continue;
-    store_chunk<kSpec.dtype>(row.rows.out, row.out_offset() + first_element(slot), y[slot]);
   }
 }
 

@@ -1,77 +1,144 @@
 // The generic kernel: any head_dim up to 1024, any alignment, all shapes at run time. It is
-// compiled to PTX when the library is built, so it serves with no compiler and no cache. One warp
-// owns one row and stages it in shared memory; every element is read before the first is written.
+// compiled to PTX when the library is built, so it serves with no compiler and no cache. A group of
+// lanes owns one row; lane l has chunks l, l + lanes, ... Every lane has loaded its chunks before
+// the group's first store, so in place is as good as out of place.
 #pragma once
 
 #include "arithmetic.cuh"
 #include "generic_params.cuh"
+#include "memory.cuh"
+#include "rope.cuh"
 #include "rows.cuh"
 
 namespace qkjit {
 
-/// The butterfly of arithmetic.cuh, always padded to the most chunks: 32 lanes of 4 chunks.
-QKJIT_DEVICE float sum_staged_row(const float* row, int head_dim, int lane) {
-  constexpr int kSlots = kGenericMaxHeadDim / kChunk / 32;
+/// The `count` elements of a chunk, which may end or begin anywhere; the rest is zero.
+template <DType kDType>
+QKJIT_DEVICE void load_any_chunk(bool wide, const typename Format<kDType>::Storage* from, int count,
+                                 float (&x)[kChunk]) {
+  if (wide && count >= kChunk) return Chunk<kDType>::load(from).unpack(x);
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) x[i] = i < count ? Format<kDType>::load(from[i]) : 0;
+}
+
+template <DType kDType>
+QKJIT_DEVICE void store_any_chunk(bool wide, typename Format<kDType>::Storage* to, int count,
+                                  const float (&x)[kChunk]) {
+  if (wide && count >= kChunk) return Chunk<kDType>::pack(x).store(to, Hint::streaming);
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    if (i < count) to[i] = Format<kDType>::store(x[i]);
+  }
+}
+
+/// The butterfly of arithmetic.cuh over slots and lanes, padded to kSlots * lanes chunks.
+template <int kSlots>
+QKJIT_DEVICE float sum_any_row(const float (&x)[kSlots][kChunk], int lanes, unsigned mask) {
   float sums[kSlots];
 #pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    float x[kChunk];
+  for (int slot = 0; slot < kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
 #pragma unroll
-    for (int i = 0; i < kChunk; ++i) {
-      const int element = (lane + slot * 32) * kChunk + i;
-      x[i] = element < head_dim ? row[element] : 0;
-    }
-    sums[slot] = sum_of_squares(x);
+  for (int d = kSlots / 2; d > 0; d /= 2) {
+#pragma unroll
+    for (int slot = 0; slot < d; ++slot) sums[slot] = add_rn(sums[slot], sums[slot + d]);
   }
-  float sum = add_rn(add_rn(sums[0], sums[2]), add_rn(sums[1], sums[3]));
-  for (int d = 16; d > 0; d /= 2) sum = add_rn(sum, __shfl_xor_sync(0xffffffffu, sum, d));
-  return sum;
+  for (int d = lanes / 2; d > 0; d /= 2)
+    sums[0] = add_rn(sums[0], __shfl_xor_sync(mask, sums[0], d));
+  return sums[0];
 }
 
-/// Element i of the rotated row y.
+/// One mode for a whole chunk, so that the choice is made once for eight elements.
 template <DType kDType>
-QKJIT_DEVICE float rotated_element(const Spec& spec, const float* y, const float* cosines, int i) {
-  if (i >= spec.rope_dim) return y[i];
-  const int half = spec.rope_dim / 2;
-  const bool neox = spec.layout == Layout::neox;
-  const int angle = neox ? i % half : i / 2;
-  const int first = neox ? angle : 2 * angle;
-  const int second = neox ? angle + half : 2 * angle + 1;
-  const Pair o =
-      rotate<kDType>(spec.rounding, {y[first], y[second]}, cosines[angle], cosines[half + angle]);
-  return i == first ? o.first : o.second;
+QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], float r,
+                                      const float (&w)[kChunk]) {
+  switch (rounding) {
+    case Rounding::fused:
+      return normalize_chunk<kDType>(Rounding::fused, x, r, w);
+    case Rounding::split:
+    case Rounding::eager:
+      return normalize_chunk<kDType>(Rounding::split, x, r, w);
+    case Rounding::hf:
+      return normalize_chunk<kDType>(Rounding::hf, x, r, w);
+    case Rounding::late_weight:
+      return normalize_chunk<kDType>(Rounding::late_weight, x, r, w);
+  }
 }
 
-template <DType kDType>
-static QKJIT_DEVICE void generic(const GenericParams& g) {
-  using F = Format<kDType>;
-  using Storage = typename F::Storage;
-  __shared__ float staged[kGenericRowsPerBlock][kGenericMaxHeadDim];
-  const int lane = threadIdx.x % 32;
-  const unsigned row_index = blockIdx.x * kGenericRowsPerBlock + threadIdx.x / 32;
-  if (row_index >= g.common.row_count) return;  // whole warps leave
-  const RowView row = find_row(g.common, row_index);
+/// The rotated part of a row. `shown` is the row's shared memory.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_any_row(const GenericParams& g, const TableRow& table, int lane,
+                                 unsigned mask, float* shown, float (&y)[kSlots][kChunk]) {
   const Spec& spec = g.spec;
-  float* y = staged[threadIdx.x / 32];
-
-  const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
-  for (int i = lane; i < spec.head_dim; i += 32) y[i] = F::load(in[i]);
-  __syncwarp();
-
-  const float r =
-      reciprocal_rms(sum_staged_row(y, spec.head_dim, lane), g.inv_head_dim, g.common.eps);
-  __syncwarp();
-  const Storage* weight = static_cast<const Storage*>(row.rows.weight);
-  for (int i = lane; i < spec.head_dim; i += 32) {
-    y[i] = normalize<kDType>(spec.rounding, y[i], r, F::load(weight[i]));
+  const Rounding rounding = spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
+  const bool neox = spec.layout == Layout::neox;
+  const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
+  if (neox) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      if (first(slot) < spec.rope_dim) show_chunk(y[slot], first(slot), shown);
+    }
+    __syncwarp(mask);
   }
-  __syncwarp();
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    if (first(slot) >= spec.rope_dim) continue;
+    ChunkAngles angles = {};
+    if (neox) {
+      load_exchanged(table, first(slot), angles);
+      rotate_exchanged<kDType>(rounding, spec.rope_dim, first(slot), angles, shown, y[slot]);
+    } else {
+      load_interleaved(table, first(slot), angles);
+      rotate_interleaved<kDType>(rounding, spec.rope_dim, first(slot), angles, y[slot]);
+    }
+  }
+}
 
-  const float* cosines = nullptr;
-  if (spec.rope_dim > 0) cosines = find_angles(g.common, spec.positions, spec.rope_dim, row.token);
+template <DType kDType, int kSlots>
+static QKJIT_DEVICE void generic(const GenericParams& g) {
+  using Storage = typename Format<kDType>::Storage;
+  alignas(16) __shared__ float shown[kGenericThreads * kSlots * kChunk];
+  const Spec& spec = g.spec;
+  const unsigned lanes = static_cast<unsigned>(g.lanes);
+  const unsigned group = threadIdx.x / lanes;
+  const int lane = static_cast<int>(threadIdx.x - group * lanes);
+  const unsigned mask = (0xffffffffu >> (32 - lanes)) << (threadIdx.x % 32 - lane);
+  const unsigned row_index = blockIdx.x * (kGenericThreads / lanes) + group;
+  if (row_index >= g.common.row_count) return;  // a lane group leaves as a whole
+  const RowView row = find_row(g.common, row_index, g.by_heads);
+  const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
+
+  float y[kSlots][kChunk];
+  const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    load_any_chunk<kDType>(g.wide_rows, in + first(slot), spec.head_dim - first(slot), y[slot]);
+  }
+  TableRow table{nullptr, spec.rope_dim, g.wide_table};
+  if (spec.rope_dim > 0) {
+    table.cosines = find_angles(g.common, spec.positions, spec.rope_dim, row.token);
+  }
+
+  if (spec.norm != Norm::none) {
+    const float sum = sum_any_row<kSlots>(y, g.lanes, mask);
+    const float r = reciprocal_rms(sum, g.inv_head_dim, g.common.eps);
+    const Storage* weight = static_cast<const Storage*>(row.rows.weight);
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      float w[kChunk];
+      load_any_chunk<kDType>(g.wide_rows, weight + first(slot), spec.head_dim - first(slot), w);
+      normalize_any_chunk<kDType>(spec.rounding, y[slot], r, w);
+    }
+  }
+  __syncwarp(mask);  // all of the row is loaded: a partner's store may overwrite it
+  if (spec.rope_dim > 0) {
+    float* row_shown = shown + group * lanes * kSlots * kChunk;
+    rotate_any_row<kDType, kSlots>(g, table, lane, mask, row_shown, y);
+  }
+
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
-  for (int i = lane; i < spec.head_dim; i += 32) {
-    out[i] = F::store(rotated_element<kDType>(spec, y, cosines, i));
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    store_any_chunk<kDType>(g.wide_rows, out + first(slot), spec.head_dim - first(slot), y[slot]);
   }
 }
 

@@ -2,6 +2,7 @@
 // compiler.
 #pragma once
 
+#include "divisor.cuh"
 #include "spec.cuh"
 
 namespace qkjit {
@@ -26,7 +27,22 @@ struct Params {
   float eps;
 };
 
+/// How the rows of a call are dealt to warps; see variant.cuh for what a slice is.
+struct Slices {
+  unsigned count;  ///< of the whole call
+  unsigned of_q;   ///< of one token: those of q, before those of k
+  unsigned per_token;
+  Divisor by_token;  ///< divides by per_token
+};
+
+struct FusedParams {
+  Params common;
+  Slices slices;
+};
+
 static_assert(sizeof(Rows) == 64, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Params) == 160, "host and device must agree: change both sides and this size");
+static_assert(sizeof(FusedParams) == 184,
+              "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

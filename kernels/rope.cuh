@@ -1,91 +1,123 @@
-// Rotation of a row that is spread over the registers of a lane group, one function for each way in
-// which the partners of a pair can lie.
+// Rotation of a row that lies in chunks in the registers of a lane group. Shapes are arguments, so
+// that the generic kernel calls the same functions; in the fused kernel they are constants.
 #pragma once
 
 #include "arithmetic.cuh"
 #include "memory.cuh"
-#include "tile.cuh"
 
 namespace qkjit {
 
-/// The chunks of one row that one lane holds, in fp32.
-template <class T>
-using LaneRow = float[T::kSlots][kChunk];
+/// What a chunk is rotated by. Interleaved: its four pairs, in the first half. Neox: its eight
+/// elements; where they meet their partners by exchange, with the sign of rotate_element.
+struct ChunkAngles {
+  float c[kChunk], s[kChunk];
+};
 
-/// Pairs (2i, 2i+1): both elements are neighbours in a chunk.
-template <Spec kSpec, class T>
-QKJIT_DEVICE void rotate_interleaved(LaneRow<T>& y, unsigned lane, const float* cosines) {
-  const float* sines = cosines + kSpec.rope_dim / 2;
-  constexpr int kPairs = kChunk / 2;
+/// A token's row of cos_sin_cache.
+struct TableRow {
+  const float* cosines;
+  int rope_dim;
+  bool wide;  ///< the row lies on 16 bytes
+
+  QKJIT_DEVICE const float* sines() const { return cosines + rope_dim / 2; }
+};
+
+/// Pairs (2i, 2i+1): both elements are neighbours in the chunk that begins with element `first`.
+QKJIT_DEVICE void load_interleaved(const TableRow& row, int first, ChunkAngles& a) {
+  const int pair = first / 2;
+  if (row.wide && row.rope_dim % kChunk == 0) {
+    if (first >= row.rope_dim) return;
+    load_floats<kChunk / 2>(row.cosines + pair, a.c);
+    load_floats<kChunk / 2>(row.sines() + pair, a.s);
+  } else {  // the rotated part may end inside the chunk
 #pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    const int first = (lane + slot * T::kLanes) * kPairs;  // the chunk's first pair
-    float c[kPairs] = {}, s[kPairs] = {};
-    if constexpr (kSpec.rope_dim % kChunk == 0) {
-      if (2 * first >= kSpec.rope_dim) continue;
-      load_floats(cosines + first, c);
-      load_floats(sines + first, s);
-    } else {  // the rotated part ends inside a chunk, and rows of the table start anywhere
+    for (int i = 0; i < kChunk / 2; ++i) {
+      if (first + 2 * i >= row.rope_dim) continue;
+      a.c[i] = row.cosines[pair + i], a.s[i] = row.sines()[pair + i];
+    }
+  }
+}
+
+template <DType kDType>
+QKJIT_DEVICE void rotate_interleaved(Rounding rounding, int rope_dim, int first,
+                                     const ChunkAngles& a, float (&y)[kChunk]) {
 #pragma unroll
-      for (int i = 0; i < kPairs; ++i) {
-        if (2 * (first + i) < kSpec.rope_dim) c[i] = cosines[first + i], s[i] = sines[first + i];
+  for (int i = 0; i < kChunk / 2; ++i) {
+    if (first + 2 * i >= rope_dim) continue;
+    rotate_pair<kDType>(rounding, y[2 * i], y[2 * i + 1], a.c[i], a.s[i]);
+  }
+}
+
+/// Pairs (i, i + rope_dim/2) whose chunks, the one that begins with `first` < rope_dim/2 and its
+/// partner, lie in the same lane.
+QKJIT_DEVICE void load_neox(const TableRow& row, int first, ChunkAngles& a) {
+  load_floats<kChunk>(row.cosines + first, a.c);
+  load_floats<kChunk>(row.sines() + first, a.s);
+}
+
+template <DType kDType>
+QKJIT_DEVICE void rotate_neox(Rounding rounding, const ChunkAngles& a, float (&y)[kChunk],
+                              float (&partner)[kChunk]) {
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    rotate_pair<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
+  }
+}
+
+/// Pairs (i, i + rope_dim/2) anywhere in the row. Quads of elements stay together if halves are
+/// whole quads.
+QKJIT_DEVICE void load_exchanged(const TableRow& row, int first, ChunkAngles& a) {
+  const int half = row.rope_dim / 2;
+  const bool quads = row.wide && half % 4 == 0;
+#pragma unroll
+  for (int i = 0; i < kChunk; i += 4) {
+    const int element = first + i;
+    if (quads && element < row.rope_dim) {
+      const int angle = element < half ? element : element - half;
+      load_floats<4>(row.cosines + angle, a.c + i);
+      load_floats<4>(row.sines() + angle, a.s + i);
+    }
+#pragma unroll
+    for (int j = i; j < i + 4; ++j) {
+      if (first + j >= row.rope_dim) continue;
+      const bool is_first = first + j < half;
+      const int angle = is_first ? first + j : first + j - half;
+      if (!quads) a.c[j] = row.cosines[angle], a.s[j] = row.sines()[angle];
+      if (is_first) a.s[j] = -a.s[j];
+    }
+  }
+}
+
+/// Shows the chunk to the lanes of its row. `shown` has room for the row's chunks, on 16 bytes.
+QKJIT_DEVICE void show_chunk(const float (&y)[kChunk], int first, float* shown) {
+#pragma unroll
+  for (int i = 0; i < kChunk; i += 4) {
+    *reinterpret_cast<float4*>(shown + first + i) = float4{y[i], y[i + 1], y[i + 2], y[i + 3]};
+  }
+}
+
+template <DType kDType>
+QKJIT_DEVICE void rotate_exchanged(Rounding rounding, int rope_dim, int first, const ChunkAngles& a,
+                                   const float* shown, float (&y)[kChunk]) {
+  const int half = rope_dim / 2;
+#pragma unroll
+  for (int i = 0; i < kChunk; i += 4) {
+    const int element = first + i;
+    float partner[4] = {};
+    if (half % 4 == 0) {
+      if (element >= rope_dim) continue;
+      load_floats<4>(shown + (element < half ? element + half : element - half), partner);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (element + j >= rope_dim) continue;
+        partner[j] = shown[element + j < half ? element + j + half : element + j - half];
       }
     }
 #pragma unroll
-    for (int i = 0; i < kPairs; ++i) {
-      if (2 * (first + i) >= kSpec.rope_dim) continue;
-      const Pair o =
-          rotate<kSpec.dtype>(kSpec.rounding, {y[slot][2 * i], y[slot][2 * i + 1]}, c[i], s[i]);
-      y[slot][2 * i] = o.first, y[slot][2 * i + 1] = o.second;
-    }
-  }
-}
-
-/// Pairs (i, i + rope_dim/2) whose chunks lie in two slots of the same lane.
-template <Spec kSpec, class T>
-QKJIT_DEVICE void rotate_neox_in_lane(LaneRow<T>& y, unsigned lane, const float* cosines) {
-#pragma unroll
-  for (int slot = 0; slot < T::kNeoxSlots; ++slot) {
-    const int first = (lane + slot * T::kLanes) * kChunk;
-    float c[kChunk], s[kChunk];
-    load_floats(cosines + first, c);
-    load_floats(cosines + kSpec.rope_dim / 2 + first, s);
-#pragma unroll
-    for (int i = 0; i < kChunk; ++i) {
-      const Pair o =
-          rotate<kSpec.dtype>(kSpec.rounding, {y[slot][i], y[slot + T::kNeoxSlots][i]}, c[i], s[i]);
-      y[slot][i] = o.first, y[slot + T::kNeoxSlots][i] = o.second;
-    }
-  }
-}
-
-/// Pairs (i, i + rope_dim/2) anywhere in the row: lanes show each other their elements in shared
-/// memory. `row` has room for head_dim floats and belongs to this lane group; `group` is its mask.
-template <Spec kSpec, class T>
-QKJIT_DEVICE void rotate_neox_by_exchange(LaneRow<T>& y, unsigned lane, const float* cosines,
-                                          float* row, unsigned group) {
-  constexpr int kHalf = kSpec.rope_dim / 2;
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    const int first = (lane + slot * T::kLanes) * kChunk;
-    if (first >= kSpec.rope_dim) continue;
-#pragma unroll
-    for (int i = 0; i < kChunk; ++i) row[first + i] = y[slot][i];
-  }
-  __syncwarp(group);
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    const int first = (lane + slot * T::kLanes) * kChunk;
-#pragma unroll
-    for (int i = 0; i < kChunk; ++i) {
-      const int element = first + i;
-      if (element >= kSpec.rope_dim) continue;
-      const bool is_first = element < kHalf;
-      const int angle = is_first ? element : element - kHalf;
-      const Pair pair = {row[angle], row[angle + kHalf]};
-      const Pair o =
-          rotate<kSpec.dtype>(kSpec.rounding, pair, cosines[angle], cosines[angle + kHalf]);
-      y[slot][i] = is_first ? o.first : o.second;
+    for (int j = 0; j < 4; ++j) {
+      if (element + j >= rope_dim) continue;
+      y[i + j] = rotate_element<kDType>(rounding, y[i + j], partner[j], a.c[i + j], a.s[i + j]);
     }
   }
 }

@@ -20,11 +20,10 @@ struct RowView {
   }
 };
 
-/// Rows are numbered token by token, q's heads before k's.
-QKJIT_DEVICE RowView find_row(const Params& p, unsigned row) {
-  const unsigned heads = p.q.heads + p.k.heads;
-  const unsigned token = row / heads;
-  const unsigned head = row - token * heads;
+/// Rows are numbered token by token, q's heads before k's. `by_heads` divides by their sum.
+QKJIT_DEVICE RowView find_row(const Params& p, unsigned row, Divisor by_heads) {
+  const unsigned token = row / by_heads;
+  const unsigned head = row - token * (p.q.heads + p.k.heads);
   const bool is_q = head < p.q.heads;
   return {is_q ? p.q : p.k, token, is_q ? head : head - p.q.heads};
 }

@@ -24,6 +24,9 @@ enum class Rounding { fused, split, eager, hf, late_weight };
 /// How a token finds its row of cos_sin_cache: an index array, or its own number.
 enum class Positions { int64, int32, implicit };
 
+/// What happens to a head before it is rotated: RMSNorm, or nothing.
+enum class Norm { rms, none };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated leading elements of a head; 0 is norm only
@@ -31,16 +34,9 @@ struct Spec {
   DType dtype = DType::bf16;
   Rounding rounding = Rounding::fused;
   Positions positions = Positions::int64;
+  Norm norm = Norm::rms;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
-};
-
-/// How the same spec is tuned. No variant changes a bit of the result.
-struct Variant {
-  int lanes = 0;    ///< neighbouring threads that share one row; a power of two, at most 32
-  int threads = 0;  ///< threads of a block; a multiple of 32
-
-  friend QKJIT_CONSTEXPR bool operator==(const Variant&, const Variant&) = default;
 };
 
 /// Rows are summed, loaded and stored in chunks of this many elements.

@@ -1,7 +1,7 @@
 // How the fused kernel spreads rows over threads: all of its compile-time geometry.
 #pragma once
 
-#include "spec.cuh"
+#include "variant.cuh"
 
 namespace qkjit {
 
@@ -16,6 +16,12 @@ QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
   return distance > 0 && distance % lanes == 0;
 }
 
+/// Whether the lanes of a row show each other what they hold.
+QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
+  return spec.layout == Layout::neox && spec.rope_dim > 0 &&
+         (variant.pairing == Pairing::exchange || !neox_pairs_in_lane(spec, variant.lanes));
+}
+
 /// Chunk c of a row belongs to lane c % lanes of the row's lane group, in its slot c / lanes: lanes
 /// access neighbouring memory, and the butterfly over chunks is first one over slots (in
 /// registers), then one over lanes (by shuffles).
@@ -25,8 +31,12 @@ struct Tile {
   static constexpr int kPadded = next_power_of_two(kChunks);
   static constexpr int kLanes = kVariant.lanes;
   static constexpr int kSlots = kPadded / kLanes;
-  static constexpr int kRowsPerBlock = kVariant.threads / kLanes;
-  static constexpr bool kNeoxInLane = neox_pairs_in_lane(kSpec, kLanes);
+  static constexpr int kRows = kVariant.rows;
+  static constexpr int kGroupsPerWarp = 32 / kLanes;
+  static constexpr int kRowsPerSlice = kGroupsPerWarp * kRows;
+  static constexpr int kWarps = kVariant.threads / 32;
+  static constexpr int kRowBytes = kSpec.head_dim * (kSpec.dtype == DType::fp32 ? 4 : 2);
+  static constexpr bool kExchanges = exchanges(kSpec, kVariant);
   static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kLanes;  // between partners
   static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);
 
@@ -39,21 +49,11 @@ struct Tile {
                 "lanes must be a power of two up to 32: rows are reduced by shuffles in a warp");
   static_assert(kPadded % kLanes == 0,
                 "lanes must not exceed the chunks of a row: take fewer lanes");
-  static_assert(kVariant.threads % 32 == 0 && kVariant.threads <= 1024,
+  static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice,
+                "a warp's part of shared memory takes one slice: stage in registers");
+  static_assert(kRows > 0, "a lane group needs at least one row in flight");
+  static_assert(kVariant.threads > 0 && kVariant.threads % 32 == 0 && kVariant.threads <= 1024,
                 "threads must be whole warps of one block: take a multiple of 32 up to 1024");
 };
-
-/// One 16-byte access a lane and up to 32 lanes a row; with neox, fewer lanes where that keeps
-/// pairs in a lane, down to four chunks a lane.
-QKJIT_CONSTEXPR Variant default_variant(const Spec& spec) {
-  const int padded = next_power_of_two(spec.head_dim / kChunk);
-  const int most = padded < 32 ? padded : 32;
-  int lanes = most;
-  if (spec.layout == Layout::neox) {
-    while (lanes > 1 && lanes * 4 > padded && !neox_pairs_in_lane(spec, lanes)) lanes /= 2;
-    if (!neox_pairs_in_lane(spec, lanes)) lanes = most;
-  }
-  return {.lanes = lanes, .threads = 128};
-}
 
 }  // namespace qkjit

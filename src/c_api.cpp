@@ -15,6 +15,7 @@ static_assert(static_cast<int>(qkjit::DType::fp32) == QKJIT_FP32);
 static_assert(static_cast<int>(qkjit::Layout::neox) == QKJIT_NEOX);
 static_assert(static_cast<int>(qkjit::Rounding::late_weight) == QKJIT_ROUNDING_LATE_WEIGHT);
 static_assert(static_cast<int>(qkjit::Positions::implicit) == QKJIT_POSITIONS_IMPLICIT);
+static_assert(static_cast<int>(qkjit::Norm::none) == QKJIT_NORM_NONE);
 static_assert(static_cast<int>(qkjit::Path::cpu) == QKJIT_PATH_CPU);
 static_assert(static_cast<int>(qkjit::Reason::requested) == QKJIT_REASON_REQUESTED);
 static_assert(qkjit::kReasonCount == QKJIT_REASON_COUNT);
@@ -60,16 +61,6 @@ qkjit::Result<void> need_struct(const Struct* pointer, const char* name) {
       "{}->struct_size is {}, this library has {}: start from the _INIT macro and link the "
       "library of the same header",
       name, pointer->struct_size, sizeof(Struct));
-}
-
-qkjit_spec to_c(const qkjit::Spec& spec) {
-  return {sizeof(qkjit_spec),
-          spec.head_dim,
-          spec.rope_dim,
-          static_cast<qkjit_layout>(spec.layout),
-          static_cast<qkjit_dtype>(spec.dtype),
-          static_cast<qkjit_rounding>(spec.rounding),
-          static_cast<qkjit_positions>(spec.positions)};
 }
 
 qkjit_dispatch to_c(const qkjit::Dispatch& dispatch) {
@@ -121,7 +112,7 @@ qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec) {
     if (auto given = need(spec, "spec"); !given) return given;
     const auto parsed = qkjit::parse_spec(text);
     if (!parsed) return tl::unexpected(parsed.error());
-    *spec = to_c(*parsed);
+    *spec = qkjit::to_c(*parsed);
     return {};
   });
 }

@@ -6,18 +6,24 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "cuda/driver.hpp"
 #include "kernels/spec.cuh"
 #include "spec/path.hpp"
+#include "tuning/choice.hpp"
 
 namespace qkjit {
 
-/// A loaded kernel, or the reason why there is none.
+/// A loaded kernel and what it is chosen for.
+struct TableKernel {
+  Choice choice;
+  LoadedKernel kernel;
+};
+
+/// The loaded kernels of a spec, or the reason why there is none.
 struct TableEntry {
-  std::optional<LoadedKernel> kernel;
+  std::vector<TableKernel> kernels;
   Reason reason = Reason::none;
   Error error{Code::ok, {}};
 };
@@ -33,10 +39,13 @@ class KernelTable {
     Key key = static_cast<Key>(device) << 40;
     key |= static_cast<Key>(spec.head_dim) << 28 | static_cast<Key>(spec.rope_dim) << 16;
     key |= static_cast<Key>(spec.layout) << 12 | static_cast<Key>(spec.dtype) << 8;
+    key |= static_cast<Key>(spec.norm) << 56;
     return key | static_cast<Key>(spec.rounding) << 4 | static_cast<Key>(spec.positions);
   }
-  /// head_dim 0 is no spec's.
-  static Key generic_key(DType dtype, int device) { return fused_key({.dtype = dtype}, device); }
+  /// head_dim 0 is no spec's. `slots` as in generic_slots().
+  static Key generic_key(DType dtype, int slots, int device) {
+    return fused_key({.rope_dim = slots, .dtype = dtype}, device);
+  }
 
   /// Null if the key was never inserted. The entry lives as long as the table.
   const TableEntry* find(Key key) const {

@@ -1,24 +1,20 @@
 #include "runtime.hpp"
 
+#include <algorithm>
+#include <filesystem>
+#include <future>
+
+#include "codegen/source.hpp"
 #include "cpu/cpu_path.hpp"
-#include "kernels/generic_params.cuh"
-#include "kernels/tile.cuh"
+#include "op/geometry.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
+#include "tuning/builtin.hpp"
 #include "util/embedded_file.hpp"
 
 namespace qkjit {
 namespace {
-
-Grid fused_grid(const Spec& spec, unsigned rows) {
-  const Variant variant = default_variant(spec);
-  const auto rows_per_block = static_cast<unsigned>(variant.threads / variant.lanes);
-  return {(rows + rows_per_block - 1) / rows_per_block, static_cast<unsigned>(variant.threads)};
-}
-
-Grid generic_grid(unsigned rows) {
-  return {(rows + kGenericRowsPerBlock - 1) / kGenericRowsPerBlock, kGenericThreads};
-}
 
 /// The pointers of a call that is not empty, by name.
 std::array<std::pair<const char*, const void*>, 8> pointers(const Params& p) {
@@ -32,10 +28,19 @@ std::array<std::pair<const char*, const void*>, 8> pointers(const Params& p) {
            {"positions", p.positions}}};
 }
 
+std::vector<std::filesystem::path> cache_directories(const JitOptions& options) {
+  std::vector<std::filesystem::path> directories;
+  if (options.writable) directories.push_back(options.writable->path());
+  for (const CacheDirectory& layer : options.read_only) directories.push_back(layer.path());
+  return directories;
+}
+
 }  // namespace
 
 Runtime::Runtime(RuntimeOptions options)
-    : options_(std::move(options)), jit_(options_.jit, options_.log) {}
+    : options_(std::move(options)),
+      jit_(options_.jit, options_.log),
+      tuning_(cache_directories(options_.jit), options_.log) {}
 
 Result<const Driver*> Runtime::driver() {
   std::call_once(driver_opened_, [this] { driver_ = Driver::open(); });
@@ -48,11 +53,19 @@ Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec,
   const auto support = supports(spec);
   if (!support) return tl::unexpected(support.error());
   if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  return compile(spec, builtin_choices(spec, target).front().variant, target);
+}
+
+Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec, const Variant& variant,
+                                                       const std::string& target) {
   if (target.starts_with("compute_")) {
     return fail(Code::invalid_argument, "target '{}' names no GPU: use sm_{}", target,
                 target.substr(sizeof("compute_") - 1));
   }
-  auto kernel = jit_.obtain(spec, target);
+  if (auto checked = check_variant(spec, variant, target); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  auto kernel = jit_.obtain(spec, variant, target);
   if (!kernel) return tl::unexpected(kernel.error().error);
   return std::move(*kernel);
 }
@@ -61,8 +74,11 @@ Result<void> Runtime::prepare_for(const Spec& spec, const std::string& target) {
   const auto support = supports(spec);
   if (!support) return tl::unexpected(support.error());
   if (support->dispatch.path != Path::fused) return {};
-  const auto kernel = compile(spec, target);
-  return kernel ? Result<void>{} : tl::unexpected(kernel.error());
+  for (const Choice& choice : builtin_choices(spec, target)) {
+    const auto kernel = compile(spec, choice.variant, target);
+    if (!kernel) return tl::unexpected(kernel.error());
+  }
+  return {};
 }
 
 Result<void> Runtime::prepare(const Spec& spec) {
@@ -74,9 +90,9 @@ Result<void> Runtime::prepare(const Spec& spec) {
   if (!device) return tl::unexpected(device.error());
   const bool is_fused = support->dispatch.path == Path::fused;
   const auto entry = is_fused ? fused_kernel(**cuda, spec, *device, nullptr)
-                              : generic_kernel(**cuda, spec.dtype, *device, nullptr);
+                              : generic_kernel(**cuda, spec, *device, nullptr);
   if (!entry) return tl::unexpected(entry.error());
-  if (!(*entry)->kernel) return tl::unexpected((*entry)->error);
+  if ((*entry)->kernels.empty()) return tl::unexpected((*entry)->error);
   return {};
 }
 
@@ -105,9 +121,13 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
   return count({Path::cpu, Reason::host_memory});
 }
 
-Result<void> Runtime::check_memory(const Driver& driver, const Operation& op) const {
+Result<void> Runtime::check_memory(const Driver& driver, const Operation& op) {
   for (const auto& [name, pointer] : pointers(op.params)) {
-    if (!pointer || driver.memory_kind(pointer) != MemoryKind::host_only) continue;
+    if (!pointer || device_pages_.contains(pointer)) continue;
+    const auto kind = driver.memory_kind(pointer);
+    if (!kind) return tl::unexpected(kind.error());
+    if (*kind == MemoryKind::device_only) device_pages_.add(pointer);
+    if (*kind != MemoryKind::host_only) continue;
     return fail(Code::invalid_argument,
                 "{} is host memory, but the stream is a CUDA stream: copy it to the device, or use "
                 "QKJIT_STREAM_HOST with all tensors in host memory",
@@ -136,11 +156,12 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   if (!op->aligned) return launch_generic(driver, *op, *device, stream, Reason::alignment);
   const auto entry = fused_kernel(driver, op->spec, *device, stream);
   if (!entry) return tl::unexpected(entry.error());
-  if (!(*entry)->kernel) {
+  if ((*entry)->kernels.empty()) {
     return launch_generic(driver, *op, *device, stream, (*entry)->reason, (*entry)->error.message);
   }
-  const Grid grid = fused_grid(op->spec, op->params.row_count);
-  if (auto done = driver.launch(*(*entry)->kernel, grid, stream, &op->params); !done) {
+  const TableKernel& chosen = choose((*entry)->kernels, op->bytes, op->without_gaps);
+  const FusedLaunch launch = fused_launch(*op, chosen.choice.variant);
+  if (auto done = driver.launch(chosen.kernel, launch.grid, stream, &launch.params); !done) {
     return tl::unexpected(done.error());
   }
   return count({Path::fused, Reason::none});
@@ -152,13 +173,11 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
     return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
                 to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  const auto entry = generic_kernel(driver, op.spec.dtype, device, stream);
+  const auto entry = generic_kernel(driver, op.spec, device, stream);
   if (!entry) return tl::unexpected(entry.error());
-  if (!(*entry)->kernel) return tl::unexpected((*entry)->error);
-  const GenericParams params{op.params, op.spec, 1.0f / static_cast<float>(op.spec.head_dim)};
-  if (auto done =
-          driver.launch(*(*entry)->kernel, generic_grid(op.params.row_count), stream, &params);
-      !done) {
+  const GenericLaunch launch = generic_launch(op);
+  const LoadedKernel& kernel = (*entry)->kernels.front().kernel;
+  if (auto done = driver.launch(kernel, launch.grid, stream, &launch.params); !done) {
     return tl::unexpected(done.error());
   }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {
@@ -179,23 +198,64 @@ Result<const TableEntry*> Runtime::fused_kernel(const Driver& driver, const Spec
       Reason::stream_capturing,
       {Code::not_ready, "call qkjit_prepare() before the capture begins"}};
   if (*capturing) return &kCapturing;
-  return table_.insert(key, load_fused(driver, spec, device));
+  auto loaded = load_fused(driver, spec, device);
+  if (!loaded) return tl::unexpected(loaded.error());
+  return table_.insert(key, std::move(*loaded));
 }
 
-TableEntry Runtime::load_fused(const Driver& driver, const Spec& spec, int device) {
+/// Without kernels if there is no code to be had, which stays so; an error if the driver cannot
+/// load it, which may pass.
+Result<TableEntry> Runtime::load_fused(const Driver& driver, const Spec& spec, int device) {
   const auto target = driver.target(device);
-  if (!target) return {{}, Reason::compile_failed, target.error()};
-  const KernelResult kernel = jit_.obtain(spec, *target);
-  if (!kernel) return {{}, kernel.error().reason, kernel.error().error};
-  const std::lock_guard lock(loading_);
-  auto loaded = driver.load((*kernel)->cubin, (*kernel)->entry);
-  if (!loaded) return {{}, Reason::compile_failed, loaded.error()};
-  return {std::move(*loaded), Reason::none, {Code::ok, {}}};
+  if (!target) return tl::unexpected(target.error());
+  const auto name = driver.device_name(device);
+  if (!name) return tl::unexpected(name.error());
+  const Choices choices = tuning_.choices(spec, *name, *target);
+  TableEntry entry;
+  auto kernels = load_choices(driver, spec, choices, *target, entry);
+  // What was tuned here may not have been precompiled elsewhere.
+  const Choices builtin = builtin_choices(spec, *target);
+  if (kernels && kernels->empty() && choices != builtin) {
+    kernels = load_choices(driver, spec, builtin, *target, entry);
+  }
+  if (!kernels) return tl::unexpected(kernels.error());
+  entry.kernels = std::move(*kernels);
+  return entry;
 }
 
-Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, DType dtype, int device,
-                                                  Stream stream) {
-  const auto key = KernelTable::generic_key(dtype, device);
+/// The kernels of the choices from the first on, as far as there is code; `entry` gets the reason
+/// why there is no more.
+Result<std::vector<TableKernel>> Runtime::load_choices(const Driver& driver, const Spec& spec,
+                                                       const Choices& choices,
+                                                       const std::string& target,
+                                                       TableEntry& entry) {
+  std::vector<std::future<KernelResult>> obtained;  // at once: they compile in parallel
+  for (const Choice& choice : choices) {
+    obtained.push_back(
+        std::async(choices.size() > 1 ? std::launch::async : std::launch::deferred,
+                   [&, choice] { return jit_.obtain(spec, choice.variant, target); }));
+  }
+  std::vector<TableKernel> kernels;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const KernelResult kernel = obtained[i].get();
+    if (!kernel) {
+      entry.reason = kernel.error().reason;
+      entry.error = kernel.error().error;
+      if (i == 0) break;
+      continue;
+    }
+    const std::lock_guard lock(loading_);
+    auto loaded = driver.load((*kernel)->cubin, (*kernel)->entry);
+    if (!loaded) return tl::unexpected(loaded.error());
+    kernels.push_back({choices[i], std::move(*loaded)});
+  }
+  return kernels;
+}
+
+Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, const Spec& spec,
+                                                  int device, Stream stream) {
+  const int slots = generic_slots(spec);
+  const auto key = KernelTable::generic_key(spec.dtype, slots, device);
   if (const TableEntry* entry = table_.find(key)) return entry;
   const auto capturing = driver.is_capturing(stream);
   if (!capturing) return tl::unexpected(capturing.error());
@@ -205,11 +265,14 @@ Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, DType dt
         "the stream is capturing and no kernel for this call is loaded: call qkjit_prepare() with "
         "its spec before the capture begins");
   }
+  const std::string name = generic_entry(spec.dtype, slots);
+  const auto code = std::ranges::find(embedded_ptx(), name + ".ptx", &EmbeddedFile::name);
   const std::lock_guard lock(loading_);
-  auto loaded =
-      driver.load(embedded_ptx().front().text, fmt::format("qkjit_generic_{}", name_of(dtype)));
+  auto loaded = driver.load(code->text, name);
   if (!loaded) return tl::unexpected(loaded.error());
-  return table_.insert(key, {std::move(*loaded), Reason::none, {Code::ok, {}}});
+  TableEntry entry;
+  entry.kernels.push_back({{}, std::move(*loaded)});
+  return table_.insert(key, std::move(entry));
 }
 
 Dispatch Runtime::count(Dispatch dispatch) {

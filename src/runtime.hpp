@@ -9,10 +9,12 @@
 #include <string>
 
 #include "cuda/driver.hpp"
+#include "device_pages.hpp"
 #include "jit/jit.hpp"
 #include "kernel_table.hpp"
 #include "op/check.hpp"
 #include "spec/path.hpp"
+#include "tuning/tuning.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
@@ -41,8 +43,11 @@ class Runtime {
   Result<void> prepare(const Spec& spec);
   /// Fills the cache for `target`; needs no GPU. A spec without a fused kernel needs nothing.
   Result<void> prepare_for(const Spec& spec, const std::string& target);
-  /// The fused kernel's code for `target` ("sm_90"); needs no GPU.
+  /// The fused kernel's code for `target` ("sm_90"), in its first choice of variant or in the one
+  /// given; needs no GPU.
   Result<std::shared_ptr<const Kernel>> compile(const Spec& spec, const std::string& target);
+  Result<std::shared_ptr<const Kernel>> compile(const Spec& spec, const Variant& variant,
+                                                const std::string& target);
 
   /// Normalises and rotates in host memory.
   Result<Dispatch> launch_on_host(const qkjit_args& args);
@@ -55,12 +60,15 @@ class Runtime {
 
  private:
   Result<const Driver*> driver();
-  Result<void> check_memory(const Driver& driver, const Operation& op) const;
+  Result<void> check_memory(const Driver& driver, const Operation& op);
   Result<const TableEntry*> fused_kernel(const Driver& driver, const Spec& spec, int device,
                                          Stream stream);
-  Result<const TableEntry*> generic_kernel(const Driver& driver, DType dtype, int device,
+  Result<const TableEntry*> generic_kernel(const Driver& driver, const Spec& spec, int device,
                                            Stream stream);
-  TableEntry load_fused(const Driver& driver, const Spec& spec, int device);
+  Result<TableEntry> load_fused(const Driver& driver, const Spec& spec, int device);
+  Result<std::vector<TableKernel>> load_choices(const Driver& driver, const Spec& spec,
+                                                const Choices& choices, const std::string& target,
+                                                TableEntry& entry);
   Result<Dispatch> launch_generic(const Driver& driver, const Operation& op, int device,
                                   Stream stream, Reason reason, const std::string& detail = {});
   /// Counts a launch; a reason is logged by the caller when it is counted first.
@@ -68,11 +76,13 @@ class Runtime {
 
   RuntimeOptions options_;
   Jit jit_;
+  Tuning tuning_;
 
   std::once_flag driver_opened_;
   Result<std::shared_ptr<const Driver>> driver_;
 
   KernelTable table_;
+  DevicePages device_pages_;
   std::mutex loading_;  // one load at a time; never taken on the way of a prepared launch
 
   std::array<std::atomic<std::uint64_t>, 4> path_counts_{};

@@ -101,6 +101,12 @@ typedef enum qkjit_positions {
   QKJIT_POSITIONS_IMPLICIT = 2 /* token t uses row t + position_offset */
 } qkjit_positions;
 
+/* What happens to a head before the rotation. */
+typedef enum qkjit_norm {
+  QKJIT_NORM_RMS = 0, /* x / sqrt(mean(x^2) + eps) * weight */
+  QKJIT_NORM_NONE = 1 /* nothing: rotation only, rope_dim > 0; no weights are given */
+} qkjit_norm;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
@@ -109,16 +115,18 @@ typedef struct qkjit_spec {
   qkjit_dtype dtype; /* of q, k, their outputs and weights: BF16, FP16 or FP32 */
   qkjit_rounding rounding;
   qkjit_positions positions;
+  qkjit_norm norm;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                            \
   {                                                                                \
     sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED, \
-        QKJIT_POSITIONS_INT64                                                      \
+        QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS                                      \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
- * optional ",rounding=fused|split|eager|hf|late_weight" and ",positions=int64|int32|implicit".
+ * optional ",rounding=fused|split|eager|hf|late_weight", ",positions=int64|int32|implicit" and
+ * ",norm=rms|none".
  * Strict: an unknown field, a bad value or a repeated field is INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
@@ -243,8 +251,8 @@ typedef struct qkjit_args {
   qkjit_tensor k;             /* [tokens, heads_k, head_dim], strides of its own */
   qkjit_tensor q_out;         /* as q; absent: in place */
   qkjit_tensor k_out;         /* as k; absent: in place */
-  qkjit_tensor q_weight;      /* [head_dim] */
-  qkjit_tensor k_weight;      /* [head_dim] */
+  qkjit_tensor q_weight;      /* [head_dim]; absent for NORM_NONE */
+  qkjit_tensor k_weight;      /* [head_dim]; absent for NORM_NONE */
   qkjit_tensor cos_sin_cache; /* [rows, rope_dim] FP32, contiguous: rope_dim/2 cosines, then sines;
                                  absent for rope_dim 0 */
   qkjit_tensor positions;     /* [tokens] of the spec's type; absent for IMPLICIT and rope_dim 0 */

@@ -1,13 +1,15 @@
-// Build step: compiles the generic kernel to PTX for the oldest target that NVRTC has, so that
-// every GPU which the driver serves can run it.
+// Build step: compiles the generic kernels to PTX, each into a file of its own, for the oldest
+// target that NVRTC has, so that every GPU which the driver serves can run them.
 //
-//   qkjit_embed_ptx LIBNVRTC SOURCE OUTPUT HEADER...
+//   qkjit_embed_ptx LIBNVRTC DIRECTORY HEADER...
 #include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <vector>
 
+#include "codegen/source.hpp"
 #include "compile/nvrtc.hpp"
+#include "kernels/generic_params.cuh"
 #include "util/file.hpp"
 
 namespace qkjit {
@@ -15,12 +17,10 @@ namespace {
 
 constexpr std::size_t kMaxSourceBytes = 1 << 20;
 
-Result<void> embed_ptx(const std::string& library, const std::string& source,
-                       const std::string& output, const std::vector<std::string>& header_paths) {
+Result<void> embed_ptx(const std::string& library, const std::filesystem::path& directory,
+                       const std::vector<std::string>& header_paths) {
   const auto nvrtc = Nvrtc::open(library);
   if (!nvrtc) return tl::unexpected(nvrtc.error());
-  const auto text = read_file(source, kMaxSourceBytes);
-  if (!text) return tl::unexpected(text.error());
   std::deque<std::string> names, texts;  // stable addresses for the views
   std::vector<EmbeddedFile> headers;
   for (const std::string& path : header_paths) {
@@ -31,21 +31,29 @@ Result<void> embed_ptx(const std::string& library, const std::string& source,
     headers.push_back({names.back(), texts.back()});
   }
   const std::string oldest = (*nvrtc)->targets().at(0);  // "sm_75"
-  const auto compiled = (*nvrtc)->compile(
-      {"/qkjit/generic.cu", *text, headers, "compute_" + oldest.substr(sizeof("sm_") - 1)});
-  if (!compiled) return tl::unexpected(compiled.error());
-  return publish_file(std::filesystem::absolute(output), compiled->ptx);
+  const std::string target = "compute_" + oldest.substr(sizeof("sm_") - 1);
+  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+    for (const int slots : {kGenericFewSlots, kGenericManySlots}) {
+      const Source source = generic_source(dtype, slots);
+      const auto compiled = (*nvrtc)->compile({source.file, source.text, headers, target});
+      if (!compiled) return tl::unexpected(compiled.error());
+      auto written = publish_file(directory / (source.entry + ".ptx"), compiled->ptx);
+      if (!written) return written;
+    }
+  }
+  return {};
 }
 
 }  // namespace
 }  // namespace qkjit
 
 int main(int argc, char** argv) {
-  if (argc < 5) {
-    std::fputs("usage: qkjit_embed_ptx LIBNVRTC SOURCE OUTPUT HEADER...\n", stderr);
+  if (argc < 4) {
+    std::fputs("usage: qkjit_embed_ptx LIBNVRTC DIRECTORY HEADER...\n", stderr);
     return 2;
   }
-  const auto done = qkjit::embed_ptx(argv[1], argv[2], argv[3], {argv + 4, argv + argc});
+  const auto done =
+      qkjit::embed_ptx(argv[1], std::filesystem::absolute(argv[2]), {argv + 3, argv + argc});
   if (!done) std::fprintf(stderr, "qkjit_embed_ptx: %s\n", done.error().message.c_str());
   return done ? 0 : 1;
 }

@@ -12,6 +12,7 @@ std::string entry_name(const Spec& spec) {
   std::string name = fmt::format("qkjit_hd{}_rd{}_{}_{}", spec.head_dim, spec.rope_dim,
                                  name_of(spec.layout), name_of(spec.dtype));
   if (spec.rounding != Rounding::fused) name += fmt::format("_{}", name_of(spec.rounding));
+  if (spec.norm != Norm::rms) name += fmt::format("_{}", name_of(spec.norm));
   if (spec.rope_dim > 0) name += fmt::format("_{}", name_of(spec.positions));
   return name;
 }
@@ -20,28 +21,53 @@ std::string spec_initializer(const Spec& spec) {
   return fmt::format(
       "qkjit::Spec{{.head_dim = {}, .rope_dim = {}, .layout = qkjit::Layout::{}, .dtype = "
       "qkjit::DType::{},\n"
-      "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{}}}",
+      "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{}, .norm = "
+      "qkjit::Norm::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
-      name_of(spec.rounding), name_of(spec.positions));
+      name_of(spec.rounding), name_of(spec.positions), name_of(spec.norm));
+}
+
+std::string variant_initializer(const Variant& v) {
+  return fmt::format(
+      "qkjit::Variant{{.lanes = {}, .rows = {}, .threads = {}, .blocks = {}, .span = "
+      "qkjit::Span::{},\n"
+      "                .pairing = qkjit::Pairing::{}, .staging = qkjit::Staging::{},\n"
+      "                .load = qkjit::Hint::{}, .store = qkjit::Hint::{}, .pdl = {}}}",
+      v.lanes, v.rows, v.threads, v.blocks, name_of(v.span), name_of(v.pairing), name_of(v.staging),
+      name_of(v.load), name_of(v.store), v.pdl);
 }
 
 }  // namespace
 
-std::string to_text(const Variant& variant) {
-  return fmt::format("lanes={},threads={}", variant.lanes, variant.threads);
-}
-
-Source fused_source(const Spec& spec, const Variant& variant) {
+Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
+  const std::string bounds =
+      v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
   const std::string text = fmt::format(
       "#include \"fused.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({})\n"
-      "{}(const __grid_constant__ qkjit::Params params) {{\n"
+      "{}(const __grid_constant__ qkjit::FusedParams params) {{\n"
       "  qkjit::fused<{},\n"
-      "               qkjit::Variant{{.lanes = {}, .threads = {}}}>(params);\n"
+      "               {}>(params);\n"
       "}}\n",
-      variant.threads, entry, spec_initializer(spec), variant.lanes, variant.threads);
+      bounds, entry, spec_initializer(spec), variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
+Source generic_source(DType dtype, int slots) {
+  const std::string entry = generic_entry(dtype, slots);
+  const std::string text = fmt::format(
+      "#include \"generic.cuh\"\n\n"
+      "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads)\n"
+      "{}(const __grid_constant__ qkjit::GenericParams params) {{\n"
+      "  qkjit::generic<qkjit::DType::{}, {}>(params);\n"
+      "}}\n",
+      entry, name_of(dtype), slots);
+  return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
+std::string generic_entry(DType dtype, int slots) {
+  return fmt::format("qkjit_generic_{}_{}", name_of(dtype), slots);
 }
 
 }  // namespace qkjit

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "kernels/spec.cuh"
+#include "kernels/variant.cuh"
 
 namespace qkjit {
 
@@ -15,7 +15,8 @@ struct Source {
 
 Source fused_source(const Spec& spec, const Variant& variant);
 
-/// "lanes=16,threads=128".
-std::string to_text(const Variant& variant);
+/// The generic kernel for a dtype, with room for rows of up to 32 * slots chunks.
+Source generic_source(DType dtype, int slots);
+std::string generic_entry(DType dtype, int slots);
 
 }  // namespace qkjit

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/float_environment.hpp"
 #include "kernels/arithmetic.cuh"
 #include "kernels/rows.cuh"
 #include "spec/support.hpp"
+#include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
@@ -33,19 +33,22 @@ float sum_row(const float* x, int head_dim) {
 }
 
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, float inv_head_dim, unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor by_heads,
+             unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
-  const RowView row = find_row(params, row_index);
+  const RowView row = find_row(params, row_index, by_heads);
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
   const Storage* weight = static_cast<const Storage*>(row.rows.weight);
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
 
   std::array<float, kMaxHeadDim> y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
-  const float r = reciprocal_rms(sum_row(y.data(), spec.head_dim), inv_head_dim, params.eps);
-  for (int i = 0; i < spec.head_dim; ++i) {
-    y[i] = normalize<kDType>(spec.rounding, y[i], r, F::load(weight[i]));
+  if (spec.norm != Norm::none) {
+    const float r = reciprocal_rms(sum_row(y.data(), spec.head_dim), inv_head_dim, params.eps);
+    for (int i = 0; i < spec.head_dim; ++i) {
+      y[i] = normalize<kDType>(spec.rounding, y[i], r, F::load(weight[i]));
+    }
   }
 
   if (spec.rope_dim > 0) {
@@ -53,10 +56,9 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, unsigne
     const int half = spec.rope_dim / 2;
     const bool neox = spec.layout == Layout::neox;
     for (int angle = 0; angle < half; ++angle) {
-      float& a = y[neox ? angle : 2 * angle];
-      float& b = y[neox ? angle + half : 2 * angle + 1];
-      const Pair o = rotate<kDType>(spec.rounding, {a, b}, cosines[angle], cosines[half + angle]);
-      a = o.first, b = o.second;
+      float& first = y[neox ? angle : 2 * angle];
+      float& second = y[neox ? angle + half : 2 * angle + 1];
+      rotate_pair<kDType>(spec.rounding, first, second, cosines[angle], cosines[half + angle]);
     }
   }
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
@@ -66,7 +68,10 @@ template <DType kDType>
 void run_rows(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
-  for (unsigned row = begin; row < end; ++row) run_row<kDType>(spec, params, inv_head_dim, row);
+  const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
+  for (unsigned row = begin; row < end; ++row) {
+    run_row<kDType>(spec, params, inv_head_dim, by_heads, row);
+  }
 }
 
 void run_range(const Spec& spec, const Params& params, unsigned begin, unsigned end) {

@@ -112,12 +112,15 @@ Result<bool> Driver::is_capturing(Stream stream) const {
   return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-MemoryKind Driver::memory_kind(const void* pointer) const {
+Result<MemoryKind> Driver::memory_kind(const void* pointer) const {
   const auto address = reinterpret_cast<CUdeviceptr>(pointer);
   unsigned type = 0;
-  if (api_->pointer_attribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address) != CUDA_SUCCESS) {
-    return MemoryKind::host_only;  // the driver has never heard of it
+  const CUresult result = api_->pointer_attribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address);
+  // The driver has never heard of the pointer, or was never initialised and knows no pointer.
+  if (result == CUDA_ERROR_INVALID_VALUE || result == CUDA_ERROR_NOT_INITIALIZED) {
+    return MemoryKind::host_only;
   }
+  if (result != CUDA_SUCCESS) return failure("ask whose memory a pointer is", result);
   if (type != CU_MEMORYTYPE_DEVICE) return MemoryKind::both;  // pinned or registered
   unsigned managed = 0;
   api_->pointer_attribute(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, address);
@@ -149,6 +152,11 @@ Result<void> Driver::launch(const LoadedKernel& kernel, Grid grid, Stream stream
   config.blockDimX = grid.threads;
   config.blockDimY = config.blockDimZ = 1;
   config.hStream = stream;
+  CUlaunchAttribute pdl{};
+  pdl.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  pdl.value.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &pdl;
+  config.numAttrs = grid.pdl ? 1 : 0;
   void* arguments[] = {const_cast<void*>(params)};
   const CUresult result =
       api_->launch(&config, reinterpret_cast<CUfunction>(kernel.get()), arguments, nullptr);

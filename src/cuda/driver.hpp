@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "util/error.hpp"
+#include "util/grid.hpp"
 
 struct CUstream_st;
 struct CUkern_st;
@@ -19,11 +20,6 @@ using Stream = CUstream_st*;
 
 /// Where a pointer may be used.
 enum class MemoryKind { host_only, device_only, both };
-
-struct Grid {
-  unsigned blocks;
-  unsigned threads;
-};
 
 class Driver;
 
@@ -59,7 +55,7 @@ class Driver {
   /// Device of the calling thread's current context; Code::cuda_error if there is none.
   Result<int> current_device() const;
   Result<bool> is_capturing(Stream stream) const;
-  MemoryKind memory_kind(const void* pointer) const;
+  Result<MemoryKind> memory_kind(const void* pointer) const;
 
   /// Loads a cubin or PTX text and makes the kernel resident on the current device, so that the
   /// first launch does nothing but launch. `code` must be whole: the driver takes no length.

@@ -6,15 +6,15 @@
 
 #include "codegen/source.hpp"
 #include "jit/metadata.hpp"
-#include "kernels/tile.cuh"
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
 
 namespace qkjit {
 
 Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target) {
   Key key;
-  key.add("schema", "1");
+  key.add("schema", "2");
   key.add("spec", to_text(spec));
   key.add("variant", to_text(variant));
   key.add("target", target);
@@ -24,8 +24,7 @@ Key kernel_key(const Spec& spec, const Variant& variant, const std::string& targ
   return key;
 }
 
-KernelResult Jit::obtain(const Spec& spec, const std::string& target) {
-  const Variant variant = default_variant(spec);
+KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::string& target) {
   const Key key = kernel_key(spec, variant, target);
   std::promise<KernelResult> promise;
   std::shared_future<KernelResult> future;
@@ -103,6 +102,7 @@ KernelResult Jit::compile(const Spec& spec, const Variant& variant, const Key& k
   Kernel kernel{
       .entry = source.entry,
       .target = target,
+      .variant = to_text(variant),
       .cubin = std::move(compiled->cubin),
       .ptx = std::move(compiled->ptx),
       .compiler = "NVRTC " + (*nvrtc)->version(),

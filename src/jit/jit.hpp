@@ -14,7 +14,7 @@
 #include "cache/directory.hpp"
 #include "compile/nvrtc.hpp"
 #include "jit/kernel.hpp"
-#include "kernels/spec.cuh"
+#include "kernels/variant.cuh"
 #include "spec/path.hpp"
 #include "util/log.hpp"
 
@@ -51,9 +51,9 @@ class Jit {
   Jit(JitOptions options, std::shared_ptr<Log> log)
       : options_(std::move(options)), log_(std::move(log)) {}
 
-  /// The kernel for a spec that supports() calls fused. A failure is remembered: it would fail
-  /// again.
-  KernelResult obtain(const Spec& spec, const std::string& target);
+  /// The kernel for a spec that supports() calls fused, in a variant that check_variant() allows.
+  /// A failure is remembered: it would fail again.
+  KernelResult obtain(const Spec& spec, const Variant& variant, const std::string& target);
 
   /// The compiler, opened now if it was not before.
   Result<std::shared_ptr<const Nvrtc>> compiler();

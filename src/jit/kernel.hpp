@@ -11,8 +11,9 @@ namespace qkjit {
 enum class Origin { compiled, cache };
 
 struct Kernel {
-  std::string entry;   ///< name of the function in the cubin
-  std::string target;  ///< "sm_90"
+  std::string entry;    ///< name of the function in the cubin
+  std::string target;   ///< "sm_90"
+  std::string variant;  ///< "lanes=16,rows=2,threads=128"
   std::string cubin;
   std::string ptx;
   std::string compiler;  ///< "NVRTC 13.0"

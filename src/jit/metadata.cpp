@@ -14,6 +14,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
       {"schema", "qkjit.entry/1"},
       {"entry", kernel.entry},
       {"target", kernel.target},
+      {"variant", kernel.variant},
       {"compiler", kernel.compiler},
       {"resources",
        {{"registers", r.registers},
@@ -32,6 +33,7 @@ Result<Kernel> to_kernel(const Entry& entry) {
     Kernel kernel;
     kernel.entry = metadata.at("entry");
     kernel.target = metadata.at("target");
+    kernel.variant = metadata.at("variant");
     kernel.compiler = metadata.at("compiler");
     kernel.cubin = entry.cubin;
     kernel.ptx = entry.ptx;

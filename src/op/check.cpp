@@ -17,20 +17,31 @@ struct HeadTensors {
   const void* weight;
 };
 
+struct Names {
+  std::string_view in, out, weight;
+};
+
+Result<void> check_weight(std::string_view name, const Spec& spec, const qkjit_tensor& weight) {
+  if (spec.norm != Norm::none) return check_vector(name, weight, spec.dtype, spec.head_dim);
+  if (!weight.data) return {};
+  return fail(Code::invalid_argument,
+              "{} is given, but the spec says norm=none: leave it out, or use norm=rms", name);
+}
+
 /// q or k with its output and weight.
-Result<HeadTensors> check_heads(std::string_view name, const Spec& spec, const qkjit_tensor& in,
+Result<HeadTensors> check_heads(const Names& names, const Spec& spec, const qkjit_tensor& in,
                                 const qkjit_tensor& out, const qkjit_tensor& weight) {
-  auto input = check_head_tensor(name, in, spec, -1, -1);
+  auto input = check_head_tensor(names.in, in, spec, -1, -1);
   if (!input) return tl::unexpected(input.error());
   HeadTensors heads{*input, *input, weight.data};
   if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
-    const std::string out_name = fmt::format("{}_out", name);
-    auto output = check_head_tensor(out_name, out, spec, input->extent.tokens, input->extent.heads);
+    auto output =
+        check_head_tensor(names.out, out, spec, input->extent.tokens, input->extent.heads);
     if (!output) return tl::unexpected(output.error());
     heads.out = *output;
   }
   if (input->extent.tokens > 0) {
-    auto checked = check_vector(fmt::format("{}_weight", name), weight, spec.dtype, spec.head_dim);
+    auto checked = check_weight(names.weight, spec, weight);
     if (!checked) return tl::unexpected(checked.error());
   }
   return heads;
@@ -137,6 +148,11 @@ bool is_aligned(const HeadTensors& heads) {
   return on_16_bytes(heads.in.extent) && on_16_bytes(heads.out.extent) && on_16_bytes(heads.weight);
 }
 
+bool has_no_gaps(const HeadTensors& heads) {
+  const auto dense = [](const Extent& e) { return e.heads == 1 || e.head_stride == e.row; };
+  return dense(heads.in.extent) && dense(heads.out.extent);
+}
+
 }  // namespace
 
 Result<Spec> to_spec(const qkjit_spec& spec) {
@@ -149,7 +165,18 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
   }
   return normalized({spec.head_dim, spec.rope_dim, static_cast<Layout>(spec.layout),
                      static_cast<DType>(spec.dtype), static_cast<Rounding>(spec.rounding),
-                     static_cast<Positions>(spec.positions)});
+                     static_cast<Positions>(spec.positions), static_cast<Norm>(spec.norm)});
+}
+
+qkjit_spec to_c(const Spec& spec) {
+  return {sizeof(qkjit_spec),
+          spec.head_dim,
+          spec.rope_dim,
+          static_cast<qkjit_layout>(spec.layout),
+          static_cast<qkjit_dtype>(spec.dtype),
+          static_cast<qkjit_rounding>(spec.rounding),
+          static_cast<qkjit_positions>(spec.positions),
+          static_cast<qkjit_norm>(spec.norm)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -174,23 +201,36 @@ Result<Operation> check_args(const qkjit_args& args) {
                 static_cast<int>(args.path));
   }
 
-  const auto q = check_heads("q", *spec, args.q, args.q_out, args.q_weight);
+  const auto q = check_heads({"q", "q_out", "q_weight"}, *spec, args.q, args.q_out, args.q_weight);
   if (!q) return tl::unexpected(q.error());
-  const auto k = check_heads("k", *spec, args.k, args.k_out, args.k_weight);
+  const auto k = check_heads({"k", "k_out", "k_weight"}, *spec, args.k, args.k_out, args.k_weight);
   if (!k) return tl::unexpected(k.error());
   const std::int64_t tokens = q->in.extent.tokens;
   if (k->in.extent.tokens != tokens) {
     return fail(Code::invalid_argument, "q has {} tokens and k has {}: give both the same tokens",
                 tokens, k->in.extent.tokens);
   }
-  Operation op{*spec, std::move(*support), {}, tokens, 0, false, requested};
+  Operation op{.spec = *spec,
+               .support = std::move(*support),
+               .params = {},
+               .tokens = tokens,
+               .table_rows = 0,
+               .aligned_rows = false,
+               .aligned = false,
+               .without_gaps = false,
+               .bytes = 0,
+               .requested = requested};
   if (tokens == 0) return op;
 
-  const std::int64_t heads = q->in.extent.heads + k->in.extent.heads;
-  if (tokens > std::numeric_limits<std::int32_t>::max() / heads) {
+  const std::int64_t most_rows = std::numeric_limits<std::int32_t>::max();
+  const std::int64_t heads_q = q->in.extent.heads, heads_k = k->in.extent.heads;
+  if (heads_q > most_rows || heads_k > most_rows - heads_q ||
+      tokens > most_rows / (heads_q + heads_k)) {
     return fail(Code::invalid_argument,
-                "{} tokens of {} heads are 2^31 rows or more: split the call", tokens, heads);
+                "{} tokens of {} and {} heads are 2^31 rows or more: split the call", tokens,
+                heads_q, heads_k);
   }
+  const std::int64_t heads = heads_q + heads_k;
   if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
   const auto table_rows = check_rotation(args, *spec, tokens);
   if (!table_rows) return tl::unexpected(table_rows.error());
@@ -209,7 +249,10 @@ Result<Operation> check_args(const qkjit_args& args) {
   if (auto checked = check_read_only(op, *q, *k); !checked) {
     return tl::unexpected(checked.error());
   }
-  op.aligned = is_aligned(*q) && is_aligned(*k) && on_16_bytes(op.params.cos_sin_cache);
+  op.aligned_rows = is_aligned(*q) && is_aligned(*k);
+  op.aligned = op.aligned_rows && on_16_bytes(op.params.cos_sin_cache);
+  op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
+  op.bytes = static_cast<std::uint64_t>(tokens * heads * spec->head_dim * element_size);
   return op;
 }
 

@@ -18,12 +18,16 @@ struct Operation {
   Params params;  ///< row_count 0: nothing to do
   std::int64_t tokens;
   std::int64_t table_rows;  ///< rows of cos_sin_cache
-  bool aligned;             ///< every access of the fused kernel would lie on 16 bytes
+  bool aligned_rows;        ///< every row of q, k, their outputs and weights lies on 16 bytes
+  bool aligned;             ///< and so does cos_sin_cache: what the fused kernel needs
+  bool without_gaps;        ///< the heads of a token follow one another, in and out
+  std::uint64_t bytes;      ///< of q and k
   Path requested;
 };
 
-/// The spec of the C interface, in range and normalised.
+/// The spec of the C interface, in range and normalised; and the way back.
 Result<Spec> to_spec(const qkjit_spec& spec);
+qkjit_spec to_c(const Spec& spec);
 
 /// Reads the structs only, no tensor's memory. Code::invalid_argument names the argument that is
 /// wrong, with what was given, what is needed and what to do.

@@ -93,8 +93,9 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
         "check the strides, they count elements",
         name, t.shape[0], t.shape[1], t.shape[2], t.strides[0], t.strides[1]);
   }
+  // Strides that no two rows are apart by were not checked, and are not used.
   const std::int64_t token_stride = t.shape[0] > 1 ? t.strides[0] * size : 0;
-  const std::int64_t head_stride = t.shape[1] > 1 ? t.strides[1] * size : 0;
+  const std::int64_t head_stride = t.shape[0] > 0 && t.shape[1] > 1 ? t.strides[1] * size : 0;
   return HeadView{t.data,
                   {reinterpret_cast<std::uintptr_t>(t.data), t.shape[0], t.shape[1], token_stride,
                    head_stride, spec.head_dim * size}};

@@ -1,14 +1,14 @@
-// The field's names of every enumerator, for printing and strict parsing.
+// The field's names of every enumerator of a Spec or a Variant, for printing and strict parsing.
 #pragma once
 
 #include <array>
 #include <string_view>
 
-#include "kernels/spec.cuh"
+#include "kernels/variant.cuh"
 
 namespace qkjit {
 
-/// Names of E in the order of its values; `kNames<E>` exists for each enum of a Spec.
+/// Names of E in the order of its values; `kNames<E>` exists for each of those enums.
 template <class E>
 inline constexpr std::array<std::string_view, 0> kNames;
 template <>
@@ -20,6 +20,18 @@ inline constexpr std::array<std::string_view, 5> kNames<Rounding> = {"fused", "s
                                                                      "hf", "late_weight"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
+
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Norm> = {"rms", "none"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Pairing> = {"in_lane", "exchange"};
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<Staging> = {"registers", "bulk_load",
+                                                                    "bulk"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Hint> = {"normal", "streaming"};
 
 template <class E>
 constexpr std::string_view name_of(E value) {

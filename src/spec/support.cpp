@@ -9,13 +9,14 @@ namespace {
 
 Result<void> check(const Spec& spec) {
   if (!is_enumerator(spec.dtype) || !is_enumerator(spec.layout) || !is_enumerator(spec.rounding) ||
-      !is_enumerator(spec.positions)) {
+      !is_enumerator(spec.positions) || !is_enumerator(spec.norm)) {
     return fail(
         Code::invalid_argument,
-        "spec has dtype {}, layout {}, rounding {}, positions {}: one is out of range; use the "
-        "named constants",
+        "spec has dtype {}, layout {}, rounding {}, positions {}, norm {}: one is out of range; "
+        "use the named constants",
         static_cast<int>(spec.dtype), static_cast<int>(spec.layout),
-        static_cast<int>(spec.rounding), static_cast<int>(spec.positions));
+        static_cast<int>(spec.rounding), static_cast<int>(spec.positions),
+        static_cast<int>(spec.norm));
   }
   if (spec.head_dim < 1) {
     return fail(Code::invalid_argument, "head_dim={} is not positive: use 1 to {}", spec.head_dim,
@@ -32,6 +33,10 @@ Result<void> check(const Spec& spec) {
   if (spec.rope_dim % 2 != 0) {
     return fail(Code::invalid_argument, "rope_dim={} is odd, but elements rotate in pairs: use {}",
                 spec.rope_dim, spec.rope_dim - 1);
+  }
+  if (spec.norm == Norm::none && spec.rope_dim == 0) {
+    return fail(Code::invalid_argument,
+                "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
   return {};
 }

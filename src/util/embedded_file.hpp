@@ -13,7 +13,7 @@ struct EmbeddedFile {
 
 // Defined by generated sources (cmake/EmbedText.cmake) in the targets that embed them.
 std::span<const EmbeddedFile> embedded_kernels();  ///< kernels/*.cuh
-std::span<const EmbeddedFile> embedded_ptx();      ///< generic.ptx, compiled with the library
-std::span<const EmbeddedFile> embedded_models();   ///< models/*.json
+std::span<const EmbeddedFile> embedded_ptx();  ///< the generic kernels, compiled with the library
+std::span<const EmbeddedFile> embedded_models();  ///< models/*.json
 
 }  // namespace qkjit

@@ -1,9 +1,11 @@
 // Tuning changes no bit on the device either: variants that the library would not choose, compiled
 // and launched by hand.
+#include <algorithm>
+
 #include "codegen/source.hpp"
 #include "compile/nvrtc.hpp"
-#include "kernels/tile.cuh"
-#include "op/check.hpp"
+#include "op/geometry.hpp"
+#include "spec/variant.hpp"
 #include "tests/gpu/gpu.hpp"
 #include "tests/support/compare.hpp"
 
@@ -12,22 +14,31 @@ using namespace qkjit::test;
 
 namespace {
 
-/// All lane counts of a spec with various block sizes, as far as shared memory allows.
-std::vector<Variant> variants(const Spec& spec) {
-  constexpr int kSharedBytes = 48 * 1024;
+/// Every knob's values at every lane count, as far as the spec allows.
+std::vector<Variant> variants(const Spec& spec, const std::string& target) {
   std::vector<Variant> variants;
-  for (int lanes = 1; lanes <= std::min(32, next_power_of_two(spec.head_dim / kChunk));
-       lanes *= 2) {
-    for (const int threads : {32, 96, 256, 512}) {
-      const bool exchanges = spec.layout == Layout::neox && !neox_pairs_in_lane(spec, lanes);
-      if (exchanges && threads / lanes * spec.head_dim * 4 > kSharedBytes) continue;
-      variants.push_back({lanes, threads});
-    }
+  for (int lanes = 1; lanes <= 32; lanes *= 2) {
+    const Variant plain{.lanes = lanes, .rows = 2, .threads = 64, .pdl = true};
+    std::vector<Variant> tuned(12, plain);
+    tuned[1].rows = 1, tuned[1].threads = 1024;
+    tuned[2].rows = 5, tuned[2].threads = 96;
+    tuned[3].blocks = 8;
+    tuned[4].span = Span::token;
+    tuned[5].pairing = Pairing::exchange;
+    tuned[6].staging = Staging::bulk_load;
+    tuned[7].staging = Staging::bulk;
+    tuned[8].staging = Staging::bulk, tuned[8].pairing = Pairing::exchange, tuned[8].rows = 3;
+    tuned[9].load = Hint::streaming;
+    tuned[10].store = Hint::normal;
+    tuned[11].pdl = false;
+    std::ranges::copy_if(tuned, std::back_inserter(variants), [&](const Variant& variant) {
+      return check_variant(spec, variant, target).has_value();
+    });
   }
   return variants;
 }
 
-void check_variant(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const Variant& variant) {
+void check_on_gpu(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const Variant& variant) {
   const Driver& driver = *gpu.workspace().driver();
   const Source source = fused_source(spec, variant);
   const Compiled compiled =
@@ -39,10 +50,8 @@ void check_variant(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const V
   run_on_host(expected);
   const DeviceProblem device(gpu.workspace(), before);
   const Operation operation = take(check_args(device.args()));
-  const auto rows = static_cast<unsigned>(variant.threads / variant.lanes);
-  const Grid grid{(operation.params.row_count + rows - 1) / rows,
-                  static_cast<unsigned>(variant.threads)};
-  take(driver.launch(kernel, grid, gpu.stream(), &operation.params));
+  const FusedLaunch launch = fused_launch(operation, variant);
+  take(driver.launch(kernel, launch.grid, gpu.stream(), &launch.params));
   CHECK(first_difference(qkjit::to_text(variant), expected, device.download()) == "");
 }
 
@@ -55,6 +64,8 @@ TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
                            Spec{128, 128, Layout::neox, DType::bf16, Rounding::eager},
                            Spec{96, 72, Layout::neox, DType::fp16, Rounding::hf},
                            Spec{256, 256, Layout::neox, DType::fp32, Rounding::split}}) {
-    for (const Variant& variant : variants(spec)) check_variant(gpu, *nvrtc, spec, variant);
+    for (const Variant& variant : variants(spec, gpu.target())) {
+      check_on_gpu(gpu, *nvrtc, spec, variant);
+    }
   }
 }

@@ -21,7 +21,7 @@ class Sized(ctypes.Structure):
 
 class Spec(Sized):
     _fields_ = [("struct_size", c_size_t), ("head_dim", c_int32), ("rope_dim", c_int32), ("layout", c_int),
-                ("dtype", c_int), ("rounding", c_int), ("positions", c_int)]
+                ("dtype", c_int), ("rounding", c_int), ("positions", c_int), ("norm", c_int)]
 
 
 class Dispatch(ctypes.Structure):

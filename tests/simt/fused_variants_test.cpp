@@ -7,17 +7,38 @@ using namespace qkjit::simt;
 
 namespace {
 
-constexpr int kThreads[] = {32, 96, 64, 256, 128};
+/// The knobs that take turns: every value of each, in a dozen combinations.
+constexpr Variant kTuned[] = {
+    {.rows = 1, .threads = 32},
+    {.rows = 2, .threads = 96, .pdl = true},
+    {.rows = 3, .threads = 64, .staging = Staging::bulk_load},
+    {.rows = 1, .threads = 64, .span = Span::token},
+    {.rows = 2, .threads = 32, .pairing = Pairing::exchange, .staging = Staging::bulk, .pdl = true},
+    {.rows = 4, .threads = 128, .load = Hint::streaming},
+    {.rows = 2, .threads = 64, .span = Span::token, .pairing = Pairing::exchange},
+    {.rows = 1, .threads = 32, .pairing = Pairing::exchange, .staging = Staging::bulk_load},
+    {.rows = 3, .threads = 96, .pairing = Pairing::exchange, .store = Hint::normal},
+    {.rows = 2, .threads = 128, .blocks = 4, .staging = Staging::bulk},
+};
 
-/// Lane counts 1, 2, 4 ... 32, as far as the row has chunks for them.
-template <Spec kSpec, int kLanes = 1>
+template <Spec kSpec, int kLanes, std::size_t kTurn>
+constexpr Variant tuned() {
+  Variant variant = kTuned[kTurn % std::size(kTuned)];
+  variant.lanes = kLanes;
+  return variant;
+}
+
+/// Lane counts 1, 2, 4 ... 32, as far as the row has chunks for them, each with two of the knobs'
+/// combinations.
+template <Spec kSpec, int kLanes = 1, std::size_t kTurn = 0>
 void check_lanes(std::size_t number) {
-  constexpr std::size_t kTurn = static_cast<std::size_t>(kSpec.head_dim / 8 + kLanes);
-  check_fused(fused_kernel<kSpec, Variant{kLanes, kThreads[kTurn % std::size(kThreads)]}>(),
-              number);
+  constexpr Variant kVariant = tuned<kSpec, kLanes, kTurn>();
+  if (check_variant(kSpec, kVariant, "sm_90")) check_fused(fused_kernel<kSpec, kVariant>(), number);
+  if constexpr (kTurn % 2 == 0) return check_lanes<kSpec, kLanes, kTurn + 1>(number + 1);
   constexpr int kNext = 2 * kLanes;
-  if constexpr (kNext <= 32 && kNext <= next_power_of_two(kSpec.head_dim / kChunk)) {
-    check_lanes<kSpec, kNext>(number + 1);
+  if constexpr (kTurn % 2 == 1 && kNext <= 32 &&
+                kNext <= next_power_of_two(kSpec.head_dim / kChunk)) {
+    check_lanes<kSpec, kNext, kTurn + 1>(number + 1);
   }
 }
 

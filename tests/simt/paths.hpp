@@ -4,8 +4,10 @@
 #include "tests/simt/simt.hpp"
 // The shim comes before the kernels.
 #include "kernels/fused.cuh"
-#include "op/check.hpp"
+#include "op/geometry.hpp"
+#include "spec/variant.hpp"
 #include "tests/support/problem.hpp"
+#include "tuning/default_variant.hpp"
 
 namespace qkjit::simt {
 
@@ -13,17 +15,16 @@ namespace qkjit::simt {
 struct FusedKernel {
   Spec spec;
   Variant variant;
-  void (*run)(const Params& params);
+  void (*run)(const FusedLaunch& launch);
 
-  int rows_per_block() const { return variant.threads / variant.lanes; }
+  int rows_per_block() const { return variant.threads / variant.lanes * variant.rows; }
 };
 
 template <Spec kSpec, Variant kVariant = default_variant(kSpec)>
 FusedKernel fused_kernel() {
-  return {kSpec, kVariant, [](const Params& params) {
-            constexpr unsigned kRows = Tile<kSpec, kVariant>::kRowsPerBlock;
-            launch((params.row_count + kRows - 1) / kRows, kVariant.threads,
-                   [&] { fused<kSpec, kVariant>(params); });
+  return {kSpec, kVariant, [](const FusedLaunch& call) {
+            launch(call.grid.blocks, call.grid.threads,
+                   [&] { fused<kSpec, kVariant>(call.params); });
           }};
 }
 

@@ -56,8 +56,14 @@ struct WideProblem {
   qkjit_args args = QKJIT_ARGS_INIT;
 
   WideProblem() {
-    args.spec = {sizeof(qkjit_spec),   64, 64, QKJIT_NEOX, QKJIT_BF16, QKJIT_ROUNDING_SPLIT,
-                 QKJIT_POSITIONS_INT32};
+    args.spec = {sizeof(qkjit_spec),
+                 64,
+                 64,
+                 QKJIT_NEOX,
+                 QKJIT_BF16,
+                 QKJIT_ROUNDING_SPLIT,
+                 QKJIT_POSITIONS_INT32,
+                 QKJIT_NORM_RMS};
     args.q = qkjit_tensor_3d(q.data(), QKJIT_BF16, kTokens, kHeads, 64);
     args.q.strides[0] = kFar, args.q.strides[1] = kNear;
     args.k = qkjit_tensor_3d(k.data(), QKJIT_BF16, kTokens, kHeads, 64);
@@ -128,6 +134,8 @@ TEST_CASE("wide: offsets beyond 2^32 elements, on every path") {
   CHECK(near != wide.rows());
 
   CHECK(rows_after([](const Operation& op) { run_on_cpu(op.spec, op.params, 1); }) == near);
-  CHECK(rows_after([](const Operation& op) { fused_kernel<kSpec>().run(op.params); }) == near);
+  CHECK(rows_after([](const Operation& op) {
+          fused_kernel<kSpec>().run(fused_launch(op, default_variant(kSpec)));
+        }) == near);
   CHECK(rows_after([](const Operation& op) { run_generic(op); }) == near);
 }

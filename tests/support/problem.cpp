@@ -46,16 +46,6 @@ std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& rando
 
 }  // namespace
 
-qkjit_spec to_c(const Spec& spec) {
-  return {sizeof(qkjit_spec),
-          spec.head_dim,
-          spec.rope_dim,
-          static_cast<qkjit_layout>(spec.layout),
-          static_cast<qkjit_dtype>(spec.dtype),
-          static_cast<qkjit_rounding>(spec.rounding),
-          static_cast<qkjit_positions>(spec.positions)};
-}
-
 std::size_t element_size(qkjit_dtype dtype) {
   constexpr std::array<std::size_t, 5> kSizes = {2, 2, 4, 4, 8};
   return kSizes[dtype];
@@ -75,9 +65,11 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
   const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
   place_heads();
-  for (const auto& [name, field] : {std::pair{"q_weight", &qkjit_args::q_weight},
-                                    std::pair{"k_weight", &qkjit_args::k_weight}}) {
-    place_dense(name, field, qkjit_tensor_1d(nullptr, dtype, spec.head_dim), element_size(dtype));
+  if (spec.norm != Norm::none) {
+    for (const auto& [name, field] : {std::pair{"q_weight", &qkjit_args::q_weight},
+                                      std::pair{"k_weight", &qkjit_args::k_weight}}) {
+      place_dense(name, field, qkjit_tensor_1d(nullptr, dtype, spec.head_dim), element_size(dtype));
+    }
   }
   if (spec.rope_dim > 0) {
     table_rows_ = config_.position_offset + config_.tokens;

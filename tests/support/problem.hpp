@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "op/check.hpp"
 #include "qkjit/qkjit.h"
 #include "tests/support/values.hpp"
 
@@ -102,8 +103,6 @@ class Problem {
   std::vector<Block> blocks_;
   std::vector<Argument> arguments_;
 };
-
-qkjit_spec to_c(const Spec& spec);
 
 /// Bytes of an element of an argument.
 std::size_t element_size(qkjit_dtype dtype);

@@ -8,19 +8,20 @@
 #include <set>
 
 #include "jit/jit.hpp"
-#include "kernels/tile.cuh"
 #include "tests/catch.hpp"
 #include "tests/unit/temporary_directory.hpp"
+#include "tuning/default_variant.hpp"
 
 using namespace qkjit;
 
 namespace {
 
 const Spec kSpec = {.head_dim = 128, .rope_dim = 64, .layout = Layout::neox};
+const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field each, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(12, kSpec);
+  std::vector<Spec> specs(13, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -32,21 +33,24 @@ std::vector<Spec> neighbours() {
   specs[9].rounding = Rounding::late_weight;
   specs[10].positions = Positions::int32;
   specs[11].positions = Positions::implicit;
+  specs[12].norm = Norm::none;
   return specs;
 }
 
 }  // namespace
 
 TEST_CASE("a translation unit is one include and one instantiation", "[codegen]") {
-  const Source source = fused_source(kSpec, {.lanes = 8, .threads = 64});
+  const Source source = fused_source(kSpec, {.lanes = 8, .rows = 2, .threads = 64, .pdl = true});
   CHECK(source.text ==
         R"(#include "fused.cuh"
 
 extern "C" __global__ void __launch_bounds__(64)
-qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::Params params) {
+qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams params) {
   qkjit::fused<qkjit::Spec{.head_dim = 128, .rope_dim = 64, .layout = qkjit::Layout::neox, .dtype = qkjit::DType::bf16,
-                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64},
-               qkjit::Variant{.lanes = 8, .threads = 64}>(params);
+                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64, .norm = qkjit::Norm::rms},
+               qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
+                .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
+                .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
 }
 )");
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
@@ -54,7 +58,9 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::Params params) {
 }
 
 TEST_CASE("kernel names read as their specs", "[codegen]") {
-  const auto name = [](const Spec& spec) { return fused_source(spec, {1, 32}).entry; };
+  const auto name = [](const Spec& spec) {
+    return fused_source(spec, {.lanes = 1, .threads = 32}).entry;
+  };
   CHECK(name({64, 0, Layout::interleaved, DType::fp32, Rounding::hf, Positions::implicit}) ==
         "qkjit_hd64_rd0_interleaved_fp32_hf");
   CHECK(name({512, 512, Layout::neox, DType::fp16, Rounding::late_weight, Positions::implicit}) ==
@@ -70,12 +76,14 @@ TEST_CASE("kernel names read as their specs", "[codegen]") {
 TEST_CASE("a key changes with every input", "[codegen]") {
   std::set<std::string> digests;
   for (const Spec& spec : neighbours()) {
-    digests.insert(kernel_key(spec, {8, 128}, "sm_90").digest());
+    digests.insert(kernel_key(spec, kVariant, "sm_90").digest());
   }
-  digests.insert(kernel_key(kSpec, {4, 128}, "sm_90").digest());
-  digests.insert(kernel_key(kSpec, {8, 256}, "sm_90").digest());
-  digests.insert(kernel_key(kSpec, {8, 128}, "sm_90a").digest());
-  digests.insert(kernel_key(kSpec, {8, 128}, "sm_100").digest());
+  digests.insert(
+      kernel_key(kSpec, Variant{.lanes = 4, .rows = 2, .threads = 128}, "sm_90").digest());
+  digests.insert(
+      kernel_key(kSpec, Variant{.lanes = 8, .rows = 2, .threads = 256}, "sm_90").digest());
+  digests.insert(kernel_key(kSpec, kVariant, "sm_90a").digest());
+  digests.insert(kernel_key(kSpec, kVariant, "sm_100").digest());
   CHECK(digests.size() == neighbours().size() + 4);
   for (const std::string& digest : digests) {
     CHECK(digest.size() == 64);
@@ -84,7 +92,7 @@ TEST_CASE("a key changes with every input", "[codegen]") {
 }
 
 TEST_CASE("a key holds the text of every kernel header", "[codegen]") {
-  const std::string record = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  const std::string record = kernel_key(kSpec, kVariant, "sm_90").record();
   REQUIRE(embedded_kernels().size() > 5);
   for (const EmbeddedFile& header : embedded_kernels()) {
     INFO(header.name);
@@ -94,13 +102,13 @@ TEST_CASE("a key holds the text of every kernel header", "[codegen]") {
 }
 
 TEST_CASE("a key depends on no directory of the machine", "[codegen]") {
-  const std::string before = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  const std::string before = kernel_key(kSpec, kVariant, "sm_90").record();
   const TemporaryDirectory elsewhere;
   const auto here = std::filesystem::current_path();
   const std::string home = getenv("HOME") ? getenv("HOME") : "/";
   std::filesystem::current_path(elsewhere.path());
   setenv("HOME", elsewhere.path().c_str(), 1);
-  const std::string after = kernel_key(kSpec, {8, 128}, "sm_90").record();
+  const std::string after = kernel_key(kSpec, kVariant, "sm_90").record();
   setenv("HOME", home.c_str(), 1);
   std::filesystem::current_path(here);
   CHECK(before == after);

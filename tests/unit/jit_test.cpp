@@ -7,9 +7,9 @@
 #include <stdexcept>
 #include <thread>
 
-#include "kernels/tile.cuh"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
+#include "tuning/default_variant.hpp"
 #include "util/file.hpp"
 
 using namespace qkjit;
@@ -58,7 +58,9 @@ class Fixture {
     };
     return jit_.emplace(options, *Log::create(warn, &warnings, ""));
   }
-  KernelResult obtain(const Spec& spec = kSpec) { return jit().obtain(spec, "sm_90"); }
+  KernelResult obtain(const Spec& spec = kSpec) {
+    return jit().obtain(spec, default_variant(spec), "sm_90");
+  }
 
   JitOptions options;
   std::shared_ptr<FakeNvrtc> nvrtc = std::make_shared<FakeNvrtc>();
@@ -88,7 +90,8 @@ TEST_CASE("a kernel is compiled once, then found in memory", "[jit]") {
   CHECK((*kernel)->compiler == "NVRTC 13.9");
   CHECK(*f.obtain() == *kernel);
   CHECK(*f.obtain(kOther) != *kernel);
-  CHECK(f.jit().obtain(kSpec, "sm_90a")->get()->cubin == "cubin for sm_90a");
+  CHECK(f.jit().obtain(kSpec, default_variant(kSpec), "sm_90a")->get()->cubin ==
+        "cubin for sm_90a");
   CHECK(f.opened == 1);
   CHECK(f.jit().counters().compiled == 3);
   CHECK(f.warnings.empty());
@@ -105,7 +108,7 @@ TEST_CASE("of 8 threads that want a kernel, one compiles it", "[jit][threads]") 
     for (KernelResult& kernel : kernels) {
       threads.emplace_back([&] {
         start.arrive_and_wait();
-        kernel = jit.obtain(kSpec, "sm_90");
+        kernel = jit.obtain(kSpec, default_variant(kSpec), "sm_90");
       });
     }
   }
@@ -127,8 +130,9 @@ TEST_CASE("different kernels compile at the same time", "[jit][threads]") {
   };
   Jit& jit = f.jit();
   {
-    const std::jthread other([&] { static_cast<void>(jit.obtain(kOther, "sm_90")); });
-    CHECK(jit.obtain(kSpec, "sm_90").has_value());
+    const std::jthread other(
+        [&] { static_cast<void>(jit.obtain(kOther, default_variant(kOther), "sm_90")); });
+    CHECK(jit.obtain(kSpec, default_variant(kSpec), "sm_90").has_value());
   }
   CHECK(met == 2);
 }

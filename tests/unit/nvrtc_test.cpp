@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "codegen/source.hpp"
-#include "kernels/tile.cuh"
 #include "spec/text.hpp"
 #include "tests/unit/mentions.hpp"
+#include "tuning/default_variant.hpp"
 
 using namespace qkjit;
 

@@ -49,6 +49,7 @@ class Checker {
         k_weight_(x_.size()),
         angles_(static_cast<std::size_t>(spec_.rope_dim)),
         elements_(x_.size()) {
+    if (spec_.norm == Norm::none) return;
     load_all(spec_.dtype, args.q_weight.data, 0, q_weight_);
     load_all(spec_.dtype, args.k_weight.data, 0, k_weight_);
   }

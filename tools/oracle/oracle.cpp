@@ -65,11 +65,13 @@ void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<El
   const bool row_judged = !leaves_fp32(sum + eps) && !is_too_small_to_sum(mean);
 
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const double w = row.weight[i], y = normalize(spec, row.x[i], r, w);
+    const bool is_normed = spec.norm != Norm::none;
+    const double w = is_normed ? row.weight[i] : 1;
+    const double y = is_normed ? normalize(spec, row.x[i], r, w) : row.x[i];
     out[i] = {.exact = y,
               .rounded = 0,
               .magnitude = std::fabs(y),
-              .judged = row_judged && !leaves_fp32(r * w)};
+              .judged = is_normed ? row_judged && !leaves_fp32(r * w) : !leaves_fp32(y)};
   }
   const auto half = static_cast<std::size_t>(spec.rope_dim / 2);
   for (std::size_t pair = 0; pair < half; ++pair) {

@@ -4,18 +4,19 @@
 
 #include "codegen/source.hpp"
 #include "jit/metadata.hpp"
-#include "kernels/tile.cuh"
 #include "options.hpp"
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "tools/qkjit/commands.hpp"
 #include "tools/qkjit/report.hpp"
 #include "tools/qkjit/session.hpp"
+#include "tuning/builtin.hpp"
 
 namespace qkjit {
 namespace {
 
 struct Options {
-  std::string subject, target = "sm_90";
+  std::string subject, variant, target = "sm_90";
   bool source = false, ptx = false, resources = false;
 };
 
@@ -23,6 +24,20 @@ Result<Kernel> kernel_in(const std::filesystem::path& file) {
   auto kernel = read_kernel(file);
   if (kernel) return kernel;
   return fail(kernel.error().code, "{}: {}", file.string(), kernel.error().message);
+}
+
+/// The one asked for, or the library's first choice.
+Result<Variant> variant_of(const Options& options, const Spec& spec) {
+  const auto support = supports(spec);
+  if (!support) return tl::unexpected(support.error());
+  if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  if (options.variant.empty()) return builtin_choices(spec, options.target).front().variant;
+  const auto variant = parse_variant(options.variant);
+  if (!variant) return variant;
+  if (auto checked = check_variant(spec, *variant, options.target); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  return variant;
 }
 
 /// A spec's kernel, compiled when it is not cached; else a file; else the entry of a key in the
@@ -33,7 +48,9 @@ Result<Kernel> find_kernel(const Options& options, const Console& console) {
     if (!spec) return tl::unexpected(spec.error());
     const auto runtime = open_runtime(console);
     if (!runtime) return tl::unexpected(runtime.error());
-    const auto kernel = (*runtime)->compile(*spec, options.target);
+    const auto variant = variant_of(options, *spec);
+    if (!variant) return tl::unexpected(variant.error());
+    const auto kernel = (*runtime)->compile(*spec, *variant, options.target);
     return kernel ? Result<Kernel>(**kernel) : tl::unexpected(kernel.error());
   }
   std::error_code ignored;
@@ -54,13 +71,13 @@ Result<Kernel> find_kernel(const Options& options, const Console& console) {
 Exit show_source(const Console& console, const Options& options) {
   const auto spec = parse_spec(options.subject);
   if (!spec) return report(spec.error());
-  const auto support = supports(*spec);
-  if (!support) return report(support.error());
-  if (support->dispatch.path != Path::fused) return report({Code::unsupported, support->text});
-  const Source source = fused_source(*spec, default_variant(*spec));
+  const auto variant = variant_of(options, *spec);
+  if (!variant) return report(variant.error());
+  const Source source = fused_source(*spec, *variant);
   console.print(source.text);
   console.print_json({{"schema", "qkjit.inspect/1"},
                       {"spec", to_text(*spec)},
+                      {"variant", to_text(*variant)},
                       {"entry", source.entry},
                       {"source", source.text}});
   return Exit::good;
@@ -69,13 +86,14 @@ Exit show_source(const Console& console, const Options& options) {
 std::string resources_text(const Kernel& kernel) {
   const Resources& r = kernel.resources;
   return fmt::format(
-      "{}\n  target        {}\n  compiler      {}\n  registers     {}\n  spills        {} bytes "
+      "{}\n  target        {}\n  variant       {}\n  compiler      {}\n  registers     {}\n  "
+      "spills        {} bytes "
       "stored, {} "
       "loaded\n  stack         {} bytes\n  shared        {} bytes\n  cubin         {} bytes\n  key "
       "          "
       "{} ({})",
-      kernel.entry, kernel.target, kernel.compiler, r.registers, r.spill_stores, r.spill_loads,
-      r.stack, r.shared, kernel.cubin.size(), kernel.key,
+      kernel.entry, kernel.target, kernel.variant, kernel.compiler, r.registers, r.spill_stores,
+      r.spill_loads, r.stack, r.shared, kernel.cubin.size(), kernel.key,
       kernel.origin == Origin::cache ? "cached" : "compiled now");
 }
 
@@ -107,6 +125,9 @@ void add_inspect(CLI::App& app, const Console& console, Exit& exit) {
       ->required();
   command->add_option("--target", options->target, "The target to compile a spec for")
       ->capture_default_str();
+  command->add_option("--variant", options->variant,
+                      "How a spec is tuned, such as lanes=16,rows=2,threads=128,pdl=yes; the "
+                      "library's choice if left out");
   command->add_flag("--source", options->source,
                     "The translation unit of a spec; needs no compiler");
   command->add_flag("--ptx", options->ptx, "The PTX");

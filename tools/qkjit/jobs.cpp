@@ -6,6 +6,8 @@
 #include <optional>
 #include <thread>
 
+#include "tuning/builtin.hpp"
+
 namespace qkjit {
 namespace {
 
@@ -21,7 +23,7 @@ std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, 
   std::mutex reporting;
   const auto work = [&] {
     for (std::size_t i = next++; i < jobs.size() && !stop(); i = next++) {
-      finished[i] = {jobs[i], runtime.compile(jobs[i].spec, jobs[i].target)};
+      finished[i] = {jobs[i], runtime.compile(jobs[i].spec, jobs[i].variant, jobs[i].target)};
       const std::lock_guard lock(reporting);
       done(*finished[i]);
     }
@@ -44,7 +46,11 @@ std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, 
 std::vector<Job> cross(const std::vector<Spec>& specs, const std::vector<std::string>& targets) {
   std::vector<Job> jobs;
   for (const std::string& target : targets) {
-    for (const Spec& spec : specs) jobs.push_back({spec, target});
+    for (const Spec& spec : specs) {
+      for (const Choice& choice : builtin_choices(spec, target)) {
+        jobs.push_back({spec, choice.variant, target});
+      }
+    }
   }
   return jobs;
 }

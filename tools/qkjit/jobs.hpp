@@ -12,7 +12,10 @@ namespace qkjit {
 /// One kernel to compile or find.
 struct Job {
   Spec spec;
+  Variant variant;
   std::string target;
+
+  Key key() const { return kernel_key(spec, variant, target); }
 };
 
 struct JobResult {
@@ -27,7 +30,7 @@ std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, 
                                 const std::function<void(const JobResult&)>& done,
                                 const std::function<bool()>& stop);
 
-/// Every spec for every target.
+/// Every spec for every target, in all variants that the library chooses from.
 std::vector<Job> cross(const std::vector<Spec>& specs, const std::vector<std::string>& targets);
 
 }  // namespace qkjit

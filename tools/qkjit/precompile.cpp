@@ -6,8 +6,8 @@
 #include <csignal>
 #include <filesystem>
 
-#include "kernels/tile.cuh"
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "tools/qkjit/catalog.hpp"
 #include "tools/qkjit/commands.hpp"
 #include "tools/qkjit/failures.hpp"
@@ -62,9 +62,7 @@ Result<void> prepare_output(const Options& options, const std::vector<Job>& jobs
   const CacheDirectory directory(options.out);
   std::error_code ignored;
   for (const Job& job : jobs) {
-    std::filesystem::remove(
-        directory.file_of(kernel_key(job.spec, default_variant(job.spec), job.target).digest()),
-        ignored);
+    std::filesystem::remove(directory.file_of(job.key().digest()), ignored);
   }
   return {};
 }
@@ -82,11 +80,11 @@ nlohmann::json to_json(const JobResult& result) {
 Exit dry_run(const Console& console, const std::vector<Job>& jobs) {
   nlohmann::json items = nlohmann::json::array();
   for (const Job& job : jobs) {
-    items.push_back(
-        {{"spec", to_text(job.spec)},
-         {"target", job.target},
-         {"key", kernel_key(job.spec, default_variant(job.spec), job.target).digest()}});
-    console.print(fmt::format("{}  {}", job.target, to_text(job.spec)));
+    items.push_back({{"spec", to_text(job.spec)},
+                     {"target", job.target},
+                     {"variant", to_text(job.variant)},
+                     {"key", job.key().digest()}});
+    console.print(fmt::format("{}  {}  {}", job.target, to_text(job.spec), to_text(job.variant)));
   }
   console.print_json({{"schema", "qkjit.precompile/1"},
                       {"dry_run", true},

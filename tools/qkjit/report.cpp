@@ -78,6 +78,7 @@ nlohmann::json to_json(const Kernel& kernel) {
   const Resources& r = kernel.resources;
   return {{"entry", kernel.entry},
           {"target", kernel.target},
+          {"variant", kernel.variant},
           {"compiler", kernel.compiler},
           {"key", kernel.key},
           {"origin", kernel.origin == Origin::cache ? "cache" : "compiled"},

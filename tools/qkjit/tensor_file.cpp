@@ -27,14 +27,20 @@ constexpr std::array<Known, 6> kKnown = {{
 
 using Tensors = std::vector<StoredTensor>;
 
+bool is_needed(Workload::Block block, const Spec& spec) {
+  if (block == Workload::kTable) return spec.rope_dim > 0;
+  if (block == Workload::kQWeight || block == Workload::kKWeight) return spec.norm != Norm::none;
+  return block == Workload::kQk;
+}
+
 const StoredTensor* find(const Tensors& tensors, std::string_view name) {
   const auto tensor = std::ranges::find(tensors, name, &StoredTensor::name);
   return tensor == tensors.end() ? nullptr : &*tensor;
 }
 
-/// Names that are not known, and those that are missing. A rotation needs the table; positions are
-/// optional.
-Result<void> check_names(const Tensors& tensors, bool rotates) {
+/// Names that are not known, and those that are missing. A rotation needs the table, a norm the
+/// weights; positions are optional.
+Result<void> check_names(const Tensors& tensors, const Spec& spec) {
   std::string known, given;
   for (const Known& k : kKnown) known += fmt::format("{}{}", known.empty() ? "" : ", ", k.name);
   for (const StoredTensor& tensor : tensors) {
@@ -44,8 +50,7 @@ Result<void> check_names(const Tensors& tensors, bool rotates) {
                 known);
   }
   for (const Known& k : kKnown) {
-    const bool needed = k.block != Workload::kPositions && (k.block != Workload::kTable || rotates);
-    if (!needed || find(tensors, k.name)) continue;
+    if (!is_needed(k.block, spec) || find(tensors, k.name)) continue;
     return fail(Code::invalid_argument, "there is no tensor '{}' {}; there are: {}", k.name,
                 k.shape, given);
   }
@@ -81,7 +86,7 @@ Result<qkjit_tensor> view_of(const StoredTensor& tensor) {
 
 Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
   const bool rotates = spec.rope_dim > 0;
-  if (auto checked = check_names(tensors, rotates); !checked) {
+  if (auto checked = check_names(tensors, spec); !checked) {
     return tl::unexpected(checked.error());
   }
   if (rotates) {
@@ -92,13 +97,7 @@ Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
 
   Workload work;
   qkjit_args& args = work.args;
-  args.spec = {sizeof(qkjit_spec),
-               spec.head_dim,
-               spec.rope_dim,
-               static_cast<qkjit_layout>(spec.layout),
-               static_cast<qkjit_dtype>(spec.dtype),
-               static_cast<qkjit_rounding>(spec.rounding),
-               static_cast<qkjit_positions>(spec.positions)};
+  args.spec = to_c(spec);
   args.eps = eps;
   std::array<std::size_t, kKnown.size()> offsets = {};
   for (std::size_t i = 0; i < kKnown.size(); ++i) {

@@ -5,8 +5,9 @@
 #include <numeric>
 #include <random>
 
-#include "cpu/float_environment.hpp"
 #include "kernels/dtype.cuh"
+#include "op/check.hpp"
+#include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
@@ -111,13 +112,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   }
 
   qkjit_args& args = work.args;
-  args.spec = {sizeof(qkjit_spec),
-               spec.head_dim,
-               spec.rope_dim,
-               static_cast<qkjit_layout>(spec.layout),
-               dtype,
-               static_cast<qkjit_rounding>(spec.rounding),
-               static_cast<qkjit_positions>(spec.positions)};
+  args.spec = to_c(spec);
   args.eps = eps;
   std::byte* qk = work.blocks[Workload::kQk].data();
   const std::int64_t q_start = packed ? shape.view.q_offset : 0;
@@ -126,8 +121,10 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
                            shape.heads_k, spec.head_dim);
   if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
-  args.q_weight = qkjit_tensor_1d(work.blocks[Workload::kQWeight].data(), dtype, spec.head_dim);
-  args.k_weight = qkjit_tensor_1d(work.blocks[Workload::kKWeight].data(), dtype, spec.head_dim);
+  if (spec.norm != Norm::none) {
+    args.q_weight = qkjit_tensor_1d(work.blocks[Workload::kQWeight].data(), dtype, spec.head_dim);
+    args.k_weight = qkjit_tensor_1d(work.blocks[Workload::kKWeight].data(), dtype, spec.head_dim);
+  }
   if (!table) return work;
 
   work.blocks[Workload::kTable] = bytes_of(table->values);

@@ -1,0 +1,98 @@
+// What sm_90 adds for whole warps: bulk copies between device and shared memory, and grids that
+// depend on each other. On older GPUs and in a host compiler the copies are plain ones of one lane.
+#pragma once
+
+#include "platform.cuh"
+
+namespace qkjit {
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+
+QKJIT_DEVICE unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
+/// Lets the next grid be set up from now on, and waits until the one before has written its memory.
+QKJIT_DEVICE void wait_for_previous_grid() {
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
+/// One transfer into shared memory that a warp waits for. Used once.
+class BulkLoad {
+ public:
+  /// The warp begins to copy `bytes` (a multiple of 16; both sides on 16 bytes). `barrier` is 8
+  /// bytes of shared memory of this warp.
+  QKJIT_DEVICE BulkLoad(unsigned long long* barrier, void* to, const void* from, unsigned bytes,
+                        unsigned lane)
+      : barrier_(shared_address(barrier)) {
+    if (lane == 0) {
+      asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(barrier_));
+      asm volatile("fence.mbarrier_init.release.cluster;");
+      asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier_), "r"(bytes));
+      asm volatile(
+          "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+          "[%3];" ::"r"(shared_address(to)),
+          "l"(from), "r"(bytes), "r"(barrier_)
+          : "memory");
+    }
+    __syncwarp();
+  }
+  /// Every lane of the warp calls it; then each sees the whole transfer.
+  QKJIT_DEVICE void wait() const {
+    unsigned done = 0;
+    while (!done) {
+      asm volatile(
+          "{.reg .pred p;\n"
+          "mbarrier.try_wait.parity.shared.b64 p, [%1], 0;\n"
+          "selp.u32 %0, 1, 0, p;}"
+          : "=r"(done)
+          : "r"(barrier_)
+          : "memory");
+    }
+  }
+
+ private:
+  unsigned barrier_;
+};
+
+/// The warp copies what its lanes have written to shared memory, and returns when that may be
+/// overwritten.
+QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes, unsigned lane) {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  __syncwarp();
+  if (lane != 0) return;
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to),
+               "r"(shared_address(from)), "r"(bytes)
+               : "memory");
+  asm volatile("cp.async.bulk.commit_group;");
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
+
+#else
+
+QKJIT_DEVICE void wait_for_previous_grid() {}
+
+QKJIT_DEVICE void copy_16_byte_words(void* to, const void* from, unsigned bytes) {
+  for (unsigned i = 0; i < bytes / 16; ++i) {
+    static_cast<uint4*>(to)[i] = static_cast<const uint4*>(from)[i];
+  }
+}
+
+class BulkLoad {
+ public:
+  QKJIT_DEVICE BulkLoad(unsigned long long*, void* to, const void* from, unsigned bytes,
+                        unsigned lane) {
+    if (lane == 0) copy_16_byte_words(to, from, bytes);
+  }
+  QKJIT_DEVICE void wait() const { __syncwarp(); }
+};
+
+QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes, unsigned lane) {
+  __syncwarp();
+  if (lane == 0) copy_16_byte_words(to, from, bytes);
+}
+
+#endif
+
+}  // namespace qkjit

@@ -1,0 +1,27 @@
+// Which rows and elements of a slice a lane has.
+#pragma once
+
+#include "tile.cuh"
+
+namespace qkjit {
+
+template <class T>
+struct Lane {
+  unsigned in_warp = threadIdx.x % 32;
+  unsigned in_group = threadIdx.x % T::kLanes;
+  unsigned group = threadIdx.x % 32 / T::kLanes;
+  /// The lanes of the group, for shuffles.
+  unsigned mask = (0xffffffffu >> (32 - T::kLanes)) << (group * T::kLanes);
+
+  /// The slice's row that this lane's group has as its i-th.
+  QKJIT_DEVICE unsigned row(int i) const { return i * T::kGroupsPerWarp + group; }
+  QKJIT_DEVICE int first_element(int slot) const {
+    return static_cast<int>(in_group + slot * T::kLanes) * kChunk;
+  }
+};
+
+/// One row, in fp32, as its lanes hold it. Slots past its end stay zero, which pads the sum.
+template <class T>
+using LaneRow = float[T::kSlots][kChunk];
+
+}  // namespace qkjit

@@ -1,0 +1,98 @@
+// Where the rows of a slice wait between memory and arithmetic: in registers or in shared memory.
+// Both classes begin all loads when they are made and give and take chunks by row and slot.
+#pragma once
+
+#include "bulk.cuh"
+#include "lane.cuh"
+#include "memory.cuh"
+
+namespace qkjit {
+
+/// Neighbouring heads of one token in device memory; strides count elements.
+template <class Storage>
+struct SliceView {
+  const Storage* in;
+  Storage* out;
+  long long in_stride, out_stride;
+  unsigned rows;
+};
+
+template <Spec kSpec, Variant kVariant>
+class RowsInRegisters {
+ public:
+  using T = Tile<kSpec, kVariant>;
+  using Storage = typename Format<kSpec.dtype>::Storage;
+
+  QKJIT_DEVICE RowsInRegisters(const SliceView<Storage>& view, const Lane<T>& lane)
+      : view_(view), lane_(lane) {
+#pragma unroll
+    for (int i = 0; i < T::kRows; ++i) {
+      if (lane.row(i) >= view.rows) break;
+#pragma unroll
+      for (int slot = 0; slot < T::kSlots; ++slot) {
+        const int first = lane.first_element(slot);
+        if (first >= kSpec.head_dim) continue;
+        held_[i][slot] =
+            Chunk<kSpec.dtype>::load(view.in + lane.row(i) * view.in_stride + first, kVariant.load);
+      }
+    }
+  }
+
+  QKJIT_DEVICE void wait() const {}
+  QKJIT_DEVICE Chunk<kSpec.dtype> get(int i, int slot) const { return held_[i][slot]; }
+  QKJIT_DEVICE void put(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
+    chunk.store(view_.out + lane_.row(i) * view_.out_stride + lane_.first_element(slot),
+                kVariant.store);
+  }
+  QKJIT_DEVICE void finish() const {}
+
+ private:
+  const SliceView<Storage>& view_;
+  const Lane<T>& lane_;
+  Chunk<kSpec.dtype> held_[T::kRows][T::kSlots];
+};
+
+/// The rows of the slice follow one another without gaps in device memory and in `buffer`.
+template <Spec kSpec, Variant kVariant>
+class RowsInShared {
+ public:
+  using T = Tile<kSpec, kVariant>;
+  using Storage = typename Format<kSpec.dtype>::Storage;
+
+  QKJIT_DEVICE RowsInShared(const SliceView<Storage>& view, const Lane<T>& lane, Storage* buffer,
+                            unsigned long long* barrier)
+      : view_(view),
+        lane_(lane),
+        buffer_(buffer),
+        load_(barrier, buffer, view.in, view.rows * T::kRowBytes, lane.in_warp) {}
+
+  QKJIT_DEVICE void wait() const { load_.wait(); }
+  QKJIT_DEVICE Chunk<kSpec.dtype> get(int i, int slot) const {
+    return Chunk<kSpec.dtype>::load(cell(i, slot));
+  }
+  QKJIT_DEVICE void put(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
+    if constexpr (kVariant.staging == Staging::bulk) {
+      chunk.store(cell(i, slot));
+    } else {
+      chunk.store(view_.out + lane_.row(i) * view_.out_stride + lane_.first_element(slot),
+                  kVariant.store);
+    }
+  }
+  QKJIT_DEVICE void finish() const {
+    if constexpr (kVariant.staging == Staging::bulk) {
+      bulk_store(view_.out, buffer_, view_.rows * T::kRowBytes, lane_.in_warp);
+    }
+  }
+
+ private:
+  QKJIT_DEVICE Storage* cell(int i, int slot) const {
+    return buffer_ + lane_.row(i) * kSpec.head_dim + lane_.first_element(slot);
+  }
+
+  const SliceView<Storage>& view_;
+  const Lane<T>& lane_;
+  Storage* buffer_;
+  BulkLoad load_;
+};
+
+}  // namespace qkjit

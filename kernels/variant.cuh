@@ -1,0 +1,41 @@
+// How the same spec may be tuned. No variant changes a bit of the result.
+#pragma once
+
+#include "spec.cuh"
+
+namespace qkjit {
+
+/// What a block works on: slice after slice of all tokens, one for each of its warps, or one whole
+/// token, whose slices its warps share. A slice is what a warp does at a time: as many
+/// neighbouring heads of one token, all of q or all of k, as its lane groups have rows in flight.
+enum class Span { slice, token };
+
+/// How a neox pair is brought together: both elements in one lane, or through shared memory.
+enum class Pairing { in_lane, exchange };
+
+/// How rows come from and go to device memory: in 16-byte accesses of the lanes, or as one bulk
+/// copy of a slice to (and with `bulk`, from) shared memory, which needs sm_90 and heads without
+/// gaps.
+enum class Staging { registers, bulk_load, bulk };
+
+/// What the caches are told of rows: nothing, or that nobody will want them soon.
+enum class Hint { normal, streaming };
+
+struct Variant {
+  int lanes = 0;    ///< neighbouring threads that share one row; a power of two, at most 32
+  int rows = 1;     ///< rows that a lane group has in flight
+  int threads = 0;  ///< threads of a block; a multiple of 32
+  int blocks = 0;   ///< blocks that registers must leave room for on a multiprocessor; 0: any
+  Span span = Span::slice;
+  Pairing pairing = Pairing::in_lane;
+  Staging staging = Staging::registers;
+  Hint load = Hint::normal;
+  Hint store = Hint::streaming;
+  /// Programmatic dependent launch, from sm_90 on: the grid may be set up while the one before it
+  /// in the stream runs, and waits for that one's memory before it touches any.
+  bool pdl = false;
+
+  friend QKJIT_CONSTEXPR bool operator==(const Variant&, const Variant&) = default;
+};
+
+}  // namespace qkjit

@@ -1,0 +1,26 @@
+// How many blocks a call needs, and which rows each has.
+#pragma once
+
+#include "kernels/generic_params.cuh"
+#include "kernels/variant.cuh"
+#include "op/check.hpp"
+#include "util/grid.hpp"
+
+namespace qkjit {
+
+struct FusedLaunch {
+  FusedParams params;
+  Grid grid;
+};
+FusedLaunch fused_launch(const Operation& op, const Variant& variant);
+
+struct GenericLaunch {
+  GenericParams params;
+  Grid grid;
+};
+GenericLaunch generic_launch(const Operation& op);
+
+/// Slots of the generic kernel that takes the spec; see kernels/generic_params.cuh.
+int generic_slots(const Spec& spec);
+
+}  // namespace qkjit
