@@ -29,11 +29,11 @@ Result<Choices> parse_choices(const Spec& spec, const nlohmann::json& rows,
 
 Result<TuningTable> parse(const nlohmann::json& document, const std::string& device,
                           const std::string& target) {
+  const std::string schema = document.at("schema");
   TuningTable table{document.at("device"), document.at("target"), {}};
-  if (document.at("schema") != kSchema || table.device != device || table.target != target) {
-    return fail(Code::invalid_argument, "it is {} of {} ({}): needed is {} of {} ({})",
-                document.at("schema").get<std::string>(), table.device, table.target, kSchema,
-                device, target);
+  if (schema != kSchema || table.device != device || table.target != target) {
+    return fail(Code::invalid_argument, "it is {} of {} ({}): needed is {} of {} ({})", schema,
+                table.device, table.target, kSchema, device, target);
   }
   for (const auto& [text, rows] : document.at("specs").items()) {
     const auto spec = parse_spec(text);

@@ -51,6 +51,13 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, interleaved") {
   check_lanes<Spec{288, 0, Layout::interleaved, DType::fp32, Rounding::late_weight}>(3);
 }
 
+TEST_CASE("fused: every variant gives the bytes of the CPU path, without a norm") {
+  check_lanes<Spec{64, 48, Layout::neox, DType::bf16, Rounding::eager, Positions::int32,
+                   Norm::none}>(8);
+  check_lanes<Spec{128, 128, Layout::interleaved, DType::fp16, Rounding::fused, Positions::implicit,
+                   Norm::none}>(9);
+}
+
 TEST_CASE("fused: every variant gives the bytes of the CPU path, neox") {
   check_lanes<Spec{64, 64, Layout::neox, DType::fp16, Rounding::split}>(4);
   check_lanes<Spec{80, 40, Layout::neox, DType::bf16, Rounding::late_weight}>(5);

@@ -45,7 +45,8 @@ void check_grid(DType dtype) {
                         static_cast<Layout>(i % 2),
                         dtype,
                         static_cast<Rounding>(i / 2),
-                        static_cast<Positions>(number % 3)};
+                        static_cast<Positions>(number % 3),
+                        rope_dim > 0 && number % 7 == 0 ? Norm::none : Norm::rms};
         auto config = config_of_cycle(spec, number, number % kCycle);
         config.tokens = 2;
         config.misalignment = static_cast<int>(number % 5);

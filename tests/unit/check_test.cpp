@@ -108,6 +108,18 @@ TEST_CASE("every head_dim, position kind and stride passes", "[check]") {
   }
 }
 
+TEST_CASE("rotation without a norm passes", "[check]") {
+  for (auto layout : {Layout::interleaved, Layout::neox}) {
+    for (auto rounding : {Rounding::fused, Rounding::eager}) {
+      auto config = config_of(DType::bf16, rounding, layout);
+      config.spec.norm = Norm::none;
+      const auto result = check_changed(config, [](qkjit_args&) {});
+      INFO(to_text(config) << ": " << result.text);
+      CHECK(result.passed);
+    }
+  }
+}
+
 TEST_CASE("a result of other arguments fails", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
   const auto rounding = GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,

@@ -172,6 +172,24 @@ TEST_CASE("no rotation needs neither table nor positions", "[op]") {
   CHECK(check_positions(*op).has_value());
 }
 
+TEST_CASE("no norm takes no weights", "[op]") {
+  const auto without_norm = [](qkjit_args& a) { a.spec.norm = QKJIT_NORM_NONE; };
+  CHECK(refuses({"q_weight is given", "norm=none"}, without_norm));
+  CHECK(accepts([&](qkjit_args& a) {
+    without_norm(a);
+    a.q_weight = a.k_weight = QKJIT_TENSOR_INIT;
+  }));
+  CHECK(refuses({"q_weight is not given"}, [](auto& a) { a.q_weight = QKJIT_TENSOR_INIT; }));
+}
+
+TEST_CASE("gaps between heads are noticed, in and out", "[op]") {
+  const auto gapless = [](auto spoil) { return check_args(with(spoil))->without_gaps; };
+  CHECK(gapless([](auto&) {}));
+  CHECK(gapless([](auto& a) { a.q.strides[0] = 1024; }));
+  CHECK_FALSE(gapless([](auto& a) { a.q.strides[1] = 72, a.q.strides[0] = 512; }));
+  CHECK_FALSE(gapless([](auto& a) { a.k_out.strides[1] = 128, a.k_out.strides[0] = 512; }));
+}
+
 TEST_CASE("no tokens need no memory", "[op]") {
   const auto op = check_args(with([](auto& a) {
     for (qkjit_tensor* t : {&a.q, &a.k}) t->shape[0] = 0, t->data = nullptr;
@@ -186,6 +204,14 @@ TEST_CASE("sizes that no address holds are refused", "[op]") {
   CHECK(refuses({"q with shape [4, 3, 64]", "63-bit", "count elements"},
                 [](auto& a) { a.q.strides[0] = kHuge / 2; }));
   CHECK(refuses({"k_out with shape", "63-bit"}, [](auto& a) { a.k_out.strides[1] = kHuge; }));
+  CHECK(refuses({"heads", "split"}, [](auto& a) {
+    a.q.shape[1] = a.q_out.shape[1] = kHuge / 128, a.q.strides[1] = a.q_out.strides[1] = 0;
+    a.q.shape[0] = a.q_out.shape[0] = a.k.shape[0] = a.k_out.shape[0] = a.positions.shape[0] = 1;
+  }));
+  CHECK(accepts([](auto& a) {  // never used without tokens
+    for (qkjit_tensor* t : {&a.q, &a.k, &a.q_out, &a.k_out}) t->shape[0] = 0;
+    a.q.strides[1] = kHuge;
+  }));
   CHECK(refuses({"1073741824 tokens of 3 and 2 heads", "split"}, [](auto& a) {
     for (qkjit_tensor* t : {&a.q, &a.k, &a.q_out, &a.k_out}) t->shape[0] = 1 << 30;
   }));

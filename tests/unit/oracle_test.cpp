@@ -128,6 +128,18 @@ TEST_CASE("a quarter turn makes (a, b) into (-b, a)", "[oracle]") {
   CHECK(row(Layout::neox)[5].magnitude == 6);
 }
 
+TEST_CASE("without a norm nothing but the rotation happens", "[oracle]") {
+  const std::vector<double> x = {3, 4, 5, 0}, none, cosines = {0}, sines = {1};
+  std::vector<oracle::Element> out(4);
+  oracle::compute_row({.head_dim = 4, .rope_dim = 2, .norm = Norm::none}, 1,
+                      {x, none, cosines, sines}, out);
+  CHECK(out[0].rounded == -4);
+  CHECK(out[1].rounded == 3);
+  CHECK(out[2].rounded == 5);
+  CHECK(out[3].rounded == 0);
+  CHECK(out[2].judged);
+}
+
 TEST_CASE("each mode rounds where its schedule says", "[oracle]") {
   const DType dtype = GENERATE(DType::bf16, DType::fp16);
   const auto to_dtype = [&](double value) { return rounded(dtype, value); };

@@ -66,6 +66,18 @@ TEST_CASE("without rotation, layout and positions mean nothing", "[spec]") {
   CHECK(normalized({64, 2, Layout::neox}) == Spec{64, 2, Layout::neox});
 }
 
+TEST_CASE("without a norm, roundings before the rotation mean nothing", "[spec]") {
+  const std::string text = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16";
+  const auto none = parse_spec(text + ",norm=none");
+  REQUIRE(none.has_value());
+  CHECK(none->norm == Norm::none);
+  CHECK(to_text(*none) == text + ",norm=none");
+  CHECK(*parse_spec(text + ",rounding=hf,norm=none") == *none);
+  CHECK(to_text(*parse_spec(text + ",norm=none,rounding=eager")) ==
+        text + ",rounding=eager,norm=none");
+  CHECK(*parse_spec(text + ",norm=rms") == *parse_spec(text));
+}
+
 TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
   CHECK(refuses(kText + ",roundign=hf", {"'roundign' is unknown", "nearest is rounding"}));
   CHECK(refuses("headdim=128", {"'headdim'", "nearest is head_dim"}));
@@ -133,4 +145,7 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
               {"rounding -1"}));
   CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(3)}), invalid,
               {"positions 3"}));
+  CHECK(fails(supports({.head_dim = 64, .norm = static_cast<Norm>(2)}), invalid, {"norm 2"}));
+  CHECK(fails(supports({.head_dim = 64, .norm = Norm::none}), invalid,
+              {"norm=none", "rope_dim=0", "rotate"}));
 }

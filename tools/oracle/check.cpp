@@ -21,7 +21,8 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<Layout>(spec.layout),
           static_cast<DType>(spec.dtype),
           static_cast<Rounding>(spec.rounding),
-          static_cast<Positions>(spec.positions)};
+          static_cast<Positions>(spec.positions),
+          static_cast<Norm>(spec.norm)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
