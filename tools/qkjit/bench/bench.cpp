@@ -57,7 +57,7 @@ Result<Report> measure(const Console& console, const Options& options, std::vect
   const auto device = gpu.driver()->device_name(0);
   if (!device) return tl::unexpected(device.error());
 
-  Report report{*device, gpu.driver()->version(), options.resident, {}};
+  Report report{*device, gpu.driver()->version(), options.resident, {}, {}};
   Progress progress(console, cases.size());
   for (const Case& wanted : cases) {
     auto result = contest->run(wanted);
@@ -67,6 +67,7 @@ Result<Report> measure(const Console& console, const Options& options, std::vect
     report.results.push_back(std::move(*result));
     progress.step(wanted.full_name());
   }
+  report.counters = counters_json(**runtime);
   return report;
 }
 
@@ -95,7 +96,8 @@ void add_bench(CLI::App& app, const Console& console, Exit& exit) {
   CLI::App* command = app.add_subcommand(
       "bench", "GPU time against a copy in place of the same bytes, or the host's time");
   auto* group = command->add_option("--group", selection.groups, "models, measured or grid; repeat")
-                    ->check(CLI::IsMember({"models", "measured", "grid"}));
+                    ->check(CLI::IsMember(std::vector<std::string>(std::begin(bench::kGroups),
+                                                                   std::end(bench::kGroups))));
   auto* name = command->add_option("--case", selection.name, "Only cases with this in their name");
   auto* model = command->add_option("--model", selection.model, "Only this model's calls");
   auto* spec = command->add_option("--spec", selection.spec,

@@ -48,11 +48,11 @@ std::string results_table(const std::vector<CaseResult>& results) {
 
 std::string summary_table(const std::vector<Average>& averages) {
   std::vector<std::vector<std::string>> rows = {
-      {"geometric means", "cases", "time %", "rate %", "least time %", "of"}};
+      {"geometric means", "cases", "time %", "rate %", "least time %", "fused/copy", "of"}};
   for (const Average& average : averages) {
     rows.push_back({average.name, fmt::to_string(average.cases), percent_text(average.time_percent),
                     percent_text(average.rate_percent), percent_text(average.least_percent),
-                    average.least});
+                    fmt::format("{:.2f}", average.worst_over_copy()), average.least});
   }
   return table_text(rows);
 }
@@ -74,11 +74,15 @@ void print(const Console& console, const Report& report) {
       console.note(fmt::format("{}: {}", result.measured.full_name(), note));
     }
   }
-  nlohmann::json document = {
-      {"schema", "qkjit.bench/1"},        {"device", report.device},
-      {"driver", report.driver},          {"date", date()},
-      {"command", command_line()},        {"resident", report.resident},
-      {"cases", nlohmann::json::array()}, {"summary", nlohmann::json::object()}};
+  nlohmann::json document = report.counters;
+  document.update({{"schema", "qkjit.bench/1"},
+                   {"device", report.device},
+                   {"driver", report.driver},
+                   {"date", date()},
+                   {"command", command_line()},
+                   {"resident", report.resident},
+                   {"cases", nlohmann::json::array()},
+                   {"summary", nlohmann::json::object()}});
   for (const CaseResult& result : report.results) document["cases"].push_back(to_json(result));
   for (const Average& average : averages) document["summary"][average.name] = to_json(average);
   console.print_json(document);

@@ -10,6 +10,7 @@ struct Report {
   std::string device, driver;  ///< "NVIDIA H200", "13.0"
   bool resident = false;
   std::vector<CaseResult> results;
+  nlohmann::json counters;  ///< of kernels compiled and found
 };
 
 /// The table, or with --json {"schema": "qkjit.bench/1", ...}.

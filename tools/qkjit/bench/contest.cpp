@@ -14,6 +14,7 @@ constexpr std::size_t kMegabyte = 1'000'000;
 constexpr std::size_t kLeastRotatedBytes = 600 * kMegabyte;
 constexpr std::size_t kPatternBytes = 16 * kMegabyte;
 constexpr std::size_t kFewestLaunches = 20, kMostLaunches = 200;
+constexpr std::size_t kMostRounds = 256;  // some 100 us, for sets of a few kilobytes
 
 double moved_bytes(const Case& wanted, const PositionData& positions) {
   const double table = static_cast<double>(positions.distinct_rows) * wanted.spec.rope_dim * 4;
@@ -108,9 +109,10 @@ Result<Timing> Contest::time(const Placement& placement, const Launch& launch) c
   // Reading the pool pushes everything out of L2, also where there are too few launches in a graph
   // to do so; reading the one set over and over brings it in.
   const std::size_t swept = method_.resident ? placement.set_bytes : method_.rotated_bytes;
-  const auto rounds = static_cast<unsigned>((method_.rotated_bytes + swept - 1) / swept);
-  const auto times = gpu_.replay_times(enqueue, static_cast<int>(launches), method_.replays,
-                                       [&] { return contenders_.sweep(base_, swept, rounds); });
+  const std::size_t rounds = std::clamp<std::size_t>(method_.rotated_bytes / swept, 1, kMostRounds);
+  const auto times = gpu_.replay_times(enqueue, static_cast<int>(launches), method_.replays, [&] {
+    return contenders_.sweep(base_, swept, static_cast<unsigned>(rounds));
+  });
   if (!times) return tl::unexpected(times.error());
   return timing_of(*times);
 }

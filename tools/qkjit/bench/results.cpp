@@ -115,6 +115,7 @@ nlohmann::json to_json(const Average& average) {
           {"time_percent", average.time_percent},
           {"rate_percent", average.rate_percent},
           {"least_time_percent", average.least_percent},
+          {"worst_over_copy", average.worst_over_copy()},
           {"least", average.least}};
 }
 

@@ -44,6 +44,8 @@ struct Average {
   double time_percent = 0, rate_percent = 0;  ///< geometric means
   double least_percent = 0;                   ///< the worst time per cent, and whose it is
   std::string least;
+
+  double worst_over_copy() const { return 100 / least_percent; }  ///< its time / the copy's
 };
 
 /// One average for each dtype's cases of 4096 and more tokens, one for 1024 tokens, one for 256
