@@ -38,6 +38,11 @@ class List(CliTest):
         self.assertEqual((own["spec"], own["tokens"], own["heads_q"], own["heads_k"]),
                          (SPEC, 7, 3, 1))
 
+    def test_help_is_data(self):
+        done = self.qkjit("bench", "--help")
+        for option in ("--group", "--case", "--resident", "--host", "--svg"):
+            self.assertIn(option, done.out)
+
     def test_what_is_not_there_is_an_error_with_a_hint(self):
         self.qkjit("bench", "--list", "--group", "bogus", code=2, says=["bogus", "measured"])
         self.qkjit("bench", "--list", "--case", "flux9", code=3,

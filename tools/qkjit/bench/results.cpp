@@ -80,6 +80,8 @@ nlohmann::json to_json(const CaseResult& result) {
                              {"tokens", c.tokens},
                              {"heads_q", c.heads_q},
                              {"heads_k", c.heads_k},
+                             {"table_rows", c.table_rows},
+                             {"random_positions", c.random_positions},
                              {"path", name_of(result.dispatch.path)},
                              {"reason", name_of(result.dispatch.reason)},
                              {"fused", to_json(result.fused)},
