@@ -50,6 +50,9 @@ class List(CliTest):
         self.qkjit("bench", "--list", "--model", "flux1-de", code=3, says="nearest is flux1-dev")
         self.qkjit("bench", "--list", "--spec", "head_dim=64", code=2, says="rope_dim")
         self.qkjit("bench", "--list", "--spec", SPEC, "--group", "grid", code=2, says="--group")
+        self.qkjit("bench", "--list", "--tokens", 7, code=2, says="--spec")
+        self.qkjit("bench", "--host", "--group", "grid", code=2, says="--group")
+        self.qkjit("bench", "--target", "sm_90", code=2, says="--host")
 
 
 class WithoutGpu(CliTest):

@@ -104,24 +104,29 @@ void add_bench(CLI::App& app, const Console& console, Exit& exit) {
                                    "Only head_dim=128,rope_dim=128,layout=neox,dtype=bf16");
   spec->excludes(group)->excludes(model)->excludes(name);
   model->excludes(group);
-  command->add_option("--tokens", selection.tokens, "Of --spec")
-      ->check(CLI::Range(std::int64_t{1}, kMaxTokens));
+  command->add_option("--tokens", selection.tokens, "Of --spec; 4096, or 19 with --host")
+      ->check(CLI::Range(std::int64_t{1}, kMaxTokens))
+      ->needs(spec);
   command->add_option("--heads-q", selection.heads_q, "Of --spec")
       ->check(CLI::Range(1, bench::kMostHeads))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->needs(spec);
   command->add_option("--heads-k", selection.heads_k, "Of --spec")
       ->check(CLI::Range(1, bench::kMostHeads))
-      ->capture_default_str();
-  command->add_option("--replays", options->replays, "Of each graph of launches; medians are shown")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->needs(spec);
+  auto* replays =
+      command->add_option("--replays", options->replays, "Of each graph; medians are shown")
+          ->check(CLI::Range(1, 10000))
+          ->capture_default_str();
   auto* list = command->add_flag("--list", options->list, "List the cases; needs no GPU");
-  command->add_flag("--resident", options->resident, "Keep q and k in the L2 cache");
-  command->add_option("--svg", options->svg, "Write a bar chart to this file");
-  auto* host =
-      command
-          ->add_flag("--host", options->host, "The host's time: launches, the first call, start-up")
-          ->excludes(list);
+  auto* resident =
+      command->add_flag("--resident", options->resident, "Keep q and k in the L2 cache");
+  auto* svg = command->add_option("--svg", options->svg, "Write a bar chart to this file");
+  auto* host = command->add_flag("--host", options->host,
+                                 "The host's time: launches, the first call, start-up");
+  for (auto* other : {group, name, model, replays, list, resident, svg}) host->excludes(other);
+  for (auto* other : {replays, resident, svg}) list->excludes(other);
   command
       ->add_option("--target", options->target,
                    "With --host: compile for this target; without a GPU only compiles are timed")

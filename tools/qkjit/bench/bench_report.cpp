@@ -68,7 +68,7 @@ void print(const Console& console, const Report& report) {
       "time %: copy / fused; rate %: the same, counting also the table, positions and "
       "weights that are read\n");
   console.print(results_table(report.results) + "\n");
-  console.print(summary_table(averages));
+  if (!averages.empty()) console.print(summary_table(averages));
   for (const CaseResult& result : report.results) {
     for (const std::string& note : result.notes) {
       console.note(fmt::format("{}: {}", result.measured.full_name(), note));

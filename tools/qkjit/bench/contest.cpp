@@ -14,6 +14,7 @@ constexpr std::size_t kMegabyte = 1'000'000;
 constexpr std::size_t kLeastRotatedBytes = 600 * kMegabyte;
 constexpr std::size_t kPatternBytes = 16 * kMegabyte;
 constexpr std::size_t kFewestLaunches = 20, kMostLaunches = 200;
+constexpr unsigned kWarmUpRounds = 1000;  // some 150 ms
 constexpr std::size_t kMostRounds = 256;  // some 100 us, for sets of a few kilobytes
 
 double moved_bytes(const Case& wanted, const PositionData& positions) {
@@ -62,6 +63,10 @@ Result<Contest> Contest::open(Runtime& runtime, const Workspace& gpu, const Meth
                 "--group or --case",
                 bytes / kMegabyte, pool.error().message);
   }
+  // A GPU that was idle runs at low clocks at first.
+  auto warmed = contenders->sweep(pool->data(), method.rotated_bytes, kWarmUpRounds);
+  if (warmed) warmed = gpu.synchronize();
+  if (!warmed) return tl::unexpected(warmed.error());
   return Contest(runtime, gpu, method, std::move(*contenders), std::move(*pool));
 }
 
