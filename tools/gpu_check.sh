@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in one go: every path's bytes, every model against the oracle, and
-# what a first call costs. Uses the binaries of `make run`, or those in the directory given, so it also
-# runs where nothing can be built. Ends with a short table; exit code 1 if a line of it failed.
+# Everything that only a GPU can show, in one go: every path's bytes, every model against the oracle, what
+# a call costs the host, and the kernels against a copy of the same bytes. Uses the binaries of `make run`, or
+# those in the directory given, so it also runs where nothing can be built. Ends with a short table; exit code
+# 1 if a line of it failed.
 #
 #   tools/gpu_check.sh [DIRECTORY_OF_BINARIES] [RESULTS.json]
 set -uo pipefail
@@ -35,7 +36,8 @@ for model in "${models[@]}"; do
   # shellcheck disable=SC2086  # a model may come with options
   step "${model%% *}" "$bin/qkjit" run --model $model --device gpu --check
 done
-step first_call "$bin/qkjit_first_call"
+step host "$bin/qkjit" bench --host
+step bench "$bin/qkjit" bench
 
 if [[ -n $results ]]; then
   {
@@ -53,6 +55,6 @@ if [[ -n $results ]]; then
 fi
 
 "$bin/qkjit" run --model flux1-dev --device gpu --check
-"$bin/qkjit_first_call"
+"$bin/qkjit" bench --host
 printf '%s\n' "${table[@]}"
 exit "$failed"

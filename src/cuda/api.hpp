@@ -36,6 +36,7 @@ struct CudaApi {
   decltype(&cuMemFree) mem_free;
   decltype(&cuMemcpyHtoD) copy_to_device;
   decltype(&cuMemcpyDtoH) copy_to_host;
+  decltype(&cuMemcpyDtoD) copy_on_device;
   decltype(&cuStreamCreate) stream_create;
   decltype(&cuStreamDestroy) stream_destroy;
   decltype(&cuStreamSynchronize) stream_synchronize;
@@ -78,6 +79,7 @@ struct CudaApi {
     QKJIT_BIND(cuMemFree, mem_free);
     QKJIT_BIND(cuMemcpyHtoD, copy_to_device);
     QKJIT_BIND(cuMemcpyDtoH, copy_to_host);
+    QKJIT_BIND(cuMemcpyDtoD, copy_on_device);
     QKJIT_BIND(cuStreamCreate, stream_create);
     QKJIT_BIND(cuStreamDestroy, stream_destroy);
     QKJIT_BIND(cuStreamSynchronize, stream_synchronize);

@@ -90,6 +90,13 @@ Result<std::string> Driver::target(int device) const {
   return fmt::format("sm_{}{}", major, minor);
 }
 
+Result<std::size_t> Driver::l2_bytes(int device) const {
+  int bytes = 0;
+  const CUresult result = api_->device_attribute(&bytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, device);
+  if (result != CUDA_SUCCESS) return failure("read the size of the L2 cache", result);
+  return static_cast<std::size_t>(bytes);
+}
+
 Result<int> Driver::current_device() const {
   CUdevice device = 0;
   const CUresult result = api_->ctx_device(&device);

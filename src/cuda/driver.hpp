@@ -51,6 +51,7 @@ class Driver {
   Result<std::string> device_name(int device) const;
   /// The target to compile for: "sm_90".
   Result<std::string> target(int device) const;
+  Result<std::size_t> l2_bytes(int device) const;
 
   /// Device of the calling thread's current context; Code::cuda_error if there is none.
   Result<int> current_device() const;

@@ -50,6 +50,20 @@ Result<void> DeviceBuffer::download(void* to, std::size_t bytes, std::size_t off
   return {};
 }
 
+Result<void> DeviceBuffer::fill(std::span<const std::byte> pattern, std::size_t bytes) const {
+  std::size_t filled = std::min(pattern.size(), bytes);
+  if (auto uploaded = upload(pattern.data(), filled); !uploaded) return uploaded;
+  CUresult result = CUDA_SUCCESS;
+  while (filled < bytes && result == CUDA_SUCCESS) {  // doubling what is there
+    const std::size_t next = std::min(filled, bytes - filled);
+    result = driver_->api().copy_on_device(address(data(), filled), address(data(), 0), next);
+    filled += next;
+  }
+  if (result == CUDA_SUCCESS) result = driver_->api().stream_synchronize(nullptr);
+  if (result != CUDA_SUCCESS) return driver_->failure("fill device memory", result);
+  return {};
+}
+
 Result<Workspace> Workspace::create(std::shared_ptr<const Driver> driver, int device) {
   const CudaApi& api = driver->api();
   CUcontext context = nullptr, previous = nullptr;
@@ -75,47 +89,65 @@ Result<void> Workspace::synchronize() const {
   return {};
 }
 
-Result<void> Workspace::capture(const std::function<void()>& enqueue) const {
+Result<std::shared_ptr<CUgraph_st>> Workspace::record(const Enqueue& enqueue) const {
   const CudaApi& api = driver_->api();
-  CUgraph graph = nullptr;
-  CUresult result = api.begin_capture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
-  if (result != CUDA_SUCCESS) return driver_->failure("begin a capture", result);
-  enqueue();
-  result = api.end_capture(stream(), &graph);
-  if (result != CUDA_SUCCESS) return driver_->failure("end a capture", result);
-  api.graph_destroy(graph);
-  return {};
-}
-
-Result<double> Workspace::time_graph(const std::function<Result<void>()>& enqueue, int launches,
-                                     int replays) const {
-  const CudaApi& api = driver_->api();
-  CUgraph graph = nullptr;
-  CUgraphExec exec = nullptr;
   CUresult result = api.begin_capture(stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   if (result != CUDA_SUCCESS) return driver_->failure("begin a capture", result);
   const Result<void> enqueued = enqueue();
+  CUgraph graph = nullptr;
   result = api.end_capture(stream(), &graph);
+  std::shared_ptr<CUgraph_st> owner(graph, [driver = driver_](CUgraph g) {
+    if (g) driver->api().graph_destroy(g);
+  });
   if (!enqueued) return tl::unexpected(enqueued.error());
-  if (result == CUDA_SUCCESS) result = api.graph_instantiate(&exec, graph, 0);
+  if (result != CUDA_SUCCESS) return driver_->failure("end a capture", result);
+  return owner;
+}
+
+Result<void> Workspace::capture(const std::function<void()>& enqueue) const {
+  const auto graph = record([&]() -> Result<void> {
+    enqueue();
+    return {};
+  });
+  if (!graph) return tl::unexpected(graph.error());
+  return {};
+}
+
+Result<std::vector<double>> Workspace::replay_times(const Enqueue& enqueue, int launches,
+                                                    int replays, const Enqueue& before) const {
+  const CudaApi& api = driver_->api();
+  const auto graph = record(enqueue);
+  if (!graph) return tl::unexpected(graph.error());
+  CUgraphExec exec = nullptr;
+  CUresult result = api.graph_instantiate(&exec, graph->get(), 0);
   if (result != CUDA_SUCCESS) return driver_->failure("build a graph", result);
+  const std::shared_ptr<CUgraphExec_st> owner(
+      exec, [driver = driver_](CUgraphExec e) { driver->api().graph_exec_destroy(e); });
 
   const Event start(api), stop(api);
   std::vector<double> times;
   for (int i = 0; i <= replays; ++i) {  // the first is a warm-up
-    api.event_record(start.event, stream());
-    api.graph_launch(exec, stream());
-    api.event_record(stop.event, stream());
-    result = api.stream_synchronize(stream());
+    if (auto queued = before(); !queued) return tl::unexpected(queued.error());
     float milliseconds = 0;
-    api.event_elapsed(&milliseconds, start.event, stop.event);
+    result = api.event_record(start.event, stream());
+    if (result == CUDA_SUCCESS) result = api.graph_launch(exec, stream());
+    if (result == CUDA_SUCCESS) result = api.event_record(stop.event, stream());
+    if (result == CUDA_SUCCESS) result = api.stream_synchronize(stream());
+    if (result == CUDA_SUCCESS) {
+      result = api.event_elapsed(&milliseconds, start.event, stop.event);
+    }
+    if (result != CUDA_SUCCESS) return driver_->failure("replay a graph", result);
     if (i > 0) times.push_back(1e3 * milliseconds / launches);
   }
-  api.graph_exec_destroy(exec);
-  api.graph_destroy(graph);
-  if (result != CUDA_SUCCESS) return driver_->failure("replay a graph", result);
-  std::ranges::nth_element(times, times.begin() + times.size() / 2);
-  return times[times.size() / 2];
+  return times;
+}
+
+Result<double> Workspace::time_graph(const Enqueue& enqueue, int launches, int replays) const {
+  auto times = replay_times(enqueue, launches, replays, [] { return Result<void>{}; });
+  if (!times) return tl::unexpected(times.error());
+  const auto middle = times->begin() + static_cast<std::ptrdiff_t>(times->size() / 2);
+  std::ranges::nth_element(*times, middle);
+  return *middle;
 }
 
 }  // namespace qkjit

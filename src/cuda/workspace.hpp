@@ -5,8 +5,11 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "cuda/driver.hpp"
+
+struct CUgraph_st;
 
 namespace qkjit {
 
@@ -19,6 +22,8 @@ class DeviceBuffer {
   std::size_t size() const { return size_; }
   Result<void> upload(const void* from, std::size_t bytes, std::size_t offset = 0) const;
   Result<void> download(void* to, std::size_t bytes, std::size_t offset = 0) const;
+  /// Fills the first `bytes` with `pattern`, over and over.
+  Result<void> fill(std::span<const std::byte> pattern, std::size_t bytes) const;
 
  private:
   DeviceBuffer(std::shared_ptr<const Driver> driver, std::shared_ptr<void> data, std::size_t size)
@@ -38,15 +43,23 @@ class Workspace {
   Stream stream() const { return stream_.get(); }
   Result<void> synchronize() const;
 
-  /// Records what `enqueue` puts on the stream into a graph and replays it: the median microseconds
-  /// of one replay, divided by `launches`.
-  Result<double> time_graph(const std::function<Result<void>()>& enqueue, int launches,
-                            int replays = 15) const;
+  using Enqueue = std::function<Result<void>()>;
+
+  /// Records what `enqueue` puts on the stream into a graph and replays it: the microseconds of
+  /// each replay, divided by `launches`. Before each replay and outside its time, `before` puts its
+  /// own work on the stream; while the GPU is busy with that, the replay is queued, so that its
+  /// submission is not timed.
+  Result<std::vector<double>> replay_times(const Enqueue& enqueue, int launches, int replays,
+                                           const Enqueue& before) const;
+  /// The median of such replays, with nothing before them.
+  Result<double> time_graph(const Enqueue& enqueue, int launches, int replays = 15) const;
 
   /// Captures what `enqueue` does and throws the graph away.
   Result<void> capture(const std::function<void()>& enqueue) const;
 
  private:
+  Result<std::shared_ptr<CUgraph_st>> record(const Enqueue& enqueue) const;
+
   Workspace(std::shared_ptr<const Driver> driver, std::shared_ptr<void> context,
             std::shared_ptr<CUstream_st> stream)
       : driver_(std::move(driver)), context_(std::move(context)), stream_(std::move(stream)) {}

@@ -11,6 +11,7 @@ void add_run(CLI::App& app, const Console& console, Exit& exit);
 void add_precompile(CLI::App& app, const Console& console, Exit& exit);
 void add_inspect(CLI::App& app, const Console& console, Exit& exit);
 void add_cache(CLI::App& app, const Console& console, Exit& exit);
+void add_bench(CLI::App& app, const Console& console, Exit& exit);
 void add_doctor(CLI::App& app, const Console& console, Exit& exit);
 
 }  // namespace qkjit

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   qkjit::add_precompile(app, console, exit);
   qkjit::add_inspect(app, console, exit);
   qkjit::add_cache(app, console, exit);
+  qkjit::add_bench(app, console, exit);
   qkjit::add_doctor(app, console, exit);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,180 @@
+#include "tools/qkjit/bench/contest.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "op/tensor.hpp"
+#include "spec/text.hpp"
+#include "tools/qkjit/bench/device_call.hpp"
+
+namespace qkjit::bench {
+namespace {
+
+constexpr std::size_t kMegabyte = 1'000'000;
+constexpr std::size_t kLeastRotatedBytes = 600 * kMegabyte;
+constexpr std::size_t kPatternBytes = 16 * kMegabyte;
+constexpr std::size_t kFewestLaunches = 20, kMostLaunches = 200;
+constexpr unsigned kWarmUpRounds = 1000;  // some 150 ms
+constexpr std::size_t kMostRounds = 256;  // some 100 us, for sets of a few kilobytes
+
+double moved_bytes(const Case& wanted, const PositionData& positions) {
+  const double table = static_cast<double>(positions.distinct_rows) * wanted.spec.rope_dim * 4;
+  const double weights = 2.0 * wanted.spec.head_dim * size_of(wanted.spec.dtype);
+  return 2.0 * static_cast<double>(qk_bytes(wanted)) + table + weights +
+         static_cast<double>(positions.array.size());
+}
+
+}  // namespace
+
+Result<Placement> Method::place(const Case& wanted) const {
+  return bench::place(wanted, resident ? 0 : rotated_bytes, kMostLaunches);
+}
+
+Method method_for(std::size_t l2_bytes, int replays, bool resident) {
+  return {replays, resident, std::max(kLeastRotatedBytes, 10 * l2_bytes)};
+}
+
+Contest::Contest(Runtime& runtime, const Workspace& gpu, const Method& method,
+                 Contenders contenders, DeviceBuffer pool)
+    : runtime_(runtime),
+      gpu_(gpu),
+      method_(method),
+      contenders_(std::move(contenders)),
+      pool_(std::move(pool)),
+      base_(static_cast<std::byte*>(pool_.data())),
+      pattern_(random_pattern(kPatternBytes)) {}
+
+Result<Contest> Contest::open(Runtime& runtime, const Workspace& gpu, const Method& method,
+                              const std::vector<Case>& cases, const std::string& target) {
+  const auto nvrtc = runtime.jit().compiler();
+  if (!nvrtc) return tl::unexpected(nvrtc.error());
+  auto contenders = Contenders::compile(**nvrtc, gpu, target);
+  if (!contenders) return tl::unexpected(contenders.error());
+  std::size_t bytes = method.rotated_bytes;
+  for (const Case& wanted : cases) {
+    const auto placement = method.place(wanted);
+    if (!placement) return tl::unexpected(placement.error());
+    bytes = std::max(bytes, placement->end);
+  }
+  auto pool = DeviceBuffer::allocate(gpu.driver(), bytes);
+  if (!pool) {
+    return fail(pool.error().code,
+                "{} MB of device memory are needed for the largest case: {}; choose others with "
+                "--group or --case",
+                bytes / kMegabyte, pool.error().message);
+  }
+  // A GPU that was idle runs at low clocks at first.
+  auto warmed = contenders->sweep(pool->data(), method.rotated_bytes, kWarmUpRounds);
+  if (warmed) warmed = gpu.synchronize();
+  if (!warmed) return tl::unexpected(warmed.error());
+  return Contest(runtime, gpu, method, std::move(*contenders), std::move(*pool));
+}
+
+Contest::Launch Contest::copy(const Case& wanted, const Placement& placement) const {
+  return [this, &wanted, &placement](std::size_t set) {
+    return contenders_.copy(copy_of(wanted, placement, base_, set));
+  };
+}
+
+Contest::Launch Contest::operation(const Case& wanted, const Placement& placement,
+                                   const qkjit_spec& spec, Part part, Path path) const {
+  return [=, this, &wanted, &placement](std::size_t set) -> Result<void> {
+    qkjit_args args = args_of(wanted, placement, spec, part, base_, set);
+    args.path = static_cast<qkjit_path>(path);
+    const auto done = runtime_.launch(args, gpu_.stream());
+    return done ? Result<void>{} : tl::unexpected(done.error());
+  };
+}
+
+Result<Contest::Launch> Contest::split(const Case& wanted, const Placement& placement) const {
+  if (wanted.spec.rope_dim == 0) {
+    return fail(Code::unsupported, "norm only: there is nothing to split");
+  }
+  const auto norm = parse_c_spec(norm_only(wanted.spec)),
+             rope = parse_c_spec(rope_only(wanted.spec));
+  if (!norm) return tl::unexpected(norm.error());
+  if (!rope) return tl::unexpected(rope.error());
+  const Launch first = operation(wanted, placement, *norm, Part::norm, Path::fused);
+  const Launch second = operation(wanted, placement, *rope, Part::rope, Path::fused);
+  return [first, second](std::size_t set) {
+    const auto done = first(set);
+    return done ? second(set) : done;
+  };
+}
+
+Result<Timing> Contest::time(const Placement& placement, const Launch& launch) const {
+  const std::size_t launches =
+      method_.resident ? kMostLaunches : std::clamp(placement.sets, kFewestLaunches, kMostLaunches);
+  const auto enqueue = [&]() -> Result<void> {
+    for (std::size_t i = 0; i < launches; ++i) {
+      if (auto done = launch(i % placement.sets); !done) return done;
+    }
+    return {};
+  };
+  // Reading the pool pushes everything out of L2, also where there are too few launches in a graph
+  // to do so; reading the one set over and over brings it in.
+  const std::size_t swept = method_.resident ? placement.set_bytes : method_.rotated_bytes;
+  const std::size_t rounds = std::clamp<std::size_t>(method_.rotated_bytes / swept, 1, kMostRounds);
+  const auto times = gpu_.replay_times(enqueue, static_cast<int>(launches), method_.replays, [&] {
+    return contenders_.sweep(base_, swept, static_cast<unsigned>(rounds));
+  });
+  if (!times) return tl::unexpected(times.error());
+  return timing_of(*times);
+}
+
+Result<std::optional<Timing>> Contest::time_if_any(const Placement& placement, const char* name,
+                                                   const Result<Launch>& launch,
+                                                   CaseResult& result) const {
+  // The first launch loads the kernels, which a capture would not.
+  const Result<void> first = launch ? (*launch)(0) : tl::unexpected(launch.error());
+  if (!first) {
+    result.notes.push_back(fmt::format("no {}: {}", name, first.error().message));
+    return std::nullopt;
+  }
+  const auto timing = time(placement, *launch);
+  if (!timing) return tl::unexpected(timing.error());
+  return *timing;
+}
+
+Result<CaseResult> Contest::run(const Case& wanted) {
+  const auto placement = method_.place(wanted);
+  if (!placement) return tl::unexpected(placement.error());
+  const auto spec = parse_c_spec(to_text(wanted.spec));
+  if (!spec) return tl::unexpected(spec.error());
+  const PositionData positions = positions_of(wanted);
+  CaseResult result;
+  result.measured = wanted;
+  result.qk_bytes = 2.0 * static_cast<double>(qk_bytes(wanted));
+  result.moved_bytes = moved_bytes(wanted, positions);
+
+  if (auto done = fill_pool(pool_, *placement, pattern_, positions); !done) {
+    return tl::unexpected(done.error());
+  }
+  const auto dispatch =
+      runtime_.launch(args_of(wanted, *placement, *spec, Part::whole, base_, 0), gpu_.stream());
+  if (!dispatch) return tl::unexpected(dispatch.error());
+  result.dispatch = *dispatch;
+
+  const auto before = time(*placement, copy(wanted, *placement));
+  if (!before) return tl::unexpected(before.error());
+  result.copy_before = *before;
+  const std::tuple<const char*, std::optional<Timing>*, Result<Launch>> contenders[] = {
+      {"fused", &result.fused, operation(wanted, *placement, *spec, Part::whole, Path::fused)},
+      {"split", &result.split, split(wanted, *placement)},
+      {"generic", &result.generic,
+       operation(wanted, *placement, *spec, Part::whole, Path::generic)}};
+  for (const auto& [name, timing, launch] : contenders) {
+    const auto timed = time_if_any(*placement, name, launch, result);
+    if (!timed) return tl::unexpected(timed.error());
+    *timing = *timed;
+  }
+  const auto after = time(*placement, copy(wanted, *placement));
+  const auto empty = time(*placement, [this](std::size_t) { return contenders_.empty(); });
+  if (!after) return tl::unexpected(after.error());
+  if (!empty) return tl::unexpected(empty.error());
+  result.copy_after = *after;
+  result.empty = *empty;
+  return result;
+}
+
+}  // namespace qkjit::bench

@@ -1,0 +1,23 @@
+// What the first call of a process costs, against NVRTC's time for an empty kernel.
+#pragma once
+
+#include "kernels/spec.cuh"
+#include "tools/qkjit/bench/temporary_cache.hpp"
+
+namespace qkjit::bench {
+
+/// Fresh processes per number; the numbers are their medians.
+inline constexpr int kProcesses = 11;
+
+/// Milliseconds.
+struct FirstCall {
+  double empty = 0;  ///< open NVRTC and compile `__global__ void empty() {}`
+  double cold = 0;   ///< a runtime with an empty cache compiles the kernel and keeps it
+  double warm = 0;   ///< the same with that cache, so without NVRTC
+};
+
+/// Needs no GPU. Leaves the kernel in the cache.
+Result<FirstCall> measure_first_call(const Spec& spec, const std::string& target,
+                                     const TemporaryCache& cache);
+
+}  // namespace qkjit::bench

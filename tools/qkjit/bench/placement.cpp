@@ -1,0 +1,109 @@
+#include "tools/qkjit/bench/placement.hpp"
+
+#include <algorithm>
+
+#include "op/tensor.hpp"
+
+namespace qkjit::bench {
+namespace {
+
+constexpr std::size_t kVectorBytes = 16;
+constexpr std::size_t kAlignment = 256;  // of what an allocator would give
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// Bytes of a token's heads, and from one token to the next.
+struct RowBytes {
+  std::size_t q, k, q_stride, k_stride;
+};
+
+RowBytes row_bytes(const Case& wanted) {
+  const auto element = static_cast<std::size_t>(size_of(wanted.spec.dtype));
+  const std::size_t head = static_cast<std::size_t>(wanted.spec.head_dim) * element;
+  const std::size_t q = static_cast<std::size_t>(wanted.heads_q) * head;
+  const std::size_t k = static_cast<std::size_t>(wanted.heads_k) * head;
+  const std::size_t stride = static_cast<std::size_t>(wanted.view.row_stride) * element;
+  return {q, k, stride > 0 ? stride : q, stride > 0 ? stride : k};
+}
+
+qkjit_tensor view(void* data, const qkjit_spec& spec, const Case& wanted, int heads) {
+  qkjit_tensor tensor =
+      qkjit_tensor_3d(data, spec.dtype, wanted.tokens, heads, wanted.spec.head_dim);
+  if (wanted.view.row_stride > 0) tensor.strides[0] = wanted.view.row_stride;
+  return tensor;
+}
+
+}  // namespace
+
+Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size_t most_sets) {
+  const auto element = static_cast<std::size_t>(size_of(wanted.spec.dtype));
+  const auto tokens = static_cast<std::size_t>(wanted.tokens);
+  const RowBytes row = row_bytes(wanted);
+  const bool packed = wanted.view.row_stride > 0;
+  Placement at{};
+  at.q = static_cast<std::size_t>(wanted.view.q_offset) * element;
+  at.k =
+      packed ? static_cast<std::size_t>(wanted.view.k_offset) * element : aligned(tokens * row.q);
+  for (const std::size_t bytes : {row.q, row.k, row.q_stride, at.q, at.k}) {
+    if (bytes % kVectorBytes == 0) continue;
+    return fail(Code::unsupported,
+                "{}: heads x head_dim, strides and offsets must be multiples of {} bytes for the "
+                "copy, one is {} bytes: take another number of heads",
+                wanted.full_name(), kVectorBytes, bytes);
+  }
+  const std::size_t needed = rotated_bytes / qk_bytes(wanted) + 1;
+  at.sets = rotated_bytes > 0 ? std::clamp<std::size_t>(needed, 2, most_sets) : 1;
+  at.set_bytes = aligned(packed ? tokens * row.q_stride : at.k + tokens * row.k);
+  at.table = at.sets * at.set_bytes;
+  at.positions = at.table + aligned(static_cast<std::size_t>(wanted.table_rows) *
+                                    static_cast<std::size_t>(wanted.spec.rope_dim) * sizeof(float));
+  at.q_weight = at.positions + aligned(tokens * sizeof(std::int64_t));
+  at.k_weight = at.q_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
+  at.end = at.k_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
+  return at;
+}
+
+qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_spec& spec,
+                   Part part, std::byte* pool, std::size_t set) {
+  std::byte* start = pool + set * placement.set_bytes;
+  qkjit_args args = QKJIT_ARGS_INIT;
+  args.spec = spec;
+  args.eps = wanted.eps;
+  args.q = view(start + placement.q, spec, wanted, wanted.heads_q);
+  args.k = view(start + placement.k, spec, wanted, wanted.heads_k);
+  if (part != Part::rope) {
+    args.q_weight = qkjit_tensor_1d(pool + placement.q_weight, spec.dtype, spec.head_dim);
+    args.k_weight = qkjit_tensor_1d(pool + placement.k_weight, spec.dtype, spec.head_dim);
+  }
+  if (part == Part::norm || spec.rope_dim == 0) return args;
+  args.cos_sin_cache =
+      qkjit_tensor_2d(pool + placement.table, QKJIT_FP32, wanted.table_rows, spec.rope_dim);
+  args.position_offset = wanted.position_offset;
+  if (spec.positions != QKJIT_POSITIONS_IMPLICIT) {
+    const bool wide = spec.positions == QKJIT_POSITIONS_INT64;
+    args.positions = qkjit_tensor_1d(pool + placement.positions, wide ? QKJIT_INT64 : QKJIT_INT32,
+                                     wanted.tokens);
+  }
+  return args;
+}
+
+CopyParams copy_of(const Case& wanted, const Placement& placement, std::byte* pool,
+                   std::size_t set) {
+  const auto vectors = [](std::size_t bytes) {
+    return static_cast<unsigned>(bytes / kVectorBytes);
+  };
+  const auto tokens = static_cast<std::size_t>(wanted.tokens);
+  const RowBytes row = row_bytes(wanted);
+  std::byte* start = pool + set * placement.set_bytes;
+  return {{start + placement.q, vectors(tokens * row.q), vectors(row.q), vectors(row.q_stride)},
+          {start + placement.k, vectors(tokens * row.k), vectors(row.k), vectors(row.k_stride)}};
+}
+
+std::size_t qk_bytes(const Case& wanted) {
+  const RowBytes row = row_bytes(wanted);
+  return static_cast<std::size_t>(wanted.tokens) * (row.q + row.k);
+}
+
+}  // namespace qkjit::bench
