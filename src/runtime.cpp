@@ -167,6 +167,15 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   return count({Path::fused, Reason::none});
 }
 
+Result<TableKernel> Runtime::chosen_kernel(const Operation& op) {
+  if (auto prepared = prepare(op.spec); !prepared) return tl::unexpected(prepared.error());
+  const auto cuda = driver();
+  const auto device = (*cuda)->current_device();
+  const auto entry = fused_kernel(**cuda, op.spec, *device, nullptr);
+  if (!entry) return tl::unexpected(entry.error());
+  return choose((*entry)->kernels, op.bytes, op.without_gaps);
+}
+
 Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,
                                          Stream stream, Reason reason, const std::string& detail) {
   if (reason != Reason::requested && (options_.strict || op.requested == Path::fused)) {
@@ -203,19 +212,26 @@ Result<const TableEntry*> Runtime::fused_kernel(const Driver& driver, const Spec
   return table_.insert(key, std::move(*loaded));
 }
 
+Result<Choices> Runtime::device_choices(const Driver& driver, const Spec& spec, int device) {
+  const auto target = driver.target(device);
+  if (!target) return tl::unexpected(target.error());
+  const auto name = driver.device_name(device);
+  if (!name) return tl::unexpected(name.error());
+  return tuning_.choices(spec, *name, *target);
+}
+
 /// Without kernels if there is no code to be had, which stays so; an error if the driver cannot
 /// load it, which may pass.
 Result<TableEntry> Runtime::load_fused(const Driver& driver, const Spec& spec, int device) {
   const auto target = driver.target(device);
   if (!target) return tl::unexpected(target.error());
-  const auto name = driver.device_name(device);
-  if (!name) return tl::unexpected(name.error());
-  const Choices choices = tuning_.choices(spec, *name, *target);
+  const auto chosen = device_choices(driver, spec, device);
+  if (!chosen) return tl::unexpected(chosen.error());
   TableEntry entry;
-  auto kernels = load_choices(driver, spec, choices, *target, entry);
+  auto kernels = load_choices(driver, spec, *chosen, *target, entry);
   // What was tuned here may not have been precompiled elsewhere.
   const Choices builtin = builtin_choices(spec, *target);
-  if (kernels && kernels->empty() && choices != builtin) {
+  if (kernels && kernels->empty() && *chosen != builtin) {
     kernels = load_choices(driver, spec, builtin, *target, entry);
   }
   if (!kernels) return tl::unexpected(kernels.error());

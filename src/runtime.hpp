@@ -54,6 +54,9 @@ class Runtime {
   /// The same in device memory, in stream order.
   Result<Dispatch> launch(const qkjit_args& args, Stream stream);
 
+  /// The loaded fused kernel that launch() takes for the call on the current device.
+  Result<TableKernel> chosen_kernel(const Operation& op);
+
   Stats stats() const;
   Jit& jit() { return jit_; }
   const std::shared_ptr<Log>& log() const { return options_.log; }
@@ -65,6 +68,7 @@ class Runtime {
                                          Stream stream);
   Result<const TableEntry*> generic_kernel(const Driver& driver, const Spec& spec, int device,
                                            Stream stream);
+  Result<Choices> device_choices(const Driver& driver, const Spec& spec, int device);
   Result<TableEntry> load_fused(const Driver& driver, const Spec& spec, int device);
   Result<std::vector<TableKernel>> load_choices(const Driver& driver, const Spec& spec,
                                                 const Choices& choices, const std::string& target,

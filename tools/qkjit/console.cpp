@@ -1,9 +1,11 @@
 #include "tools/qkjit/console.hpp"
 
+#include <fmt/chrono.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 
 #include "util/environment.hpp"
 
@@ -60,6 +62,8 @@ Exit report(const Error& error) {
   fmt::print(stderr, "qkjit: {}\n", error.message);
   return exit_of(error.code);
 }
+
+std::string utc_date() { return fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))); }
 
 std::string table_text(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;

@@ -44,6 +44,9 @@ Exit exit_of(Code code);
 /// Says the error on stderr and gives the exit code that belongs to it.
 Exit report(const Error& error);
 
+/// "2026-11-24", for results that are kept.
+std::string utc_date();
+
 /// Rows of cells as aligned columns; the first row is the heading.
 std::string table_text(const std::vector<std::vector<std::string>>& rows);
 

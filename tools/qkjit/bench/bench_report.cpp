@@ -1,8 +1,5 @@
 #include "tools/qkjit/bench/bench_report.hpp"
 
-#include <fmt/chrono.h>
-
-#include <ctime>
 #include <fstream>
 #include <iterator>
 
@@ -78,7 +75,7 @@ void print(const Console& console, const Report& report) {
   document.update({{"schema", "qkjit.bench/1"},
                    {"device", report.device},
                    {"driver", report.driver},
-                   {"date", date()},
+                   {"date", utc_date()},
                    {"command", command_line()},
                    {"resident", report.resident},
                    {"cases", nlohmann::json::array()},
@@ -96,7 +93,7 @@ std::string chart_of(const Report& report) {
          {r.percent_of_copy(r.fused), r.percent_of_copy(r.split), r.percent_of_copy(r.generic)}});
   }
   return chart_svg(fmt::format("Speed in per cent of a copy in place of the same bytes; {}, {}",
-                               report.device, date()),
+                               report.device, utc_date()),
                    {{{"fused", "#1a7f37"}, {"split", "#bf8700"}, {"generic", "#8c959f"}}}, rows);
 }
 
@@ -118,8 +115,6 @@ void print_list(const Console& console, const std::vector<Case>& cases) {
   console.print(table_text(rows));
   console.print_json({{"schema", "qkjit.bench.list/1"}, {"cases", items}});
 }
-
-std::string date() { return fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr))); }
 
 std::string command_line() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);

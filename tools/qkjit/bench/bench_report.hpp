@@ -22,7 +22,6 @@ std::string chart_of(const Report& report);
 void print_list(const Console& console, const std::vector<Case>& cases);
 
 /// Today in UTC, and this process's command line without its directory: where results come from.
-std::string date();
 std::string command_line();
 
 }  // namespace qkjit::bench

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "op/geometry.hpp"
 #include "op/tensor.hpp"
 #include "spec/text.hpp"
 #include "tools/qkjit/bench/device_call.hpp"
@@ -175,6 +176,32 @@ Result<CaseResult> Contest::run(const Case& wanted) {
   result.copy_after = *after;
   result.empty = *empty;
   return result;
+}
+
+Result<Contest::Comparison> Contest::compare(const Case& wanted,
+                                             std::span<const Candidate> candidates) {
+  const auto placement = method_.place(wanted);
+  if (!placement) return tl::unexpected(placement.error());
+  const auto spec = parse_c_spec(to_text(wanted.spec));
+  if (!spec) return tl::unexpected(spec.error());
+  if (auto done = fill_pool(pool_, *placement, pattern_, positions_of(wanted)); !done) {
+    return tl::unexpected(done.error());
+  }
+  const auto copied = time(*placement, copy(wanted, *placement));
+  if (!copied) return tl::unexpected(copied.error());
+  Comparison comparison{copied->median, {}};
+  for (const Candidate& candidate : candidates) {
+    const auto launch = [&](std::size_t set) -> Result<void> {
+      const auto op = check_args(args_of(wanted, *placement, *spec, Part::whole, base_, set));
+      if (!op) return tl::unexpected(op.error());
+      const FusedLaunch call = fused_launch(*op, candidate.variant);
+      return gpu_.driver()->launch(candidate.kernel, call.grid, gpu_.stream(), &call.params);
+    };
+    const auto timing = time(*placement, launch);
+    if (!timing) return tl::unexpected(timing.error());
+    comparison.candidates.push_back(timing->median);
+  }
+  return comparison;
 }
 
 }  // namespace qkjit::bench

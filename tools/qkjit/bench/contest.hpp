@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 #include "runtime.hpp"
 #include "tools/qkjit/bench/contenders.hpp"
@@ -22,6 +23,12 @@ struct Method {
 /// The method for an L2 cache of this size.
 Method method_for(std::size_t l2_bytes, int replays, bool resident);
 
+/// The case's kernel, tuned in some way and loaded.
+struct Candidate {
+  Variant variant;
+  LoadedKernel kernel;
+};
+
 class Contest {
  public:
   /// With one pool for all cases.
@@ -29,6 +36,13 @@ class Contest {
                               const std::vector<Case>& cases, const std::string& target);
 
   Result<CaseResult> run(const Case& wanted);
+
+  /// Microseconds of the copy, and of the fused kernel in each of some variants.
+  struct Comparison {
+    double copy;
+    std::vector<double> candidates;
+  };
+  Result<Comparison> compare(const Case& wanted, std::span<const Candidate> candidates);
 
  private:
   Contest(Runtime& runtime, const Workspace& gpu, const Method& method, Contenders contenders,

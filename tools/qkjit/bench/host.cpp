@@ -50,7 +50,7 @@ Result<HostReport> measure(const Console& console, const Case& wanted, const std
   const auto start_up = measure_start_up(wanted, *gpu_target, *cache);
   if (!start_up) return tl::unexpected(start_up.error());
   report.start_up = *start_up;
-  const auto launch = measure_launch_cost(console, wanted, *gpu_target);
+  const auto launch = measure_launch_cost(console, wanted);
   if (!launch) return tl::unexpected(launch.error());
   report.launch = *launch;
   return report;
@@ -95,7 +95,7 @@ nlohmann::json to_json(const CallCost& cost) {
 nlohmann::json to_json(const HostReport& report) {
   const FirstCall& first = report.first_call;
   nlohmann::json document = {{"schema", "qkjit.bench.host/1"},
-                             {"date", date()},
+                             {"date", utc_date()},
                              {"command", command_line()},
                              {"spec", report.spec},
                              {"target", report.target},

@@ -107,8 +107,7 @@ class Comparison {
 
 }  // namespace
 
-Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wanted,
-                                       const std::string& target) {
+Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wanted) {
   const auto place = find_place("gpu");
   if (!place) return tl::unexpected(place.error());
   const Workspace& gpu = *place->gpu;
@@ -119,14 +118,15 @@ Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wante
   if (!library) return tl::unexpected(library.error());
   const auto runtime = open_runtime(console);
   if (!runtime) return tl::unexpected(runtime.error());
-  const auto raw = raw_launch_of(**runtime, driver, call->args, target);
+  const auto raw = raw_launch_of(**runtime, call->args);
   if (!raw) return tl::unexpected(raw.error());
 
   Comparison comparison(
       gpu,
       [&] { return qkjit_launch(library->get(), &call->args, gpu.stream(), nullptr) == QKJIT_OK; },
       [&] {
-        return driver.launch(raw->kernel, raw->grid, gpu.stream(), &raw->params).has_value();
+        return driver.launch(raw->kernel, raw->launch.grid, gpu.stream(), &raw->launch.params)
+            .has_value();
       });
   auto cost = comparison.run();
   if (!cost) return cost;

@@ -19,8 +19,7 @@ struct LaunchCost {
   double allocations = 0;  ///< calls of operator new per launch through the library
 };
 
-/// Initialises CUDA in this process. `target` is the GPU's own.
-Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wanted,
-                                       const std::string& target);
+/// Initialises CUDA in this process.
+Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wanted);
 
 }  // namespace qkjit::bench

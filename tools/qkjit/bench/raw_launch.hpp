@@ -2,18 +2,18 @@
 #pragma once
 
 #include "cuda/driver.hpp"
+#include "op/geometry.hpp"
 #include "runtime.hpp"
 
 namespace qkjit::bench {
 
 struct RawLaunch {
   LoadedKernel kernel;
-  Grid grid;
-  Params params;
+  FusedLaunch launch;
 };
 
-/// The fused kernel, grid and parameters with which the runtime would serve the call.
-Result<RawLaunch> raw_launch_of(Runtime& runtime, const Driver& driver, const qkjit_args& args,
-                                const std::string& target);
+/// The fused kernel, grid and parameters with which the runtime serves the call on the device of
+/// the current context.
+Result<RawLaunch> raw_launch_of(Runtime& runtime, const qkjit_args& args);
 
 }  // namespace qkjit::bench

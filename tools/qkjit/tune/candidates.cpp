@@ -1,0 +1,76 @@
+#include "tools/qkjit/tune/candidates.hpp"
+
+#include <algorithm>
+
+#include "kernels/tile.cuh"
+#include "op/tensor.hpp"
+#include "spec/variant.hpp"
+
+namespace qkjit::tune {
+namespace {
+
+constexpr int kLeastBlockBytes = 1024, kMostBlockBytes = 16384;
+constexpr int kThreadsOfAMultiprocessor = 2048;
+
+/// Lane counts with one to four chunks a lane; with neox, those that keep pairs in a lane and the
+/// most lanes, which exchange.
+std::vector<int> lane_counts(const Spec& spec) {
+  const int padded = next_power_of_two(spec.head_dim / kChunk);
+  const int most = std::min(padded, 32);
+  const bool neox = spec.layout == Layout::neox && spec.rope_dim > 0;
+  std::vector<int> counts;
+  for (int lanes = most; lanes > 0 && lanes * 4 >= padded; lanes /= 2) {
+    const bool one_or_two_chunks = lanes * 2 >= padded;
+    if (lanes == most || (neox ? neox_pairs_in_lane(spec, lanes) : one_or_two_chunks)) {
+      counts.push_back(lanes);
+    }
+  }
+  return counts;
+}
+
+bool is_sensible(const Spec& spec, const Variant& v) {
+  const int bytes = v.threads / v.lanes * v.rows * spec.head_dim * size_of(spec.dtype);
+  return kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
+}
+
+}  // namespace
+
+std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target) {
+  std::vector<Variant> candidates;
+  const bool modern = compute_capability(target) >= kFirstWithBulk;
+  for (const int lanes : lane_counts(spec)) {
+    for (const int rows : {1, 2, 3, 4, 8}) {
+      for (const int threads : {32, 64, 128, 256}) {
+        for (const Staging staging : {Staging::registers, Staging::bulk_load, Staging::bulk}) {
+          const Variant variant{
+              .lanes = lanes, .rows = rows, .threads = threads, .staging = staging, .pdl = modern};
+          if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {
+            candidates.push_back(variant);
+          }
+        }
+      }
+    }
+  }
+  return candidates;
+}
+
+std::vector<Variant> neighbours(const Spec& spec, const Variant& best, std::string_view target) {
+  std::vector<Variant> turned(8, best);
+  turned[0].load = best.load == Hint::normal ? Hint::streaming : Hint::normal;
+  turned[1].store = best.store == Hint::normal ? Hint::streaming : Hint::normal;
+  turned[2].span = best.span == Span::slice ? Span::token : Span::slice;
+  turned[3].pdl = !best.pdl;
+  turned[4].pairing = best.pairing == Pairing::in_lane ? Pairing::exchange : Pairing::in_lane;
+  // Registers for half, three quarters and all of a multiprocessor's threads.
+  for (int i = 0; i < 3; ++i) {
+    turned[5 + i].blocks = std::min(32, kThreadsOfAMultiprocessor * (2 + i) / (4 * best.threads));
+  }
+  std::erase_if(turned, [&](const Variant& variant) {
+    const bool same = variant == best || (variant.pairing != best.pairing &&
+                                          exchanges(spec, variant) == exchanges(spec, best));
+    return same || !check_variant(spec, variant, target);
+  });
+  return turned;
+}
+
+}  // namespace qkjit::tune

@@ -1,0 +1,108 @@
+#include "tools/qkjit/tune/tuner.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+#include <thread>
+
+#include "tools/qkjit/tune/candidates.hpp"
+
+namespace qkjit::tune {
+namespace {
+
+constexpr unsigned kMostThreads = 8;  // where NVRTC stops to gain
+constexpr double kTolerance = 0.01;   // below what a measurement tells apart
+
+/// Every variant that can be had, compiled on several threads and loaded.
+std::vector<bench::Candidate> load(Runtime& runtime, const Driver& driver, const Spec& spec,
+                                   const std::vector<Variant>& variants,
+                                   const std::string& target) {
+  std::vector<Result<std::shared_ptr<const Kernel>>> kernels(variants.size());
+  std::atomic<std::size_t> next{0};
+  {
+    const auto work = [&] {
+      for (std::size_t i = next++; i < variants.size(); i = next++) {
+        kernels[i] = runtime.compile(spec, variants[i], target);
+      }
+    };
+    std::vector<std::jthread> workers;
+    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
+    for (unsigned i = 0; i < threads; ++i) workers.emplace_back(work);
+  }
+  std::vector<bench::Candidate> loaded;
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    if (!kernels[i]) continue;
+    auto kernel = driver.load((*kernels[i])->cubin, (*kernels[i])->entry);
+    if (kernel) loaded.push_back({variants[i], std::move(*kernel)});
+  }
+  return loaded;
+}
+
+Result<void> measure(bench::Contest& contest, const std::vector<bench::Candidate>& candidates,
+                     SizeResult& size) {
+  const auto comparison = contest.compare(size.measured, candidates);
+  if (!comparison) return tl::unexpected(comparison.error());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const double time = comparison->candidates[i];
+    size.variants.push_back({candidates[i].variant, time, 100 * comparison->copy / time});
+  }
+  std::ranges::sort(size.variants, std::ranges::greater{}, &Measured::percent_of_copy);
+  return {};
+}
+
+}  // namespace
+
+const Measured* SizeResult::find(const Variant& variant) const {
+  const auto found = std::ranges::find(variants, variant, &Measured::variant);
+  return found == variants.end() ? nullptr : &*found;
+}
+
+Choices choices_from(const std::vector<SizeResult>& sizes, double tolerance) {
+  Choices choices;
+  std::uint64_t previous_bytes = 0;
+  for (const SizeResult& size : sizes) {
+    const auto fits = [&](const Measured& m) {
+      return !choices.empty() || m.variant.staging == Staging::registers;
+    };
+    const auto best = std::ranges::find_if(size.variants, fits);
+    if (best == size.variants.end()) continue;
+    const Measured* kept = choices.empty() ? nullptr : size.find(choices.back().variant);
+    if (!kept || kept->percent_of_copy < best->percent_of_copy * (1 - tolerance)) {
+      // The change lies somewhere between the two sizes.
+      const auto from =
+          std::sqrt(static_cast<double>(previous_bytes) * static_cast<double>(size.bytes));
+      choices.push_back({static_cast<std::uint64_t>(from), best->variant});
+    }
+    previous_bytes = size.bytes;
+  }
+  return choices;
+}
+
+Result<SpecResult> tune_spec(Runtime& runtime, const Workspace& gpu, bench::Contest& contest,
+                             const std::vector<bench::Case>& cases, const std::string& target) {
+  SpecResult result{cases.front().spec, {}, {}};
+  const Driver& driver = *gpu.driver();
+  const auto broad =
+      load(runtime, driver, result.spec, broad_candidates(result.spec, target), target);
+  std::vector<Variant> turned;
+  for (const bench::Case& wanted : cases) {
+    SizeResult size{wanted, bench::qk_bytes(wanted), {}};
+    if (auto done = measure(contest, broad, size); !done) return tl::unexpected(done.error());
+    if (size.variants.empty()) {
+      return fail(Code::compile_failed, "no variant of the kernel can be compiled for {}", target);
+    }
+    for (const Variant& variant : neighbours(result.spec, size.variants.front().variant, target)) {
+      if (std::ranges::find(turned, variant) == turned.end()) turned.push_back(variant);
+    }
+    result.sizes.push_back(std::move(size));
+  }
+  const auto fine = load(runtime, driver, result.spec, turned, target);
+  for (SizeResult& size : result.sizes) {
+    if (auto done = measure(contest, fine, size); !done) return tl::unexpected(done.error());
+  }
+  result.choices = choices_from(result.sizes, kTolerance);
+  return result;
+}
+
+}  // namespace qkjit::tune
