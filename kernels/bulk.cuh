@@ -12,6 +12,14 @@ QKJIT_DEVICE unsigned shared_address(const void* pointer) {
   return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
 }
 
+/// The lane that speaks for its warp. Volatile, so that no compiler joins one test with another and
+/// makes two copies, one for the leader, of all that lies between.
+QKJIT_DEVICE bool is_leader() {
+  unsigned lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane == 0;
+}
+
 /// Lets the next grid be set up from now on, and waits until the one before has written its memory.
 QKJIT_DEVICE void wait_for_previous_grid() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -23,10 +31,9 @@ class BulkLoad {
  public:
   /// The warp begins to copy `bytes` (a multiple of 16; both sides on 16 bytes). `barrier` is 8
   /// bytes of shared memory of this warp.
-  QKJIT_DEVICE BulkLoad(unsigned long long* barrier, void* to, const void* from, unsigned bytes,
-                        unsigned lane)
+  QKJIT_DEVICE BulkLoad(unsigned long long* barrier, void* to, const void* from, unsigned bytes)
       : barrier_(shared_address(barrier)) {
-    if (lane == 0) {
+    if (is_leader()) {
       asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(barrier_));
       asm volatile("fence.mbarrier_init.release.cluster;");
       asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier_), "r"(bytes));
@@ -50,6 +57,7 @@ class BulkLoad {
           : "r"(barrier_)
           : "memory");
     }
+    __syncwarp();
   }
 
  private:
@@ -58,10 +66,10 @@ class BulkLoad {
 
 /// The warp copies what its lanes have written to shared memory, and returns when that may be
 /// overwritten.
-QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes, unsigned lane) {
+QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes) {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   __syncwarp();
-  if (lane != 0) return;
+  if (!is_leader()) return;
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to),
                "r"(shared_address(from)), "r"(bytes)
                : "memory");
@@ -73,7 +81,8 @@ QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes, unsigne
 
 QKJIT_DEVICE void wait_for_previous_grid() {}
 
-QKJIT_DEVICE void copy_16_byte_words(void* to, const void* from, unsigned bytes) {
+QKJIT_DEVICE void copy_as_leader(void* to, const void* from, unsigned bytes) {
+  if (threadIdx.x % 32 != 0) return;
   for (unsigned i = 0; i < bytes / 16; ++i) {
     static_cast<uint4*>(to)[i] = static_cast<const uint4*>(from)[i];
   }
@@ -81,16 +90,15 @@ QKJIT_DEVICE void copy_16_byte_words(void* to, const void* from, unsigned bytes)
 
 class BulkLoad {
  public:
-  QKJIT_DEVICE BulkLoad(unsigned long long*, void* to, const void* from, unsigned bytes,
-                        unsigned lane) {
-    if (lane == 0) copy_16_byte_words(to, from, bytes);
+  QKJIT_DEVICE BulkLoad(unsigned long long*, void* to, const void* from, unsigned bytes) {
+    copy_as_leader(to, from, bytes);
   }
   QKJIT_DEVICE void wait() const { __syncwarp(); }
 };
 
-QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes, unsigned lane) {
+QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes) {
   __syncwarp();
-  if (lane == 0) copy_16_byte_words(to, from, bytes);
+  copy_as_leader(to, from, bytes);
 }
 
 #endif

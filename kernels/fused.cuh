@@ -10,20 +10,26 @@
 
 namespace qkjit {
 
-/// The butterfly of arithmetic.cuh over a lane group: every lane gets the row's sum of squares.
+// All lanes of a warp stay together, also those without a row or past its end: shuffles then need
+// no test of who is there.
+constexpr unsigned kWholeWarp = 0xffffffff;
+
+/// The butterfly of arithmetic.cuh over a lane group: every lane gets its row's sum of squares.
 template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, unsigned mask) {
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x) {
   float sums[T::kSlots];
 #pragma unroll
   for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
 #pragma unroll
-  for (int d = T::kSlots / 2; d > 0; d /= 2) {
+  for (int d = next_power_of_two(T::kSlots) / 2; d > 0; d /= 2) {
 #pragma unroll
-    for (int slot = 0; slot < d; ++slot) sums[slot] = add_rn(sums[slot], sums[slot + d]);
+    for (int slot = 0; slot < d && slot + d < T::kSlots; ++slot) {
+      sums[slot] = add_rn(sums[slot], sums[slot + d]);
+    }
   }
 #pragma unroll
   for (int d = T::kLanes / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(mask, sums[0], d));
+    sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
   }
   return sums[0];
 }
@@ -50,7 +56,7 @@ struct SliceConstants {
       }
       if constexpr (kSpec.layout == Layout::interleaved) {
         load_interleaved(table, first, angles[slot]);
-      } else if constexpr (T::kExchanges) {
+      } else if constexpr (T::kPairing != Pairing::in_lane) {
         load_exchanged(table, first, angles[slot]);
       } else if (slot < T::kNeoxSlots) {
         load_neox(table, first, angles[slot]);
@@ -70,21 +76,26 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
       rotate_interleaved<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
                                       angles[slot], y[slot]);
     }
-  } else if constexpr (!T::kExchanges) {
+  } else if constexpr (T::kPairing == Pairing::in_lane) {
 #pragma unroll
     for (int slot = 0; slot < T::kNeoxSlots; ++slot) {
       rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
     }
+  } else if constexpr (T::kPairing == Pairing::shuffle) {
+    const auto partners = PartnerLanes::of(kSpec.rope_dim / 2, static_cast<int>(lane.in_group),
+                                           static_cast<int>(lane.in_warp));
+    rotate_by_shuffle<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(0), angles[0],
+                                   partners, y[0]);
   } else {
     alignas(16) __shared__ float shown[T::kWarps * T::kGroupsPerWarp][T::kChunks * kChunk];
     float* row = shown[threadIdx.x / T::kLanes];
-    __syncwarp(lane.mask);  // the row before may still be read
+    __syncwarp();  // the row before may still be read
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
       if (first < kSpec.rope_dim) show_chunk(y[slot], first, row);
     }
-    __syncwarp(lane.mask);
+    __syncwarp();
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       rotate_exchanged<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
@@ -96,22 +107,20 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
 /// Normalises, rotates and stores the rows of a slice, whose loads have begun.
 template <Spec kSpec, class Staged>
 static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const Rows& rows,
-                                  unsigned token, unsigned count,
-                                  const Lane<typename Staged::T>& lane) {
+                                  unsigned token, const Lane<typename Staged::T>& lane) {
   using T = typename Staged::T;
   SliceConstants<kSpec, T> constants;
   constants.load(p, rows, token, lane);
   staged.wait();
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
-    if (lane.row(i) >= count) break;  // a lane group leaves as a whole
     LaneRow<T> y = {};
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       if (lane.first_element(slot) < kSpec.head_dim) staged.get(i, slot).unpack(y[slot]);
     }
     if constexpr (kSpec.norm != Norm::none) {
-      const float r = reciprocal_rms(sum_row<T>(y, lane.mask), T::kInvHeadDim, p.eps);
+      const float r = reciprocal_rms(sum_row<T>(y), T::kInvHeadDim, p.eps);
 #pragma unroll
       for (int slot = 0; slot < T::kSlots; ++slot) {
         normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, constants.weight[slot]);
@@ -143,13 +152,13 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
                                 left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows<kSpec>(staged, f.common, rows, token, view.rows, lane);
+    run_rows<kSpec>(staged, f.common, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows<kSpec>(staged, f.common, rows, token, view.rows, lane);
+    run_rows<kSpec>(staged, f.common, rows, token, lane);
   }
 }
 

@@ -10,8 +10,6 @@ struct Lane {
   unsigned in_warp = threadIdx.x % 32;
   unsigned in_group = threadIdx.x % T::kLanes;
   unsigned group = threadIdx.x % 32 / T::kLanes;
-  /// The lanes of the group, for shuffles.
-  unsigned mask = (0xffffffffu >> (32 - T::kLanes)) << (group * T::kLanes);
 
   /// The slice's row that this lane's group has as its i-th.
   QKJIT_DEVICE unsigned row(int i) const { return i * T::kGroupsPerWarp + group; }
@@ -20,7 +18,7 @@ struct Lane {
   }
 };
 
-/// One row, in fp32, as its lanes hold it. Slots past its end stay zero, which pads the sum.
+/// One row, in fp32, as its lanes hold it. Past its end it is zero, which pads the sum.
 template <class T>
 using LaneRow = float[T::kSlots][kChunk];
 

@@ -88,6 +88,42 @@ QKJIT_DEVICE void load_exchanged(const TableRow& row, int first, ChunkAngles& a)
   }
 }
 
+/// Where the partners of a lane's chunk are if every chunk of a row has a lane of its own and
+/// halves are whole quads: those of its first quad and those of its last may lie in two lanes.
+struct PartnerLanes {
+  int first_quad, last_quad;
+
+  /// `lane` has chunk number `chunk`.
+  static QKJIT_DEVICE PartnerLanes of(int half, int chunk, int lane) {
+    const int whole = half / kChunk;
+    if (half % kChunk == 0) {
+      const int partner = chunk < whole ? lane + whole : lane - whole;
+      return {partner, partner};
+    }
+    return {chunk <= whole ? lane + whole : lane - whole - 1,
+            chunk < whole ? lane + whole + 1 : lane - whole};
+  }
+};
+
+/// Pairs (i, i + rope_dim/2) by shuffles. Every lane of the warp takes part.
+template <DType kDType>
+QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int rope_dim, int first,
+                                    const ChunkAngles& a, const PartnerLanes& lanes,
+                                    float (&y)[kChunk]) {
+  const int shift = rope_dim / 2 % kChunk;  // 0 or 4
+  float partner[kChunk];
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    const int from = i < kChunk / 2 ? lanes.first_quad : lanes.last_quad;
+    partner[i] = __shfl_sync(0xffffffffu, y[(i + shift) % kChunk], from);
+  }
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    if (first + i >= rope_dim) continue;
+    y[i] = rotate_element<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
+  }
+}
+
 /// Shows the chunk to the lanes of its row. `shown` has room for the row's chunks, on 16 bytes.
 QKJIT_DEVICE void show_chunk(const float (&y)[kChunk], int first, float* shown) {
 #pragma unroll

@@ -1,5 +1,6 @@
 // Where the rows of a slice wait between memory and arithmetic: in registers or in shared memory.
-// Both classes begin all loads when they are made and give and take chunks by row and slot.
+// Both classes begin all loads when they are made, and give and take chunks by row and slot. What
+// they give for rows that the slice has not is anything, and nothing is stored of those.
 #pragma once
 
 #include "bulk.cuh"
@@ -17,6 +18,14 @@ struct SliceView {
   unsigned rows;
 };
 
+/// Stores a chunk of the lane's i-th row, if the slice has so many.
+template <Spec kSpec, Variant kVariant, class Storage, class T>
+QKJIT_DEVICE void store_row_chunk(const SliceView<Storage>& view, const Lane<T>& lane, int i,
+                                  int slot, const Chunk<kSpec.dtype>& chunk) {
+  if (lane.row(i) >= view.rows) return;
+  chunk.store(view.out + lane.row(i) * view.out_stride + lane.first_element(slot), kVariant.store);
+}
+
 template <Spec kSpec, Variant kVariant>
 class RowsInRegisters {
  public:
@@ -27,11 +36,10 @@ class RowsInRegisters {
       : view_(view), lane_(lane) {
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
-      if (lane.row(i) >= view.rows) break;
 #pragma unroll
       for (int slot = 0; slot < T::kSlots; ++slot) {
         const int first = lane.first_element(slot);
-        if (first >= kSpec.head_dim) continue;
+        if (lane.row(i) >= view.rows || first >= kSpec.head_dim) continue;
         held_[i][slot] =
             Chunk<kSpec.dtype>::load(view.in + lane.row(i) * view.in_stride + first, kVariant.load);
       }
@@ -41,15 +49,14 @@ class RowsInRegisters {
   QKJIT_DEVICE void wait() const {}
   QKJIT_DEVICE Chunk<kSpec.dtype> get(int i, int slot) const { return held_[i][slot]; }
   QKJIT_DEVICE void put(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
-    chunk.store(view_.out + lane_.row(i) * view_.out_stride + lane_.first_element(slot),
-                kVariant.store);
+    store_row_chunk<kSpec, kVariant>(view_, lane_, i, slot, chunk);
   }
   QKJIT_DEVICE void finish() const {}
 
  private:
   const SliceView<Storage>& view_;
   const Lane<T>& lane_;
-  Chunk<kSpec.dtype> held_[T::kRows][T::kSlots];
+  Chunk<kSpec.dtype> held_[T::kRows][T::kSlots] = {};
 };
 
 /// The rows of the slice follow one another without gaps in device memory and in `buffer`.
@@ -64,7 +71,7 @@ class RowsInShared {
       : view_(view),
         lane_(lane),
         buffer_(buffer),
-        load_(barrier, buffer, view.in, view.rows * T::kRowBytes, lane.in_warp) {}
+        load_(barrier, buffer, view.in, view.rows * T::kRowBytes) {}
 
   QKJIT_DEVICE void wait() const { load_.wait(); }
   QKJIT_DEVICE Chunk<kSpec.dtype> get(int i, int slot) const {
@@ -72,15 +79,14 @@ class RowsInShared {
   }
   QKJIT_DEVICE void put(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
     if constexpr (kVariant.staging == Staging::bulk) {
-      chunk.store(cell(i, slot));
+      chunk.store(cell(i, slot));  // the buffer has room for every row, copied are those there are
     } else {
-      chunk.store(view_.out + lane_.row(i) * view_.out_stride + lane_.first_element(slot),
-                  kVariant.store);
+      store_row_chunk<kSpec, kVariant>(view_, lane_, i, slot, chunk);
     }
   }
   QKJIT_DEVICE void finish() const {
     if constexpr (kVariant.staging == Staging::bulk) {
-      bulk_store(view_.out, buffer_, view_.rows * T::kRowBytes, lane_.in_warp);
+      bulk_store(view_.out, buffer_, view_.rows * T::kRowBytes);
     }
   }
 

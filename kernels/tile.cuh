@@ -16,10 +16,23 @@ QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
   return distance > 0 && distance % lanes == 0;
 }
 
-/// Whether the lanes of a row show each other what they hold.
+/// How the variant pairs the spec's elements: shuffles need every chunk of a row in a lane of its
+/// own, and halves of whole quads.
+QKJIT_CONSTEXPR Pairing pairing_of(const Spec& spec, const Variant& variant) {
+  if (variant.pairing == Pairing::in_lane && neox_pairs_in_lane(spec, variant.lanes)) {
+    return Pairing::in_lane;
+  }
+  const bool can_shuffle = spec.head_dim <= variant.lanes * kChunk && spec.rope_dim % kChunk == 0;
+  return can_shuffle && variant.pairing != Pairing::exchange ? Pairing::shuffle : Pairing::exchange;
+}
+
+QKJIT_CONSTEXPR bool rotates_neox(const Spec& spec) {
+  return spec.layout == Layout::neox && spec.rope_dim > 0;
+}
+
+/// Whether a block has shared memory in which lanes show each other what they hold.
 QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
-  return spec.layout == Layout::neox && spec.rope_dim > 0 &&
-         (variant.pairing == Pairing::exchange || !neox_pairs_in_lane(spec, variant.lanes));
+  return rotates_neox(spec) && pairing_of(spec, variant) == Pairing::exchange;
 }
 
 /// Chunk c of a row belongs to lane c % lanes of the row's lane group, in its slot c / lanes: lanes
@@ -28,15 +41,14 @@ QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
 template <Spec kSpec, Variant kVariant>
 struct Tile {
   static constexpr int kChunks = kSpec.head_dim / kChunk;
-  static constexpr int kPadded = next_power_of_two(kChunks);
   static constexpr int kLanes = kVariant.lanes;
-  static constexpr int kSlots = kPadded / kLanes;
+  static constexpr int kSlots = ceil_div(kChunks, kLanes);
   static constexpr int kRows = kVariant.rows;
   static constexpr int kGroupsPerWarp = 32 / kLanes;
   static constexpr int kRowsPerSlice = kGroupsPerWarp * kRows;
   static constexpr int kWarps = kVariant.threads / 32;
   static constexpr int kRowBytes = kSpec.head_dim * (kSpec.dtype == DType::fp32 ? 4 : 2);
-  static constexpr bool kExchanges = exchanges(kSpec, kVariant);
+  static constexpr Pairing kPairing = pairing_of(kSpec, kVariant);
   static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kLanes;  // between partners
   static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);
 
@@ -47,7 +59,7 @@ struct Tile {
                 "rope_dim must be even and at most head_dim: rotate fewer elements");
   static_assert(0 < kLanes && kLanes <= 32 && next_power_of_two(kLanes) == kLanes,
                 "lanes must be a power of two up to 32: rows are reduced by shuffles in a warp");
-  static_assert(kPadded % kLanes == 0,
+  static_assert(kLanes <= next_power_of_two(kChunks),
                 "lanes must not exceed the chunks of a row: take fewer lanes");
   static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice,
                 "a warp's part of shared memory takes one slice: stage in registers");

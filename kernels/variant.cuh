@@ -10,8 +10,10 @@ namespace qkjit {
 /// neighbouring heads of one token, all of q or all of k, as its lane groups have rows in flight.
 enum class Span { slice, token };
 
-/// How a neox pair is brought together: both elements in one lane, or through shared memory.
-enum class Pairing { in_lane, exchange };
+/// How a neox pair is brought together: both elements are in one lane, or lanes show each other
+/// what they hold by shuffles or in shared memory. The first possible one of these is taken, from
+/// the one asked for on; see pairing_of().
+enum class Pairing { in_lane, shuffle, exchange };
 
 /// How rows come from and go to device memory: in 16-byte accesses of the lanes, or as one bulk
 /// copy of a slice to (and with `bulk`, from) shared memory, which needs sm_90 and heads without

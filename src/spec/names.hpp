@@ -26,7 +26,8 @@ inline constexpr std::array<std::string_view, 2> kNames<Norm> = {"rms", "none"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<Pairing> = {"in_lane", "exchange"};
+inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",
+                                                                    "exchange"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Staging> = {"registers", "bulk_load",
                                                                     "bulk"};

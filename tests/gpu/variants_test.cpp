@@ -19,7 +19,7 @@ std::vector<Variant> variants(const Spec& spec, const std::string& target) {
   std::vector<Variant> variants;
   for (int lanes = 1; lanes <= 32; lanes *= 2) {
     const Variant plain{.lanes = lanes, .rows = 2, .threads = 64, .pdl = true};
-    std::vector<Variant> tuned(12, plain);
+    std::vector<Variant> tuned(13, plain);
     tuned[1].rows = 1, tuned[1].threads = 1024;
     tuned[2].rows = 5, tuned[2].threads = 96;
     tuned[3].blocks = 8;
@@ -31,6 +31,7 @@ std::vector<Variant> variants(const Spec& spec, const std::string& target) {
     tuned[9].load = Hint::streaming;
     tuned[10].store = Hint::normal;
     tuned[11].pdl = false;
+    tuned[12].pairing = Pairing::shuffle;
     std::ranges::copy_if(tuned, std::back_inserter(variants), [&](const Variant& variant) {
       return check_variant(spec, variant, target).has_value();
     });

@@ -64,10 +64,10 @@ TEST_CASE("fused coverage: every shape meets every layout, dtype, rounding and p
   CHECK(distinct(with_shape(&Spec::positions)) == 3 * kShapes.size());
 }
 
-TEST_CASE("fused coverage: neox in one lane and by exchange, in every dtype and rounding") {
+TEST_CASE("fused coverage: neox in every pairing, in every dtype and rounding") {
   CHECK(distinct([](const Spec& spec) {
-          const bool in_lane = neox_pairs_in_lane(spec, default_variant(spec).lanes);
-          return std::tuple(spec.dtype, spec.rounding, spec.layout,
-                            in_lane && spec.layout == Layout::neox);
-        }) == 3 * 5 * 3);
+          const Pairing pairing = pairing_of(spec, default_variant(spec));
+          return std::tuple(spec.dtype, spec.rounding, rotates_neox(spec),
+                            rotates_neox(spec) ? pairing : Pairing::in_lane);
+        }) == 3 * 5 * 4);
 }

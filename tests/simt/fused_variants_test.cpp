@@ -14,11 +14,11 @@ constexpr Variant kTuned[] = {
     {.rows = 3, .threads = 64, .staging = Staging::bulk_load},
     {.rows = 1, .threads = 64, .span = Span::token},
     {.rows = 2, .threads = 32, .pairing = Pairing::exchange, .staging = Staging::bulk, .pdl = true},
-    {.rows = 4, .threads = 128, .load = Hint::streaming},
+    {.rows = 4, .threads = 128, .pairing = Pairing::shuffle, .load = Hint::streaming},
     {.rows = 2, .threads = 64, .span = Span::token, .pairing = Pairing::exchange},
     {.rows = 1, .threads = 32, .pairing = Pairing::exchange, .staging = Staging::bulk_load},
     {.rows = 3, .threads = 96, .pairing = Pairing::exchange, .store = Hint::normal},
-    {.rows = 2, .threads = 128, .blocks = 4, .staging = Staging::bulk},
+    {.rows = 2, .threads = 128, .blocks = 4, .pairing = Pairing::shuffle, .staging = Staging::bulk},
 };
 
 template <Spec kSpec, int kLanes, std::size_t kTurn>

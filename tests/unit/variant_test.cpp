@@ -20,7 +20,7 @@ bool refuses(const Variant& variant, const std::string& target,
 
 /// kPlain and variants that differ from it in one field each.
 std::vector<Variant> neighbours() {
-  std::vector<Variant> variants(11, kPlain);
+  std::vector<Variant> variants(12, kPlain);
   variants[1].lanes = 16;
   variants[2].rows = 3;
   variants[3].threads = 128;
@@ -31,6 +31,7 @@ std::vector<Variant> neighbours() {
   variants[8].load = Hint::streaming;
   variants[9].store = Hint::normal;
   variants[10].pdl = true;
+  variants[11].pairing = Pairing::shuffle;
   return variants;
 }
 

@@ -12,16 +12,15 @@ namespace {
 constexpr int kLeastBlockBytes = 1024, kMostBlockBytes = 16384;
 constexpr int kThreadsOfAMultiprocessor = 2048;
 
-/// Lane counts with one to four chunks a lane; with neox, those that keep pairs in a lane and the
-/// most lanes, which exchange.
+/// Lane counts with up to five chunks a lane, if few of the lanes' places stay empty.
 std::vector<int> lane_counts(const Spec& spec) {
-  const int padded = next_power_of_two(spec.head_dim / kChunk);
-  const int most = std::min(padded, 32);
-  const bool neox = spec.layout == Layout::neox && spec.rope_dim > 0;
-  std::vector<int> counts;
-  for (int lanes = most; lanes > 0 && lanes * 4 >= padded; lanes /= 2) {
-    const bool one_or_two_chunks = lanes * 2 >= padded;
-    if (lanes == most || (neox ? neox_pairs_in_lane(spec, lanes) : one_or_two_chunks)) {
+  constexpr int kMostSlots = 5;
+  const int chunks = spec.head_dim / kChunk;
+  const int most = std::min(next_power_of_two(chunks), 32);
+  std::vector<int> counts = {most};
+  for (int lanes = most / 2; lanes > 0 && ceil_div(chunks, lanes) <= kMostSlots; lanes /= 2) {
+    const bool has_room = 4 * chunks >= 3 * lanes * ceil_div(chunks, lanes);
+    if (has_room && (!rotates_neox(spec) || neox_pairs_in_lane(spec, lanes))) {
       counts.push_back(lanes);
     }
   }
@@ -60,15 +59,16 @@ std::vector<Variant> neighbours(const Spec& spec, const Variant& best, std::stri
   turned[1].store = best.store == Hint::normal ? Hint::streaming : Hint::normal;
   turned[2].span = best.span == Span::slice ? Span::token : Span::slice;
   turned[3].pdl = !best.pdl;
-  turned[4].pairing = best.pairing == Pairing::in_lane ? Pairing::exchange : Pairing::in_lane;
+  turned[4].pairing = Pairing::shuffle;
   // Registers for half, three quarters and all of a multiprocessor's threads.
   for (int i = 0; i < 3; ++i) {
     turned[5 + i].blocks = std::min(32, kThreadsOfAMultiprocessor * (2 + i) / (4 * best.threads));
   }
   std::erase_if(turned, [&](const Variant& variant) {
-    const bool same = variant == best || (variant.pairing != best.pairing &&
-                                          exchanges(spec, variant) == exchanges(spec, best));
-    return same || !check_variant(spec, variant, target);
+    const bool same_pairing =
+        variant.pairing != best.pairing && pairing_of(spec, variant) == pairing_of(spec, best);
+    return variant == best || (same_pairing && rotates_neox(spec)) ||
+           !check_variant(spec, variant, target);
   });
   return turned;
 }
