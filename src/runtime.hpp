@@ -12,7 +12,7 @@
 #include "device_pages.hpp"
 #include "jit/jit.hpp"
 #include "kernel_table.hpp"
-#include "op/check.hpp"
+#include "op/geometry.hpp"
 #include "spec/path.hpp"
 #include "tuning/tuning.hpp"
 #include "util/log.hpp"
@@ -63,6 +63,8 @@ class Runtime {
 
  private:
   Result<const Driver*> driver();
+  Result<Dispatch> launch_ready(const Driver& driver, const TableKernel& kernel,
+                                const FusedLaunch& launch, Stream stream);
   Result<void> check_memory(const Driver& driver, const Operation& op);
   Result<const TableEntry*> fused_kernel(const Driver& driver, const Spec& spec, int device,
                                          Stream stream);
@@ -78,12 +80,14 @@ class Runtime {
   /// Counts a launch; a reason is logged by the caller when it is counted first.
   Dispatch count(Dispatch dispatch);
 
+  const std::uint64_t number_;  // of this runtime in the process, from 1
   RuntimeOptions options_;
   Jit jit_;
   Tuning tuning_;
 
   std::once_flag driver_opened_;
   Result<std::shared_ptr<const Driver>> driver_;
+  std::atomic<const Driver*> open_driver_{nullptr};  // once it is open
 
   KernelTable table_;
   DevicePages device_pages_;

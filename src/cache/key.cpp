@@ -2,15 +2,17 @@
 
 #include <fmt/format.h>
 
-#include "util/hash.hpp"
+#include <iterator>
 
 namespace qkjit {
 
 Key& Key::add(std::string_view name, std::string_view value) {
-  record_ += fmt::format("{}:{}:{}\n", name, value.size(), value);
+  const std::size_t begin = record_.size();
+  fmt::format_to(std::back_inserter(record_), "{}:{}:{}\n", name, value.size(), value);
+  digest_.add(std::string_view(record_).substr(begin));
   return *this;
 }
 
-std::string Key::digest() const { return hex(digest_of(record_)); }
+std::string Key::digest() const { return hex(digest_.digest()); }
 
 }  // namespace qkjit

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "util/hash.hpp"
+
 namespace qkjit {
 
 /// Fields in the order in which they were added, each "name:length:value\n". The length makes the
@@ -19,6 +21,7 @@ class Key {
 
  private:
   std::string record_;
+  RunningDigest digest_;
 };
 
 }  // namespace qkjit

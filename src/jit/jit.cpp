@@ -79,7 +79,7 @@ std::shared_ptr<const Kernel> Jit::find_cached(const Key& key) {
   for (const CacheDirectory& layer : layers) {
     Result<std::optional<Entry>> entry = layer.find(key);
     if (entry && !*entry) continue;
-    Result<Kernel> kernel = entry ? to_kernel(**entry) : tl::unexpected(entry.error());
+    Result<Kernel> kernel = entry ? to_kernel(**entry, key.digest()) : tl::unexpected(entry.error());
     if (kernel) return std::make_shared<const Kernel>(std::move(*kernel));
     ++counters_.cache_rejected;
     log_->warn("cache entry ignored: {}", kernel.error().message);

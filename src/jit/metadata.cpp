@@ -26,7 +26,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
   return {key_record, metadata.dump(), kernel.cubin, kernel.ptx};
 }
 
-Result<Kernel> to_kernel(const Entry& entry) {
+Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
   try {
     const auto metadata = nlohmann::json::parse(entry.metadata);
     const auto& r = metadata.at("resources");
@@ -39,7 +39,7 @@ Result<Kernel> to_kernel(const Entry& entry) {
     kernel.ptx = entry.ptx;
     kernel.resources = {kernel.entry,        r.at("registers"), r.at("spill_stores"),
                         r.at("spill_loads"), r.at("stack"),     r.at("shared")};
-    kernel.key = hex(digest_of(entry.key));
+    kernel.key = digest;
     kernel.origin = Origin::cache;
     return kernel;
   } catch (const nlohmann::json::exception& error) {
@@ -51,7 +51,7 @@ Result<Kernel> read_kernel(const std::filesystem::path& file) {
   const auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
   const auto entry = decode(*bytes);
-  return entry ? to_kernel(*entry) : tl::unexpected(entry.error());
+  return entry ? to_kernel(*entry, hex(digest_of(entry->key))) : tl::unexpected(entry.error());
 }
 
 }  // namespace qkjit

@@ -19,6 +19,15 @@ bool meets(std::int64_t delta, std::int64_t stride, const Extent& a, const Exten
   return hits(nearest - 1) || hits(nearest) || hits(nearest + 1);
 }
 
+/// The same bytes, with heads that follow one another as one long row.
+Extent joined(Extent extent) {
+  if (extent.head_stride != extent.row) return extent;
+  extent.row *= extent.heads;
+  extent.heads = 1;
+  extent.head_stride = 0;
+  return extent;
+}
+
 }  // namespace
 
 bool overlaps_itself(const Extent& extent) {
@@ -34,8 +43,9 @@ bool overlaps_itself(const Extent& extent) {
   return false;
 }
 
-bool overlap(const Extent& a, const Extent& b) {
-  if (a.end() <= b.begin || b.end() <= a.begin) return false;
+bool overlap(const Extent& first, const Extent& second) {
+  if (first.end() <= second.begin || second.end() <= first.begin) return false;
+  const Extent a = joined(first), b = joined(second);
   const bool same_strides = a.token_stride == b.token_stride &&
                             (a.head_stride == b.head_stride || a.heads == 1 || b.heads == 1);
   if (!same_strides) return true;

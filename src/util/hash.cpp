@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <sodium.h>
 
+#include <new>
+
 namespace qkjit {
 
 Digest digest_of(std::string_view bytes) {
@@ -11,6 +13,27 @@ Digest digest_of(std::string_view bytes) {
   crypto_generichash(digest.data(), digest.size(),
                      reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), nullptr,
                      0);
+  return digest;
+}
+
+static_assert(sizeof(crypto_generichash_state) == sizeof(RunningDigest) &&
+              alignof(crypto_generichash_state) <= alignof(RunningDigest));
+
+RunningDigest::RunningDigest() {
+  auto* const state = new (state_.data()) crypto_generichash_state;
+  crypto_generichash_init(state, nullptr, 0, sizeof(Digest));
+}
+
+void RunningDigest::add(std::string_view bytes) {
+  crypto_generichash_update(reinterpret_cast<crypto_generichash_state*>(state_.data()),
+                            reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+Digest RunningDigest::digest() const {
+  RunningDigest copy = *this;
+  Digest digest;
+  crypto_generichash_final(reinterpret_cast<crypto_generichash_state*>(copy.state_.data()),
+                           digest.data(), digest.size());
   return digest;
 }
 

@@ -1,6 +1,7 @@
 // Tuning changes no bit on the device either: variants that the library would not choose, compiled
 // and launched by hand.
 #include <algorithm>
+#include <future>
 
 #include "codegen/source.hpp"
 #include "compile/nvrtc.hpp"
@@ -39,12 +40,29 @@ std::vector<Variant> variants(const Spec& spec, const std::string& target) {
   return variants;
 }
 
-void check_on_gpu(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const Variant& variant) {
-  const Driver& driver = *gpu.workspace().driver();
+Compiled compile(const Nvrtc& nvrtc, const Spec& spec, const Variant& variant,
+                 const std::string& target) {
   const Source source = fused_source(spec, variant);
-  const Compiled compiled =
-      take(nvrtc.compile({source.file, source.text, embedded_kernels(), gpu.target()}));
-  const LoadedKernel kernel = take(driver.load(compiled.cubin, source.entry));
+  return take(nvrtc.compile({source.file, source.text, embedded_kernels(), target}));
+}
+
+/// Compiled at once: one after another they take minutes.
+std::vector<Compiled> compile_all(const Nvrtc& nvrtc, const Spec& spec,
+                                  const std::vector<Variant>& variants, const std::string& target) {
+  std::vector<std::future<Compiled>> pending;
+  for (const Variant& variant : variants) {
+    pending.push_back(std::async(std::launch::async, compile, std::cref(nvrtc), std::cref(spec),
+                                 std::cref(variant), std::cref(target)));
+  }
+  std::vector<Compiled> compiled;
+  for (auto& one : pending) compiled.push_back(one.get());
+  return compiled;
+}
+
+void check_on_gpu(const Gpu& gpu, const Compiled& compiled, const Spec& spec,
+                  const Variant& variant) {
+  const Driver& driver = *gpu.workspace().driver();
+  const LoadedKernel kernel = take(driver.load(compiled.cubin, fused_source(spec, variant).entry));
 
   const Problem before({.spec = spec, .tokens = 333, .data = Data::special});
   Problem expected = before;
@@ -53,7 +71,7 @@ void check_on_gpu(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const Va
   const Operation operation = take(check_args(device.args()));
   const FusedLaunch launch = fused_launch(operation, variant);
   take(driver.launch(kernel, launch.grid, gpu.stream(), &launch.params));
-  CHECK(first_difference(qkjit::to_text(variant), expected, device.download()) == "");
+  CHECK(first_difference(to_text(variant), expected, device.download()) == "");
 }
 
 }  // namespace
@@ -61,12 +79,13 @@ void check_on_gpu(const Gpu& gpu, const Nvrtc& nvrtc, const Spec& spec, const Va
 TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
   const Gpu gpu;
   const auto nvrtc = take(Nvrtc::open(""));
+  const std::string target = gpu.target();
   for (const Spec& spec : {Spec{128, 128, Layout::interleaved, DType::bf16, Rounding::fused},
                            Spec{128, 128, Layout::neox, DType::bf16, Rounding::eager},
                            Spec{96, 72, Layout::neox, DType::fp16, Rounding::hf},
                            Spec{256, 256, Layout::neox, DType::fp32, Rounding::split}}) {
-    for (const Variant& variant : variants(spec, gpu.target())) {
-      check_on_gpu(gpu, *nvrtc, spec, variant);
-    }
+    const std::vector<Variant> tuned = variants(spec, target);
+    const std::vector<Compiled> compiled = compile_all(*nvrtc, spec, tuned, target);
+    for (std::size_t i = 0; i < tuned.size(); ++i) check_on_gpu(gpu, compiled[i], spec, tuned[i]);
   }
 }

@@ -9,7 +9,7 @@
 namespace qkjit::tune {
 namespace {
 
-constexpr int kLeastBlockBytes = 1024, kMostBlockBytes = 16384;
+constexpr int kLeastBlockBytes = 2048, kMostBlockBytes = 16384;
 constexpr int kThreadsOfAMultiprocessor = 2048;
 
 /// Lane counts with up to five chunks a lane, if few of the lanes' places stay empty.
@@ -38,7 +38,7 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
   std::vector<Variant> candidates;
   const bool modern = compute_capability(target) >= kFirstWithBulk;
   for (const int lanes : lane_counts(spec)) {
-    for (const int rows : {1, 2, 3, 4, 8}) {
+    for (const int rows : {1, 2, 4, 8}) {
       for (const int threads : {32, 64, 128, 256}) {
         for (const Staging staging : {Staging::registers, Staging::bulk_load, Staging::bulk}) {
           const Variant variant{

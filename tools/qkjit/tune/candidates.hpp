@@ -9,7 +9,7 @@
 namespace qkjit::tune {
 
 /// Lanes, rows in flight, threads and staging in all combinations that the spec and target allow
-/// and that keep 1 to 16 KiB of rows in a block.
+/// and that keep 2 to 16 KiB of rows in a block.
 std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target);
 
 /// `best` with every other knob turned, one at a time.
