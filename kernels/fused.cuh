@@ -14,9 +14,34 @@ namespace qkjit {
 // no test of who is there.
 constexpr unsigned kWholeWarp = 0xffffffff;
 
+/// The butterfly over the lanes of a group: every lane gets the sum.
+template <class T>
+QKJIT_DEVICE float sum_lanes(float sum, const Lane<T>& lane) {
+  constexpr int kPadded = next_power_of_two(T::kLanes);
+  if constexpr (kPadded == T::kLanes) {
+#pragma unroll
+    for (int d = T::kLanes / 2; d > 0; d /= 2) {
+      sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
+    }
+    return sum;
+  } else {
+    // Lanes that would pad the group to a power of two hold zeros; after the first step the lower
+    // half holds all there is, and its first lane tells the others.
+    const unsigned first = lane.in_warp - lane.in_group;
+    const unsigned across = lane.in_group ^ (kPadded / 2);
+    const float other = __shfl_sync(kWholeWarp, sum, first + across);
+    sum = add_rn(sum, across < T::kLanes ? other : 0);
+#pragma unroll
+    for (int d = kPadded / 4; d > 0; d /= 2) {
+      sum = add_rn(sum, __shfl_sync(kWholeWarp, sum, first + (lane.in_group ^ d)));
+    }
+    return __shfl_sync(kWholeWarp, sum, first);
+  }
+}
+
 /// The butterfly of arithmetic.cuh over a lane group: every lane gets its row's sum of squares.
 template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x) {
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
   float sums[T::kSlots];
 #pragma unroll
   for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
@@ -27,11 +52,7 @@ QKJIT_DEVICE float sum_row(const LaneRow<T>& x) {
       sums[slot] = add_rn(sums[slot], sums[slot + d]);
     }
   }
-#pragma unroll
-  for (int d = T::kLanes / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
-  }
-  return sums[0];
+  return sum_lanes<T>(sums[0], lane);
 }
 
 /// What every row of a slice shares: the norm weight and the token's angles.
@@ -69,12 +90,14 @@ template <Spec kSpec, class T>
 static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
                                     const Lane<T>& lane) {
   constexpr Rounding kRounding = kSpec.rounding;
+  // Beyond the head's end there is nothing to spare from the rotation.
+  constexpr int kRotated = kSpec.rope_dim < kSpec.head_dim ? kSpec.rope_dim : 32 * 32 * kChunk;
   const ChunkAngles* angles = constants.angles;
   if constexpr (kSpec.layout == Layout::interleaved) {
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
-      rotate_interleaved<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
-                                      angles[slot], y[slot]);
+      rotate_interleaved<kSpec.dtype>(kRounding, kRotated, lane.first_element(slot), angles[slot],
+                                      y[slot]);
     }
   } else if constexpr (T::kPairing == Pairing::in_lane) {
 #pragma unroll
@@ -84,16 +107,16 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
   } else if constexpr (T::kPairing == Pairing::shuffle) {
     const auto partners = PartnerLanes::of(kSpec.rope_dim / 2, static_cast<int>(lane.in_group),
                                            static_cast<int>(lane.in_warp));
-    rotate_by_shuffle<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(0), angles[0],
-                                   partners, y[0]);
+    rotate_by_shuffle<kSpec.dtype, kSpec.rope_dim / 2 % kChunk>(
+        kRounding, kRotated, lane.first_element(0), angles[0], partners, y[0]);
   } else {
     alignas(16) __shared__ float shown[T::kWarps * T::kGroupsPerWarp][T::kChunks * kChunk];
-    float* row = shown[threadIdx.x / T::kLanes];
+    float* row = shown[threadIdx.x / 32 * T::kGroupsPerWarp + lane.group];
     __syncwarp();  // the row before may still be read
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
-      if (first < kSpec.rope_dim) show_chunk(y[slot], first, row);
+      if (first < kSpec.rope_dim && !lane.is_left_over) show_chunk(y[slot], first, row);
     }
     __syncwarp();
 #pragma unroll
@@ -120,7 +143,7 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const R
       if (lane.first_element(slot) < kSpec.head_dim) staged.get(i, slot).unpack(y[slot]);
     }
     if constexpr (kSpec.norm != Norm::none) {
-      const float r = reciprocal_rms(sum_row<T>(y), T::kInvHeadDim, p.eps);
+      const float r = reciprocal_rms(sum_row<T>(y, lane), T::kInvHeadDim, p.eps);
 #pragma unroll
       for (int slot = 0; slot < T::kSlots; ++slot) {
         normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, constants.weight[slot]);

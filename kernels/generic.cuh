@@ -31,9 +31,12 @@ QKJIT_DEVICE void store_any_chunk(bool wide, typename Format<kDType>::Storage* t
   }
 }
 
+// As in the fused kernel, all lanes of a warp stay together.
+constexpr unsigned kGenericWarp = 0xffffffff;
+
 /// The butterfly of arithmetic.cuh over slots and lanes, padded to kSlots * lanes chunks.
 template <int kSlots>
-QKJIT_DEVICE float sum_any_row(const float (&x)[kSlots][kChunk], int lanes, unsigned mask) {
+QKJIT_DEVICE float sum_any_row(const float (&x)[kSlots][kChunk], int lanes) {
   float sums[kSlots];
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
@@ -42,8 +45,9 @@ QKJIT_DEVICE float sum_any_row(const float (&x)[kSlots][kChunk], int lanes, unsi
 #pragma unroll
     for (int slot = 0; slot < d; ++slot) sums[slot] = add_rn(sums[slot], sums[slot + d]);
   }
-  for (int d = lanes / 2; d > 0; d /= 2)
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(mask, sums[0], d));
+  for (int d = lanes / 2; d > 0; d /= 2) {
+    sums[0] = add_rn(sums[0], __shfl_xor_sync(kGenericWarp, sums[0], d));
+  }
   return sums[0];
 }
 
@@ -64,20 +68,40 @@ QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], flo
   }
 }
 
+/// Neox pairs of rows with one chunk a lane.
+template <DType kDType>
+QKJIT_DEVICE void shuffle_any_row(Rounding rounding, const TableRow& table, int lane,
+                                  float (&y)[kChunk]) {
+  const int half = table.rope_dim / 2, first = lane * kChunk;
+  const auto partners = PartnerLanes::of(half, lane, static_cast<int>(threadIdx.x % 32));
+  ChunkAngles angles = {};
+  load_exchanged(table, first, angles);
+  if (half % kChunk == 0) {
+    rotate_by_shuffle<kDType, 0>(rounding, table.rope_dim, first, angles, partners, y);
+  } else {
+    rotate_by_shuffle<kDType, kChunk / 2>(rounding, table.rope_dim, first, angles, partners, y);
+  }
+}
+
 /// The rotated part of a row. `shown` is the row's shared memory.
 template <DType kDType, int kSlots>
 QKJIT_DEVICE void rotate_any_row(const GenericParams& g, const TableRow& table, int lane,
-                                 unsigned mask, float* shown, float (&y)[kSlots][kChunk]) {
+                                 float* shown, float (&y)[kSlots][kChunk]) {
   const Spec& spec = g.spec;
   const Rounding rounding = spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
   const bool neox = spec.layout == Layout::neox;
   const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
+  if constexpr (kSlots == 1) {
+    if (neox && spec.rope_dim % kChunk == 0) {
+      return shuffle_any_row<kDType>(rounding, table, lane, y[0]);
+    }
+  }
   if (neox) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
       if (first(slot) < spec.rope_dim) show_chunk(y[slot], first(slot), shown);
     }
-    __syncwarp(mask);
+    __syncwarp();
   }
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
@@ -101,17 +125,18 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   const unsigned lanes = static_cast<unsigned>(g.lanes);
   const unsigned group = threadIdx.x / lanes;
   const int lane = static_cast<int>(threadIdx.x - group * lanes);
-  const unsigned mask = (0xffffffffu >> (32 - lanes)) << (threadIdx.x % 32 - lane);
   const unsigned row_index = blockIdx.x * (kGenericThreads / lanes) + group;
-  if (row_index >= g.common.row_count) return;  // a lane group leaves as a whole
-  const RowView row = find_row(g.common, row_index, g.by_heads);
+  // Groups beyond the last row go along with an empty one.
+  const bool is_row = row_index < g.common.row_count;
+  const int elements = is_row ? spec.head_dim : 0;
+  const RowView row = find_row(g.common, is_row ? row_index : 0, g.by_heads);
   const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
 
   float y[kSlots][kChunk];
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
-    load_any_chunk<kDType>(g.wide_rows, in + first(slot), spec.head_dim - first(slot), y[slot]);
+    load_any_chunk<kDType>(g.wide_rows, in + first(slot), elements - first(slot), y[slot]);
   }
   TableRow table{nullptr, spec.rope_dim, g.wide_table};
   if (spec.rope_dim > 0) {
@@ -119,7 +144,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   }
 
   if (spec.norm != Norm::none) {
-    const float sum = sum_any_row<kSlots>(y, g.lanes, mask);
+    const float sum = sum_any_row<kSlots>(y, g.lanes);
     const float r = reciprocal_rms(sum, g.inv_head_dim, g.common.eps);
     const Storage* weight = static_cast<const Storage*>(row.rows.weight);
 #pragma unroll
@@ -129,16 +154,15 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
       normalize_any_chunk<kDType>(spec.rounding, y[slot], r, w);
     }
   }
-  __syncwarp(mask);  // all of the row is loaded: a partner's store may overwrite it
   if (spec.rope_dim > 0) {
     float* row_shown = shown + group * lanes * kSlots * kChunk;
-    rotate_any_row<kDType, kSlots>(g, table, lane, mask, row_shown, y);
+    rotate_any_row<kDType, kSlots>(g, table, lane, row_shown, y);
   }
 
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
-    store_any_chunk<kDType>(g.wide_rows, out + first(slot), spec.head_dim - first(slot), y[slot]);
+    store_any_chunk<kDType>(g.wide_rows, out + first(slot), elements - first(slot), y[slot]);
   }
 }
 

@@ -8,11 +8,14 @@ namespace qkjit {
 template <class T>
 struct Lane {
   unsigned in_warp = threadIdx.x % 32;
-  unsigned in_group = threadIdx.x % T::kLanes;
-  unsigned group = threadIdx.x % 32 / T::kLanes;
+  unsigned in_group = threadIdx.x % 32 % T::kLanes;
+  /// Lanes that are left over stand in the first group, but have no rows.
+  unsigned group = threadIdx.x % 32 / T::kLanes % T::kGroupsPerWarp;
+  bool is_left_over = threadIdx.x % 32 >= T::kGroupsPerWarp * T::kLanes;
 
   /// The slice's row that this lane's group has as its i-th.
   QKJIT_DEVICE unsigned row(int i) const { return i * T::kGroupsPerWarp + group; }
+  QKJIT_DEVICE bool has_row(int i, unsigned rows) const { return row(i) < rows && !is_left_over; }
   QKJIT_DEVICE int first_element(int slot) const {
     return static_cast<int>(in_group + slot * T::kLanes) * kChunk;
   }

@@ -38,12 +38,13 @@ QKJIT_DEVICE void load_interleaved(const TableRow& row, int first, ChunkAngles& 
   }
 }
 
+/// Elements from number `end` on are left as they are.
 template <DType kDType>
-QKJIT_DEVICE void rotate_interleaved(Rounding rounding, int rope_dim, int first,
-                                     const ChunkAngles& a, float (&y)[kChunk]) {
+QKJIT_DEVICE void rotate_interleaved(Rounding rounding, int end, int first, const ChunkAngles& a,
+                                     float (&y)[kChunk]) {
 #pragma unroll
   for (int i = 0; i < kChunk / 2; ++i) {
-    if (first + 2 * i >= rope_dim) continue;
+    if (first + 2 * i >= end) continue;
     rotate_pair<kDType>(rounding, y[2 * i], y[2 * i + 1], a.c[i], a.s[i]);
   }
 }
@@ -105,21 +106,20 @@ struct PartnerLanes {
   }
 };
 
-/// Pairs (i, i + rope_dim/2) by shuffles. Every lane of the warp takes part.
-template <DType kDType>
-QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int rope_dim, int first,
-                                    const ChunkAngles& a, const PartnerLanes& lanes,
-                                    float (&y)[kChunk]) {
-  const int shift = rope_dim / 2 % kChunk;  // 0 or 4
+/// Pairs (i, i + rope_dim/2) by shuffles, with kShift the half modulo a chunk, 0 or 4. Every lane
+/// of the warp takes part; elements from number `end` on are left as they are.
+template <DType kDType, int kShift>
+QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int end, int first, const ChunkAngles& a,
+                                    const PartnerLanes& lanes, float (&y)[kChunk]) {
   float partner[kChunk];
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
     const int from = i < kChunk / 2 ? lanes.first_quad : lanes.last_quad;
-    partner[i] = __shfl_sync(0xffffffffu, y[(i + shift) % kChunk], from);
+    partner[i] = __shfl_sync(0xffffffffu, y[(i + kShift) % kChunk], from);
   }
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
-    if (first + i >= rope_dim) continue;
+    if (first + i >= end) continue;
     y[i] = rotate_element<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
   }
 }

@@ -22,7 +22,7 @@ struct SliceView {
 template <Spec kSpec, Variant kVariant, class Storage, class T>
 QKJIT_DEVICE void store_row_chunk(const SliceView<Storage>& view, const Lane<T>& lane, int i,
                                   int slot, const Chunk<kSpec.dtype>& chunk) {
-  if (lane.row(i) >= view.rows) return;
+  if (!lane.has_row(i, view.rows)) return;
   chunk.store(view.out + lane.row(i) * view.out_stride + lane.first_element(slot), kVariant.store);
 }
 
@@ -39,7 +39,7 @@ class RowsInRegisters {
 #pragma unroll
       for (int slot = 0; slot < T::kSlots; ++slot) {
         const int first = lane.first_element(slot);
-        if (lane.row(i) >= view.rows || first >= kSpec.head_dim) continue;
+        if (!lane.has_row(i, view.rows) || first >= kSpec.head_dim) continue;
         held_[i][slot] =
             Chunk<kSpec.dtype>::load(view.in + lane.row(i) * view.in_stride + first, kVariant.load);
       }
@@ -79,7 +79,7 @@ class RowsInShared {
   }
   QKJIT_DEVICE void put(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
     if constexpr (kVariant.staging == Staging::bulk) {
-      chunk.store(cell(i, slot));  // the buffer has room for every row, copied are those there are
+      if (!lane_.is_left_over) chunk.store(cell(i, slot));  // there is room for rows that are not
     } else {
       store_row_chunk<kSpec, kVariant>(view_, lane_, i, slot, chunk);
     }

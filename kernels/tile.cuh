@@ -16,6 +16,12 @@ QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
   return distance > 0 && distance % lanes == 0;
 }
 
+QKJIT_CONSTEXPR bool is_lane_count(const Spec& spec, int lanes) {
+  const int chunks = spec.head_dim / kChunk;
+  const bool is_power = lanes > 0 && next_power_of_two(lanes) == lanes;
+  return lanes <= 32 && (lanes == chunks || (is_power && lanes <= next_power_of_two(chunks)));
+}
+
 /// How the variant pairs the spec's elements: shuffles need every chunk of a row in a lane of its
 /// own, and halves of whole quads.
 QKJIT_CONSTEXPR Pairing pairing_of(const Spec& spec, const Variant& variant) {
@@ -57,10 +63,8 @@ struct Tile {
       "head_dim must be a multiple of 8 from 8 to 512: use the generic kernel for others");
   static_assert(kSpec.rope_dim % 2 == 0 && 0 <= kSpec.rope_dim && kSpec.rope_dim <= kSpec.head_dim,
                 "rope_dim must be even and at most head_dim: rotate fewer elements");
-  static_assert(0 < kLanes && kLanes <= 32 && next_power_of_two(kLanes) == kLanes,
-                "lanes must be a power of two up to 32: rows are reduced by shuffles in a warp");
-  static_assert(kLanes <= next_power_of_two(kChunks),
-                "lanes must not exceed the chunks of a row: take fewer lanes");
+  static_assert(is_lane_count(kSpec, kLanes),
+                "lanes must be a power of two up to 32 that the row's chunks fill, or the chunks");
   static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice,
                 "a warp's part of shared memory takes one slice: stage in registers");
   static_assert(kRows > 0, "a lane group needs at least one row in flight");

@@ -24,7 +24,9 @@ enum class Staging { registers, bulk_load, bulk };
 enum class Hint { normal, streaming };
 
 struct Variant {
-  int lanes = 0;    ///< neighbouring threads that share one row; a power of two, at most 32
+  /// Neighbouring threads that share one row, at most 32: a power of two, or as many as the row has
+  /// chunks. Lanes of a warp that are left over do nothing.
+  int lanes = 0;
   int rows = 1;     ///< rows that a lane group has in flight
   int threads = 0;  ///< threads of a block; a multiple of 32
   int blocks = 0;   ///< blocks that registers must leave room for on a multiprocessor; 0: any

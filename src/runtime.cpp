@@ -305,10 +305,14 @@ Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, const Sp
         "the stream is capturing and no kernel for this call is loaded: call qkjit_prepare() with "
         "its spec before the capture begins");
   }
-  const std::string name = generic_entry(spec.dtype, slots);
-  const auto code = std::ranges::find(embedded_ptx(), name + ".ptx", &EmbeddedFile::name);
+  const auto target = driver.target(device);
+  if (!target) return tl::unexpected(target.error());
+  const int capability =
+      kGenericCapabilities[compute_capability(*target) >= kGenericCapabilities[1]];
+  const std::string file = generic_file(spec.dtype, slots, capability);
+  const auto code = std::ranges::find(embedded_ptx(), file, &EmbeddedFile::name);
   const std::lock_guard lock(loading_);
-  auto loaded = driver.load(code->text, name);
+  auto loaded = driver.load(code->text, generic_entry(spec.dtype, slots));
   if (!loaded) return tl::unexpected(loaded.error());
   TableEntry entry;
   entry.kernels.push_back({{}, std::move(*loaded)});

@@ -1,5 +1,4 @@
-// Build step: compiles the generic kernels to PTX, each into a file of its own, for the oldest
-// target that NVRTC has, so that every GPU which the driver serves can run them.
+// Build step: compiles the generic kernels to PTX, each into a file of its own.
 //
 //   qkjit_embed_ptx LIBNVRTC DIRECTORY HEADER...
 #include <cstdio>
@@ -30,15 +29,16 @@ Result<void> embed_ptx(const std::string& library, const std::filesystem::path& 
     texts.push_back(std::move(*header));
     headers.push_back({names.back(), texts.back()});
   }
-  const std::string oldest = (*nvrtc)->targets().at(0);  // "sm_75"
-  const std::string target = "compute_" + oldest.substr(sizeof("sm_") - 1);
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     for (const int slots : {kGenericFewSlots, kGenericManySlots}) {
       const Source source = generic_source(dtype, slots);
-      const auto compiled = (*nvrtc)->compile({source.file, source.text, headers, target});
-      if (!compiled) return tl::unexpected(compiled.error());
-      auto written = publish_file(directory / (source.entry + ".ptx"), compiled->ptx);
-      if (!written) return written;
+      for (const int capability : kGenericCapabilities) {
+        const auto compiled = (*nvrtc)->compile(
+            {source.file, source.text, headers, fmt::format("compute_{}", capability)});
+        if (!compiled) return tl::unexpected(compiled.error());
+        const std::string name = generic_file(dtype, slots, capability);
+        if (auto written = publish_file(directory / name, compiled->ptx); !written) return written;
+      }
     }
   }
   return {};

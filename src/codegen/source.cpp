@@ -66,6 +66,10 @@ Source generic_source(DType dtype, int slots) {
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
+std::string generic_file(DType dtype, int slots, int capability) {
+  return fmt::format("{}_sm_{}.ptx", generic_entry(dtype, slots), capability);
+}
+
 std::string generic_entry(DType dtype, int slots) {
   return fmt::format("qkjit_generic_{}_{}", name_of(dtype), slots);
 }

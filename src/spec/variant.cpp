@@ -39,7 +39,7 @@ const std::vector<Field<Variant>>& fields() {
 
 /// Shared memory that a block declares.
 int shared_bytes(const Spec& spec, const Variant& v) {
-  const int groups = v.threads / v.lanes;
+  const int groups = v.threads / 32 * (32 / v.lanes);
   const int element = spec.dtype == DType::fp32 ? 4 : 2;
   const int shown = exchanges(spec, v) ? groups * spec.head_dim * 4 : 0;
   const bool staged = v.staging != Staging::registers;
@@ -66,9 +66,11 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
     return fail(Code::invalid_argument, "variant {} of {} for {}: {}", to_text(v), to_text(spec),
                 target, need);
   };
-  const int chunks = next_power_of_two(spec.head_dim / kChunk);
-  if (v.lanes < 1 || v.lanes > 32 || next_power_of_two(v.lanes) != v.lanes || v.lanes > chunks) {
-    return refuse(fmt::format("lanes must be a power of two up to {}", std::min(32, chunks)));
+  if (!is_lane_count(spec, v.lanes)) {
+    const int chunks = spec.head_dim / kChunk;
+    return refuse(fmt::format("lanes must be a power of two up to {}{}",
+                              std::min(32, next_power_of_two(chunks)),
+                              chunks <= 32 ? fmt::format(", or {}", chunks) : ""));
   }
   if (v.rows < 1 || v.rows > 32) return refuse("rows must be 1 to 32");
   if (v.threads < 32 || v.threads > 1024 || v.threads % 32 != 0) {

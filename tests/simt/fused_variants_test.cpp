@@ -51,6 +51,24 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, interleaved") {
   check_lanes<Spec{288, 0, Layout::interleaved, DType::fp32, Rounding::late_weight}>(3);
 }
 
+TEST_CASE("fused: one lane a chunk gives the bytes of the CPU path") {
+  constexpr Variant kPlain = {.lanes = 10, .rows = 2, .threads = 64};
+  constexpr Variant kBulk = {.lanes = 9, .rows = 3, .threads = 32, .staging = Staging::bulk};
+  constexpr Variant kExchange = {.lanes = 5,
+                                 .rows = 1,
+                                 .threads = 96,
+                                 .pairing = Pairing::exchange,
+                                 .staging = Staging::bulk_load};
+  constexpr Variant kWide = {.lanes = 20, .rows = 2, .threads = 32, .span = Span::token};
+  constexpr Layout kNeox = Layout::neox, kInterleaved = Layout::interleaved;
+  check_fused(fused_kernel<Spec{80, 80, kNeox, DType::bf16}, kPlain>(), 0);
+  check_fused(fused_kernel<Spec{80, 40, kInterleaved, DType::fp32, Rounding::hf}, kPlain>(), 1);
+  check_fused(fused_kernel<Spec{72, 72, kNeox, DType::bf16, Rounding::eager}, kBulk>(), 2);
+  check_fused(fused_kernel<Spec{72, 72, kInterleaved, DType::fp16, Rounding::split}, kBulk>(), 3);
+  check_fused(fused_kernel<Spec{40, 20, kNeox, DType::bf16}, kExchange>(), 4);
+  check_fused(fused_kernel<Spec{160, 96, kNeox, DType::fp16}, kWide>(), 5);
+}
+
 TEST_CASE("fused: every variant gives the bytes of the CPU path, without a norm") {
   check_lanes<Spec{64, 48, Layout::neox, DType::bf16, Rounding::eager, Positions::int32,
                    Norm::none}>(8);
