@@ -4,7 +4,7 @@
 #
 # writes at build time a source that defines
 #   std::span<const qkjit::EmbeddedFile> qkjit::<accessor>();   // declared by the caller
-# with the base names and texts of the files, in the given order.
+# with the base names, texts and digests of the files, in the given order.
 set(QKJIT_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/WriteEmbedded.cmake)
 
 function(qkjit_embed_text output accessor)

@@ -14,13 +14,13 @@ namespace qkjit {
 
 Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target) {
   Key key;
-  key.add("schema", "2");
+  key.add("schema", "3");
   key.add("spec", to_text(spec));
   key.add("variant", to_text(variant));
   key.add("target", target);
   key.add("options", fmt::format("{}", fmt::join(compile_options(target), "\n")));
   key.add("source", fused_source(spec, variant).text);
-  for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.text);
+  for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.sha256);
   return key;
 }
 
@@ -79,7 +79,8 @@ std::shared_ptr<const Kernel> Jit::find_cached(const Key& key) {
   for (const CacheDirectory& layer : layers) {
     Result<std::optional<Entry>> entry = layer.find(key);
     if (entry && !*entry) continue;
-    Result<Kernel> kernel = entry ? to_kernel(**entry, key.digest()) : tl::unexpected(entry.error());
+    Result<Kernel> kernel =
+        entry ? to_kernel(**entry, key.digest()) : tl::unexpected(entry.error());
     if (kernel) return std::make_shared<const Kernel>(std::move(*kernel));
     ++counters_.cache_rejected;
     log_->warn("cache entry ignored: {}", kernel.error().message);

@@ -40,8 +40,9 @@ struct NoKernel {
 
 using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 
-/// Cache key of a fused kernel: schema, spec, variant, sources, options, target. Not the compiler,
-/// so that a machine without one finds what another compiled.
+/// Cache key of a fused kernel: schema, spec, variant, sources, options, target. The kernel headers
+/// stand in it as digests: their text would be most of every entry, to be read and hashed on every
+/// hit. Not the compiler, so that a machine without one finds what another compiled.
 Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target);
 
 /// Thread-safe. Of concurrent requests for one kernel, one compiles and the others wait for it;

@@ -9,6 +9,7 @@ namespace qkjit {
 struct EmbeddedFile {
   std::string_view name;
   std::string_view text;
+  std::string_view sha256 = {};  ///< of the text, as 64 hexadecimal digits; empty if made by hand
 };
 
 // Defined by generated sources (cmake/EmbedText.cmake) in the targets that embed them.
