@@ -14,37 +14,10 @@ namespace qkjit {
 // no test of who is there.
 constexpr unsigned kWholeWarp = 0xffffffff;
 
-/// The butterfly over the lanes of a group: every lane gets the sum.
+/// The butterfly of arithmetic.cuh over a lane group, whose number of lanes is a power of two:
+/// every lane gets its row's sum of squares.
 template <class T>
-QKJIT_DEVICE float sum_lanes(float sum, const Lane<T>& lane) {
-  constexpr int kPadded = next_power_of_two(T::kLanes);
-  if constexpr (kPadded == T::kLanes) {
-#pragma unroll
-    for (int d = T::kLanes / 2; d > 0; d /= 2) {
-      sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
-    }
-    return sum;
-  } else {
-    // Lanes that would pad the group to a power of two hold zeros; after the first step the lower
-    // half holds all there is, and its first lane tells the others.
-    const unsigned first = lane.in_warp - lane.in_group;
-    const unsigned across = lane.in_group ^ (kPadded / 2);
-    const float other = __shfl_sync(kWholeWarp, sum, first + across);
-    sum = add_rn(sum, across < T::kLanes ? other : 0);
-#pragma unroll
-    for (int d = kPadded / 4; d > 0; d /= 2) {
-      sum = add_rn(sum, __shfl_sync(kWholeWarp, sum, first + (lane.in_group ^ d)));
-    }
-    return __shfl_sync(kWholeWarp, sum, first);
-  }
-}
-
-/// The butterfly of arithmetic.cuh over a lane group: every lane gets its row's sum of squares.
-template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
-  float sums[T::kSlots];
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
+QKJIT_DEVICE float sum_even_group(float (&sums)[T::kSlots]) {
 #pragma unroll
   for (int d = next_power_of_two(T::kSlots) / 2; d > 0; d /= 2) {
 #pragma unroll
@@ -52,7 +25,49 @@ QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
       sums[slot] = add_rn(sums[slot], sums[slot + d]);
     }
   }
-  return sum_lanes<T>(sums[0], lane);
+#pragma unroll
+  for (int d = T::kLanes / 2; d > 0; d /= 2) {
+    sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
+  }
+  return sums[0];
+}
+
+/// The same for any other number of lanes with one or two chunks each. Chunk c + lanes is lane c's
+/// second. Lane c follows sum c of the butterfly, which is padded with zeros: after two steps all
+/// there is lies in fewer lanes than the group has, and in the end the first lane tells the rest.
+template <class T>
+QKJIT_DEVICE float sum_odd_group(const float (&sums)[T::kSlots], const Lane<T>& lane) {
+  constexpr int kLanes = T::kLanes;
+  constexpr int kPadded = next_power_of_two(kLanes);
+  const int first = static_cast<int>(lane.in_warp - lane.in_group);
+  const int c = static_cast<int>(lane.in_group);
+  const auto ask = [&](float value, int of) { return __shfl_sync(kWholeWarp, value, first + of); };
+  const float second = T::kSlots == 2 ? sums[T::kSlots - 1] : 0;
+  float sum = sums[0];
+  if constexpr (T::kSlots == 2) {  // chunk c + kPadded
+    const float other = ask(second, c + kPadded - kLanes);
+    sum = add_rn(sum, c + kPadded < 2 * kLanes ? other : 0);
+  }
+  // Sum c + kPadded / 2: another lane's, or beyond the lanes a chunk that nothing was added to.
+  const int across = c + kPadded / 2;
+  const float beyond = T::kSlots == 2 ? ask(second, across - kLanes) : 0;
+  const float inside = ask(sum, across);
+  sum = add_rn(sum, across < kLanes ? inside : beyond);
+#pragma unroll
+  for (int d = kPadded / 4; d > 0; d /= 2) sum = add_rn(sum, ask(sum, c ^ d));
+  return ask(sum, 0);
+}
+
+template <class T>
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
+  float sums[T::kSlots];
+#pragma unroll
+  for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
+  if constexpr (next_power_of_two(T::kLanes) == T::kLanes) {
+    return sum_even_group<T>(sums);
+  } else {
+    return sum_odd_group<T>(sums, lane);
+  }
 }
 
 /// What every row of a slice shares: the norm weight and the token's angles.

@@ -19,7 +19,8 @@ QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
 QKJIT_CONSTEXPR bool is_lane_count(const Spec& spec, int lanes) {
   const int chunks = spec.head_dim / kChunk;
   const bool is_power = lanes > 0 && next_power_of_two(lanes) == lanes;
-  return lanes <= 32 && (lanes == chunks || (is_power && lanes <= next_power_of_two(chunks)));
+  const bool one_or_two_each = lanes == chunks || 2 * lanes == chunks;
+  return lanes <= 32 && (one_or_two_each || (is_power && lanes <= next_power_of_two(chunks)));
 }
 
 /// How the variant pairs the spec's elements: shuffles need every chunk of a row in a lane of its
@@ -63,8 +64,9 @@ struct Tile {
       "head_dim must be a multiple of 8 from 8 to 512: use the generic kernel for others");
   static_assert(kSpec.rope_dim % 2 == 0 && 0 <= kSpec.rope_dim && kSpec.rope_dim <= kSpec.head_dim,
                 "rope_dim must be even and at most head_dim: rotate fewer elements");
-  static_assert(is_lane_count(kSpec, kLanes),
-                "lanes must be a power of two up to 32 that the row's chunks fill, or the chunks");
+  static_assert(
+      is_lane_count(kSpec, kLanes),
+      "lanes must be a power of two that the row's chunks fill, or the chunks, or half of them");
   static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice,
                 "a warp's part of shared memory takes one slice: stage in registers");
   static_assert(kRows > 0, "a lane group needs at least one row in flight");

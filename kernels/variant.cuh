@@ -25,7 +25,7 @@ enum class Hint { normal, streaming };
 
 struct Variant {
   /// Neighbouring threads that share one row, at most 32: a power of two, or as many as the row has
-  /// chunks. Lanes of a warp that are left over do nothing.
+  /// chunks, or half as many. Lanes of a warp that are left over do nothing.
   int lanes = 0;
   int rows = 1;     ///< rows that a lane group has in flight
   int threads = 0;  ///< threads of a block; a multiple of 32

@@ -70,7 +70,8 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
     const int chunks = spec.head_dim / kChunk;
     return refuse(fmt::format("lanes must be a power of two up to {}{}",
                               std::min(32, next_power_of_two(chunks)),
-                              chunks <= 32 ? fmt::format(", or {}", chunks) : ""));
+                              chunks % 2 == 0 ? fmt::format(", or {} or {}", chunks, chunks / 2)
+                                              : fmt::format(", or {}", chunks)));
   }
   if (v.rows < 1 || v.rows > 32) return refuse("rows must be 1 to 32");
   if (v.threads < 32 || v.threads > 1024 || v.threads % 32 != 0) {

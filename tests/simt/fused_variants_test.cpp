@@ -51,7 +51,7 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, interleaved") {
   check_lanes<Spec{288, 0, Layout::interleaved, DType::fp32, Rounding::late_weight}>(3);
 }
 
-TEST_CASE("fused: one lane a chunk gives the bytes of the CPU path") {
+TEST_CASE("fused: one lane for each chunk or two gives the bytes of the CPU path") {
   constexpr Variant kPlain = {.lanes = 10, .rows = 2, .threads = 64};
   constexpr Variant kBulk = {.lanes = 9, .rows = 3, .threads = 32, .staging = Staging::bulk};
   constexpr Variant kExchange = {.lanes = 5,
@@ -67,6 +67,23 @@ TEST_CASE("fused: one lane a chunk gives the bytes of the CPU path") {
   check_fused(fused_kernel<Spec{72, 72, kInterleaved, DType::fp16, Rounding::split}, kBulk>(), 3);
   check_fused(fused_kernel<Spec{40, 20, kNeox, DType::bf16}, kExchange>(), 4);
   check_fused(fused_kernel<Spec{160, 96, kNeox, DType::fp16}, kWide>(), 5);
+  constexpr Variant kThree = {.lanes = 3, .rows = 2, .threads = 64};
+  constexpr Variant kFive = {.lanes = 5, .rows = 2, .threads = 64, .staging = Staging::bulk_load};
+  constexpr Variant kSix = {.lanes = 6, .rows = 1, .threads = 64, .span = Span::token};
+  constexpr Variant kSeven = {.lanes = 7, .rows = 2, .threads = 32, .staging = Staging::bulk};
+  constexpr Variant kTen = {.lanes = 10, .rows = 2, .threads = 96};
+  constexpr Variant kEleven = {.lanes = 11, .rows = 1, .threads = 32};
+  constexpr Variant kTwelve = {.lanes = 12, .rows = 2, .threads = 64};
+  check_fused(fused_kernel<Spec{48, 48, kNeox, DType::bf16, Rounding::eager}, kThree>(), 6);
+  check_fused(fused_kernel<Spec{80, 80, kNeox, DType::bf16}, kFive>(), 7);
+  check_fused(fused_kernel<Spec{96, 96, kNeox, DType::fp32, Rounding::split}, kSix>(), 0);
+  check_fused(fused_kernel<Spec{96, 64, kInterleaved, DType::bf16}, kSix>(), 1);
+  check_fused(fused_kernel<Spec{112, 112, kNeox, DType::fp16, Rounding::hf}, kSeven>(), 2);
+  check_fused(fused_kernel<Spec{112, 72, kNeox, DType::bf16}, kSeven>(), 3);
+  check_fused(fused_kernel<Spec{160, 160, kNeox, DType::bf16}, kTen>(), 4);
+  check_fused(fused_kernel<Spec{176, 176, kInterleaved, DType::bf16}, kEleven>(), 5);
+  check_fused(fused_kernel<Spec{192, 192, kNeox, DType::bf16, Rounding::late_weight}, kTwelve>(),
+              6);
 }
 
 TEST_CASE("fused: every variant gives the bytes of the CPU path, without a norm") {

@@ -72,7 +72,7 @@ TEST_CASE("variants that cannot be made are refused with what would do", "[varia
   variant.lanes = 10;
   CHECK(check_variant({80, 80, Layout::neox}, variant, "sm_90").has_value());
   CHECK(fails(check_variant({72, 72, Layout::neox}, variant, "sm_90"), Code::invalid_argument,
-              {"power of two up to 16", "or 9"}));
+              {"power of two up to 16", ", or 9"}));
   variant.lanes = 32;
   CHECK(refuses(variant, "sm_90", {"power of two up to 16"}));
   variant = kPlain, variant.threads = 100;

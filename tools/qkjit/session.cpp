@@ -26,6 +26,15 @@ Result<std::unique_ptr<Runtime>> open_runtime(const Console& console) {
   return std::make_unique<Runtime>(std::move(*resolved));
 }
 
+std::unique_ptr<Runtime> without_cache(Runtime& runtime) {
+  RuntimeOptions options;
+  options.jit = runtime.jit().options();
+  options.jit.writable.reset();
+  options.jit.read_only.clear();
+  options.log = runtime.log();
+  return std::make_unique<Runtime>(std::move(options));
+}
+
 Result<Place> find_place(const std::string& device) {
   if (device == "cpu") return Place{std::nullopt, "host memory, as asked", kTargetWithoutGpu};
   const auto driver = Driver::open();

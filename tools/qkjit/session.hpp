@@ -14,6 +14,9 @@ namespace qkjit {
 /// With the settings of the environment; -v shows the library's own messages.
 Result<std::unique_ptr<Runtime>> open_runtime(const Console& console);
 
+/// A runtime that compiles like this one and keeps its kernels in memory alone.
+std::unique_ptr<Runtime> without_cache(Runtime& runtime);
+
 /// Where a command runs, as --device says.
 struct Place {
   std::optional<Workspace> gpu;  ///< empty: host memory

@@ -11,9 +11,10 @@ inline constexpr int kProcesses = 11;
 
 /// Milliseconds.
 struct FirstCall {
-  double empty = 0;  ///< open NVRTC and compile `__global__ void empty() {}`
-  double cold = 0;   ///< a runtime with an empty cache compiles the kernel and keeps it
-  double warm = 0;   ///< the same with that cache, so without NVRTC
+  double empty = 0;    ///< open NVRTC and compile `__global__ void empty() {}`
+  double compile = 0;  ///< open NVRTC and compile the kernel
+  double cold = 0;     ///< the same with an empty cache, which keeps it: written and synced to disk
+  double warm = 0;     ///< the same with that cache, so without NVRTC
 };
 
 /// Needs no GPU. Leaves the kernel in the cache.

@@ -12,14 +12,15 @@ namespace {
 constexpr int kLeastBlockBytes = 2048, kMostBlockBytes = 16384;
 constexpr int kThreadsOfAMultiprocessor = 2048;
 
-/// Lane counts with up to six chunks a lane, if few of the lanes' places stay empty, and one lane a
-/// chunk.
+/// Lane counts with up to six chunks a lane, if few of the lanes' places stay empty, and one
+/// lane for each chunk or two.
 std::vector<int> lane_counts(const Spec& spec) {
   constexpr int kMostSlots = 6;
   const int chunks = spec.head_dim / kChunk;
   const int most = std::min(next_power_of_two(chunks), 32);
   std::vector<int> counts = {most};
   if (chunks < most) counts.push_back(chunks);
+  if (chunks % 2 == 0 && next_power_of_two(chunks) != chunks) counts.push_back(chunks / 2);
   for (int lanes = most / 2; lanes > 0 && ceil_div(chunks, lanes) <= kMostSlots; lanes /= 2) {
     const bool has_room = 4 * chunks >= 3 * lanes * ceil_div(chunks, lanes);
     if (has_room && (!rotates_neox(spec) || neox_pairs_in_lane(spec, lanes))) {

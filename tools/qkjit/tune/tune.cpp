@@ -55,18 +55,6 @@ Result<Plan> plan_of(const Options& options) {
   return plan;
 }
 
-/// A runtime whose kernels stay in memory: most of them nobody will want again.
-Result<std::unique_ptr<Runtime>> open_runtime_without_cache(const Console& console) {
-  auto runtime = open_runtime(console);
-  if (!runtime) return runtime;
-  RuntimeOptions options;
-  options.jit = (*runtime)->jit().options();
-  options.jit.writable.reset();
-  options.jit.read_only.clear();
-  options.log = (*runtime)->log();
-  return std::make_unique<Runtime>(std::move(options));
-}
-
 /// The cache directory in which the runtime looks for tables.
 Result<std::filesystem::path> directory_of(const Options& options, const Console& console) {
   if (!options.out.empty()) return std::filesystem::path(options.out);
@@ -125,11 +113,12 @@ Result<Report> measure(const Console& console, const Options& options, Runtime& 
 Exit run(const Console& console, const Options& options) {
   const auto plan = plan_of(options);
   if (!plan) return qkjit::report(plan.error());
-  const auto runtime = open_runtime_without_cache(console);
-  if (!runtime) return qkjit::report(runtime.error());
-  const auto report = measure(console, options, **runtime, *plan);
+  const auto opened = open_runtime(console);
+  if (!opened) return qkjit::report(opened.error());
+  const auto runtime = without_cache(**opened);  // most of the kernels nobody will want again
+  const auto report = measure(console, options, *runtime, *plan);
   if (!report) return qkjit::report(report.error());
-  print(console, *report, counters_json(**runtime));
+  print(console, *report, counters_json(*runtime));
   return Exit::good;
 }
 
