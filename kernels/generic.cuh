@@ -1,7 +1,7 @@
 // The generic kernel: any head_dim up to 1024, any alignment, all shapes at run time. It is
-// compiled to PTX when the library is built, so it serves with no compiler and no cache. A group of
-// lanes owns one row; lane l has chunks l, l + lanes, ... Every lane has loaded its chunks before
-// the group's first store, so in place is as good as out of place.
+// compiled to PTX when the library is built, so it serves with no compiler and no cache. As in the
+// fused kernel a warp takes a slice, neighbouring heads of one token, and a group of lanes owns a
+// row of it, or two; lane l has chunks l, l + lanes, ... of each.
 #pragma once
 
 #include "arithmetic.cuh"
@@ -68,51 +68,110 @@ QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], flo
   }
 }
 
+/// Where a lane of the generic kernel stands.
+struct AnyLane {
+  int lanes;     ///< of a group
+  int in_group;  ///< this one's number
+  int group, groups;
+
+  QKJIT_DEVICE explicit AnyLane(int lanes_)
+      : lanes(lanes_),
+        in_group(static_cast<int>(threadIdx.x % 32) % lanes),
+        group(static_cast<int>(threadIdx.x % 32) / lanes),
+        groups(32 / lanes) {}
+
+  QKJIT_DEVICE unsigned row(int i) const { return static_cast<unsigned>(i * groups + group); }
+  QKJIT_DEVICE int first(int slot) const { return (in_group + slot * lanes) * kChunk; }
+};
+
+/// The chunks of the rows that a lane group has in flight.
+template <int kSlots>
+using AnyRows = float[generic_rows(kSlots)][kSlots][kChunk];
+
 /// Neox pairs of rows with one chunk a lane.
-template <DType kDType>
-QKJIT_DEVICE void shuffle_any_row(Rounding rounding, const TableRow& table, int lane,
-                                  float (&y)[kChunk]) {
-  const int half = table.rope_dim / 2, first = lane * kChunk;
-  const auto partners = PartnerLanes::of(half, lane, static_cast<int>(threadIdx.x % 32));
+template <DType kDType, int kRows>
+QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const TableRow& table, const AnyLane& lane,
+                                   float (&y)[kRows][1][kChunk]) {
+  const int half = table.rope_dim / 2, first = lane.first(0);
+  const auto partners = PartnerLanes::of(half, lane.in_group, static_cast<int>(threadIdx.x % 32));
   ChunkAngles angles = {};
   load_exchanged(table, first, angles);
-  if (half % kChunk == 0) {
-    rotate_by_shuffle<kDType, 0>(rounding, table.rope_dim, first, angles, partners, y);
-  } else {
-    rotate_by_shuffle<kDType, kChunk / 2>(rounding, table.rope_dim, first, angles, partners, y);
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    if (half % kChunk == 0) {
+      rotate_by_shuffle<kDType, 0>(rounding, table.rope_dim, first, angles, partners, y[i][0]);
+    } else {
+      rotate_by_shuffle<kDType, kChunk / 2>(rounding, table.rope_dim, first, angles, partners,
+                                            y[i][0]);
+    }
   }
 }
 
-/// The rotated part of a row. `shown` is the row's shared memory.
+/// The rotated part of the rows. `shown` is shared memory of the warp.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_row(const GenericParams& g, const TableRow& table, int lane,
-                                 float* shown, float (&y)[kSlots][kChunk]) {
-  const Spec& spec = g.spec;
+QKJIT_DEVICE void rotate_any_rows(const Spec& spec, const TableRow& table, const AnyLane& lane,
+                                  float* shown, AnyRows<kSlots>& y) {
+  constexpr int kRows = generic_rows(kSlots);
   const Rounding rounding = spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
   const bool neox = spec.layout == Layout::neox;
-  const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
   if constexpr (kSlots == 1) {
     if (neox && spec.rope_dim % kChunk == 0) {
-      return shuffle_any_row<kDType>(rounding, table, lane, y[0]);
+      return shuffle_any_rows<kDType>(rounding, table, lane, y);
     }
   }
+  const auto shown_row = [&](int i) { return shown + lane.row(i) * lane.lanes * kSlots * kChunk; };
   if (neox) {
 #pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) {
-      if (first(slot) < spec.rope_dim) show_chunk(y[slot], first(slot), shown);
+    for (int i = 0; i < kRows; ++i) {
+#pragma unroll
+      for (int slot = 0; slot < kSlots; ++slot) {
+        if (lane.first(slot) < spec.rope_dim) {
+          show_chunk(y[i][slot], lane.first(slot), shown_row(i));
+        }
+      }
     }
     __syncwarp();
   }
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
-    if (first(slot) >= spec.rope_dim) continue;
+    const int first = lane.first(slot);
+    if (first >= spec.rope_dim) continue;
     ChunkAngles angles = {};
     if (neox) {
-      load_exchanged(table, first(slot), angles);
-      rotate_exchanged<kDType>(rounding, spec.rope_dim, first(slot), angles, shown, y[slot]);
+      load_exchanged(table, first, angles);
     } else {
-      load_interleaved(table, first(slot), angles);
-      rotate_interleaved<kDType>(rounding, spec.rope_dim, first(slot), angles, y[slot]);
+      load_interleaved(table, first, angles);
+    }
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (neox) {
+        rotate_exchanged<kDType>(rounding, spec.rope_dim, first, angles, shown_row(i), y[i][slot]);
+      } else {
+        rotate_interleaved<kDType>(rounding, spec.rope_dim, first, angles, y[i][slot]);
+      }
+    }
+  }
+}
+
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const void* weight,
+                                     const AnyLane& lane, AnyRows<kSlots>& y) {
+  using Storage = typename Format<kDType>::Storage;
+  constexpr int kRows = generic_rows(kSlots);
+  float r[kRows];
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    r[i] = reciprocal_rms(sum_any_row<kSlots>(y[i], lane.lanes), g.inv_head_dim, g.common.eps);
+  }
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const int first = lane.first(slot);
+    float w[kChunk];
+    load_any_chunk<kDType>(g.wide_rows, static_cast<const Storage*>(weight) + first,
+                           g.spec.head_dim - first, w);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      normalize_any_chunk<kDType>(g.spec.rounding, y[i][slot], r[i], w);
     }
   }
 }
@@ -120,49 +179,50 @@ QKJIT_DEVICE void rotate_any_row(const GenericParams& g, const TableRow& table, 
 template <DType kDType, int kSlots>
 static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
-  alignas(16) __shared__ float shown[kGenericThreads * kSlots * kChunk];
-  const Spec& spec = g.spec;
-  const unsigned lanes = static_cast<unsigned>(g.lanes);
-  const unsigned group = threadIdx.x / lanes;
-  const int lane = static_cast<int>(threadIdx.x - group * lanes);
-  const unsigned row_index = blockIdx.x * (kGenericThreads / lanes) + group;
-  // Groups beyond the last row go along with an empty one.
-  const bool is_row = row_index < g.common.row_count;
-  const int elements = is_row ? spec.head_dim : 0;
-  const RowView row = find_row(g.common, is_row ? row_index : 0, g.by_heads);
-  const auto first = [&](int slot) { return (lane + slot * g.lanes) * kChunk; };
+  constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
+  alignas(16) __shared__ float shown[kWarps][32 * kRows * kSlots * kChunk];
+  const unsigned warp = threadIdx.x / 32;
+  const unsigned index = blockIdx.x * kWarps + warp;
+  if (index >= g.slices.count) return;  // whole warps leave
+  const unsigned token = index / g.slices.by_token;
+  const unsigned slice = index - token * g.slices.per_token;
+  const bool is_q = slice < g.slices.of_q;
+  const AnyLane lane(g.lanes);
+  const Rows& rows = is_q ? g.common.q : g.common.k;
+  const unsigned head = (is_q ? slice : slice - g.slices.of_q) * lane.groups * kRows;
+  const RowView view{rows, token, head};
+  // A lane group without a row goes along with an empty one.
+  const auto elements = [&](int i, int slot) {
+    return (head + lane.row(i) < rows.heads ? g.spec.head_dim : 0) - lane.first(slot);
+  };
 
-  float y[kSlots][kChunk];
-  const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
+  AnyRows<kSlots> y;
+  const Storage* in = static_cast<const Storage*>(rows.in) + view.in_offset();
 #pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    load_any_chunk<kDType>(g.wide_rows, in + first(slot), elements - first(slot), y[slot]);
-  }
-  TableRow table{nullptr, spec.rope_dim, g.wide_table};
-  if (spec.rope_dim > 0) {
-    table.cosines = find_angles(g.common, spec.positions, spec.rope_dim, row.token);
-  }
-
-  if (spec.norm != Norm::none) {
-    const float sum = sum_any_row<kSlots>(y, g.lanes);
-    const float r = reciprocal_rms(sum, g.inv_head_dim, g.common.eps);
-    const Storage* weight = static_cast<const Storage*>(row.rows.weight);
+  for (int i = 0; i < kRows; ++i) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
-      float w[kChunk];
-      load_any_chunk<kDType>(g.wide_rows, weight + first(slot), spec.head_dim - first(slot), w);
-      normalize_any_chunk<kDType>(spec.rounding, y[slot], r, w);
+      load_any_chunk<kDType>(g.wide_rows, in + lane.row(i) * rows.in_head_stride + lane.first(slot),
+                             elements(i, slot), y[i][slot]);
     }
   }
-  if (spec.rope_dim > 0) {
-    float* row_shown = shown + group * lanes * kSlots * kChunk;
-    rotate_any_row<kDType, kSlots>(g, table, lane, row_shown, y);
+  TableRow table{nullptr, g.spec.rope_dim, g.wide_table};
+  if (g.spec.rope_dim > 0) {
+    table.cosines = find_angles(g.common, g.spec.positions, g.spec.rope_dim, token);
   }
-
-  Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
+  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, rows.weight, lane, y);
+  if (g.spec.rope_dim > 0) {
+    rotate_any_rows<kDType, kSlots>(g.spec, table, lane, shown[warp], y);
+  }
+  Storage* out = static_cast<Storage*>(rows.out) + view.out_offset();
 #pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    store_any_chunk<kDType>(g.wide_rows, out + first(slot), elements - first(slot), y[slot]);
+  for (int i = 0; i < kRows; ++i) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      store_any_chunk<kDType>(g.wide_rows,
+                              out + lane.row(i) * rows.out_head_stride + lane.first(slot),
+                              elements(i, slot), y[i][slot]);
+    }
   }
 }
 

@@ -13,19 +13,20 @@ int padded_chunks(const Spec& spec) {
   return next_power_of_two(qkjit::ceil_div(spec.head_dim, kChunk));
 }
 
+Slices slices_of(const Operation& op, unsigned rows_per_slice) {
+  const unsigned of_q = ceil_div(op.params.q.heads, rows_per_slice);
+  const unsigned per_token = of_q + ceil_div(op.params.k.heads, rows_per_slice);
+  return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
+}
+
 }  // namespace
 
 FusedLaunch fused_launch(const Operation& op, const Variant& v) {
-  const Params& p = op.params;
-  const auto rows_per_slice = static_cast<unsigned>(32 / v.lanes * v.rows);
-  const unsigned of_q = ceil_div(p.q.heads, rows_per_slice);
-  const unsigned per_token = of_q + ceil_div(p.k.heads, rows_per_slice);
-  const auto tokens = static_cast<unsigned>(op.tokens);
+  const Slices slices = slices_of(op, static_cast<unsigned>(32 / v.lanes * v.rows));
   const auto warps = static_cast<unsigned>(v.threads / 32);
-  const unsigned count = tokens * per_token;
-  const unsigned blocks = v.span == Span::slice ? ceil_div(count, warps) : tokens;
-  return {{p, {count, of_q, per_token, Divisor::of(per_token)}},
-          {blocks, static_cast<unsigned>(v.threads), v.pdl}};
+  const unsigned blocks =
+      v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
+  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
 }
 
 int generic_slots(const Spec& spec) {
@@ -34,19 +35,18 @@ int generic_slots(const Spec& spec) {
 
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
-  const Params& p = op.params;
   const int lanes = std::min(32, padded_chunks(op.spec));
-  const bool wide_rows = op.aligned_rows;
-  const bool wide_table = reinterpret_cast<std::uintptr_t>(p.cos_sin_cache) % 16 == 0;
-  const GenericParams params{p,
-                             op.spec,
-                             1.0f / static_cast<float>(op.spec.head_dim),
-                             Divisor::of(p.q.heads + p.k.heads),
-                             lanes,
-                             wide_rows,
-                             wide_table};
-  const auto rows_per_block = static_cast<unsigned>(kGenericThreads / lanes);
-  return {params, {ceil_div(p.row_count, rows_per_block), kGenericThreads, false}};
+  const int rows_per_slice = 32 / lanes * generic_rows(generic_slots(op.spec));
+  const Slices slices = slices_of(op, static_cast<unsigned>(rows_per_slice));
+  const bool wide_table = reinterpret_cast<std::uintptr_t>(op.params.cos_sin_cache) % 16 == 0;
+  const GenericParams params{.common = op.params,
+                             .slices = slices,
+                             .spec = op.spec,
+                             .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
+                             .lanes = lanes,
+                             .wide_rows = op.aligned_rows,
+                             .wide_table = wide_table};
+  return {params, {ceil_div(slices.count, kGenericThreads / 32u), kGenericThreads}};
 }
 
 }  // namespace qkjit
