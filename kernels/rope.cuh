@@ -65,6 +65,15 @@ QKJIT_DEVICE void rotate_neox(Rounding rounding, const ChunkAngles& a, float (&y
   }
 }
 
+/// Element `element` of the rotated part, whose partner is anywhere.
+QKJIT_DEVICE void load_exchanged_element(const TableRow& row, int element, float& c, float& s) {
+  const int half = row.rope_dim / 2;
+  const bool is_first = element < half;
+  const int angle = is_first ? element : element - half;
+  c = row.cosines[angle];
+  s = is_first ? -row.sines()[angle] : row.sines()[angle];
+}
+
 /// Pairs (i, i + rope_dim/2) anywhere in the row. Quads of elements stay together if halves are
 /// whole quads.
 QKJIT_DEVICE void load_exchanged(const TableRow& row, int first, ChunkAngles& a) {
@@ -73,18 +82,19 @@ QKJIT_DEVICE void load_exchanged(const TableRow& row, int first, ChunkAngles& a)
 #pragma unroll
   for (int i = 0; i < kChunk; i += 4) {
     const int element = first + i;
-    if (quads && element < row.rope_dim) {
-      const int angle = element < half ? element : element - half;
+    if (quads) {
+      if (element >= row.rope_dim) continue;
+      const bool is_first = element < half;
+      const int angle = is_first ? element : element - half;
       load_floats<4>(row.cosines + angle, a.c + i);
       load_floats<4>(row.sines() + angle, a.s + i);
-    }
 #pragma unroll
-    for (int j = i; j < i + 4; ++j) {
-      if (first + j >= row.rope_dim) continue;
-      const bool is_first = first + j < half;
-      const int angle = is_first ? first + j : first + j - half;
-      if (!quads) a.c[j] = row.cosines[angle], a.s[j] = row.sines()[angle];
-      if (is_first) a.s[j] = -a.s[j];
+      for (int j = i; j < i + 4; ++j) a.s[j] = is_first ? -a.s[j] : a.s[j];
+    } else {
+#pragma unroll
+      for (int j = i; j < i + 4; ++j) {
+        if (first + j < row.rope_dim) load_exchanged_element(row, first + j, a.c[j], a.s[j]);
+      }
     }
   }
 }
