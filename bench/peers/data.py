@@ -28,11 +28,13 @@ class Data:
         size = case.elements
         count = max(2, -(-int(ROTATED_BYTES) // (2 * size)))
         split = case.tokens * case.heads_q * case.head_dim
+        # One for all sets, as all layers of a model share theirs.
+        positions = torch.randint(TABLE_ROWS, (case.tokens,), device=device)
         self.sets = []
         for both in torch.randn(count, size, device=device, dtype=torch.bfloat16):
             q = both[:split].view(case.tokens, case.heads_q, case.head_dim)
             k = both[split:].view(case.tokens, case.heads_k, case.head_dim)
-            self.sets.append(BufferSet(both, q, k, torch.randint(TABLE_ROWS, (case.tokens,), device=device)))
+            self.sets.append(BufferSet(both, q, k, positions))
         self.pristine = self.sets[0].both.clone()
         self.q_weight, self.k_weight = (0.5 + torch.rand(2, case.head_dim, device=device)).bfloat16()
         half = case.rope_dim // 2
