@@ -20,17 +20,17 @@ constexpr int default_lanes(const Spec& spec) {
   return most;
 }
 
-/// Staged in registers, two rows in flight and 4 KiB a block: what a copy of 256 threads has in
-/// flight. More at once costs the memory system its order, less costs instructions
-/// (docs/kernels.md).
+/// Staged in registers, two rows in flight, and blocks of 128 threads, or fewer where those would
+/// have more than 8 KiB in flight: more at once costs the memory system its order, less costs
+/// instructions (docs/kernels.md).
 constexpr Variant default_variant(const Spec& spec) {
-  constexpr unsigned kBlockBytes = 4096;
+  constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
   const int row_bytes = spec.head_dim * (spec.dtype == DType::fp32 ? 4 : 2);
   const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * 2 * row_bytes);
   return {.lanes = lanes,
           .rows = 2,
-          .threads = static_cast<int>(32 * std::bit_floor(std::clamp(warps, 1u, 8u)))};
+          .threads = static_cast<int>(32 * std::bit_floor(std::clamp(warps, 1u, 4u)))};
 }
 
 /// Whether a power of two of lanes leaves many without a chunk.
@@ -39,17 +39,27 @@ constexpr bool has_odd_rows(const Spec& spec) {
   return next_power_of_two(chunks) != chunks;
 }
 
-/// For rows that are no power of two of chunks, with heads without gaps: a lane for each two chunks
-/// or for each one, and bulk loads, since such rows lie across cache lines.
+/// For rows that are no power of two of chunks, with heads without gaps: three chunks a lane where
+/// that fills a power of two of lanes, else two or one, and bulk loads, since such rows lie across
+/// cache lines.
 constexpr Variant odd_row_variant(const Spec& spec) {
+  Variant variant{.staging = Staging::bulk_load, .pdl = true};
   const int chunks = spec.head_dim / kChunk;
-  const bool by_two = chunks % 2 == 0 && chunks / 2 <= 32;
-  const int lanes = by_two ? chunks / 2 : chunks <= 32 ? chunks : 32;
-  return {.lanes = lanes,
-          .rows = by_two ? 2 : 4,
-          .threads = 64,
-          .staging = Staging::bulk_load,
-          .pdl = true};
+  const bool by_three = chunks % 3 == 0 && std::has_single_bit(static_cast<unsigned>(chunks / 3));
+  if (by_three && !rotates_neox(spec)) {
+    variant.lanes = chunks / 3, variant.rows = 1, variant.threads = 128;
+  } else if (chunks % 2 == 0) {
+    variant.lanes = chunks / 2, variant.rows = 2, variant.threads = 64;
+  } else {
+    variant.lanes = std::min(chunks, 32), variant.rows = 4, variant.threads = 64;
+  }
+  return variant;
+}
+
+/// For neox rows of which a part is rotated, with pairs in lanes of four chunks: bulk loads leave
+/// registers for those.
+constexpr Variant partial_row_variant(int lanes) {
+  return {.lanes = lanes, .rows = 1, .threads = 64, .staging = Staging::bulk_load, .pdl = true};
 }
 
 }  // namespace qkjit
