@@ -177,7 +177,8 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   if ((*entry)->kernels.empty()) {
     return launch_generic(driver, *op, *device, stream, (*entry)->reason, (*entry)->error.message);
   }
-  const TableKernel& chosen = choose((*entry)->kernels, op->bytes, op->without_gaps);
+  const TableKernel& chosen =
+      choose((*entry)->kernels, op->bytes, op->without_gaps, &TableKernel::choice);
   const FusedLaunch launch = fused_launch(*op, chosen.choice.variant);
   calls.keep(number_, *device, args, chosen, launch);
   return launch_ready(driver, chosen, launch, stream);
@@ -197,7 +198,7 @@ Result<TableKernel> Runtime::chosen_kernel(const Operation& op) {
   const auto device = (*cuda)->current_device();
   const auto entry = fused_kernel(**cuda, op.spec, *device, nullptr);
   if (!entry) return tl::unexpected(entry.error());
-  return choose((*entry)->kernels, op.bytes, op.without_gaps);
+  return choose((*entry)->kernels, op.bytes, op.without_gaps, &TableKernel::choice);
 }
 
 Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,

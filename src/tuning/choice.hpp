@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -20,14 +21,16 @@ struct Choice {
 /// By from_bytes, the first from 0 and staged in registers, which serves every call.
 using Choices = std::vector<Choice>;
 
-/// The last choice from at most `bytes` on that can serve the call: bulk copies need heads without
-/// gaps. `Item` has a `choice`.
-template <class Item>
-const Item& choose(const std::vector<Item>& items, std::uint64_t bytes, bool without_gaps) {
+/// The last item whose choice (`choice_of` it) is for at most `bytes` and can serve the call: bulk
+/// copies need heads without gaps.
+template <class Item, class ChoiceOf = std::identity>
+const Item& choose(const std::vector<Item>& items, std::uint64_t bytes, bool without_gaps,
+                   ChoiceOf choice_of = {}) {
   const Item* best = &items.front();
   for (const Item& item : items) {
-    const bool fits = without_gaps || item.choice.variant.staging == Staging::registers;
-    if (fits && item.choice.from_bytes <= bytes) best = &item;
+    const Choice& choice = std::invoke(choice_of, item);
+    const bool fits = without_gaps || choice.variant.staging == Staging::registers;
+    if (fits && choice.from_bytes <= bytes) best = &item;
   }
   return *best;
 }

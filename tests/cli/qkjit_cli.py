@@ -14,11 +14,10 @@ SPEC = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16"
 OTHER_SPEC = "head_dim=64,rope_dim=64,layout=interleaved,dtype=bf16"
 
 SUPPORTED_MODELS = ["flux1-dev", "flux2-dev", "glm-4.5", "hunyuanvideo", "minimax-h3", "qwen-image",
-                    "qwen-image-edit", "qwen3-8b", "z-image"]
+                    "qwen-image-edit", "qwen3-8b", "qwen3-vl-8b", "z-image"]
 REFUSED_MODELS = {  # by the part of the reason that names what is missing
     "gemma-3-4b": "(1+w) norm weights",
     "ltx-2": "norm across heads",
-    "qwen3-vl-8b": "rotation without norm",
     "wan2.2-t2v-a14b": "norm across heads",
 }
 

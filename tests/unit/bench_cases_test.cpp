@@ -35,7 +35,7 @@ std::byte* pool() { return reinterpret_cast<std::byte*>(std::uintptr_t{1} << 40)
 Operation checked(const Case& c, const Placement& placement, std::size_t set) {
   const auto spec = parse_c_spec(to_text(c.spec));
   REQUIRE(spec.has_value());
-  const auto op = check_args(args_of(c, placement, *spec, Part::whole, pool(), set));
+  const auto op = check_args(args_of(c, placement, *spec, pool(), set));
   INFO(c.full_name() << ": " << (op ? "" : op.error().message));
   REQUIRE(op.has_value());
   return *op;
@@ -164,15 +164,16 @@ TEST_CASE("a part of the split takes only its own tensors", "[bench]") {
   const auto placement = place(c, kRotated, kMostSets);
   const auto norm = parse_c_spec(norm_only(c.spec));
   REQUIRE(norm.has_value());
-  const auto op = check_args(args_of(c, *placement, *norm, Part::norm, pool(), 0));
+  const auto op = check_args(args_of(c, *placement, *norm, pool(), 0));
   REQUIRE(op.has_value());
   CHECK(op->params.cos_sin_cache == nullptr);
   CHECK(op->params.q.weight != nullptr);
-  const auto whole = parse_c_spec(to_text(c.spec));
-  const qkjit_args rope = args_of(c, *placement, *whole, Part::rope, pool(), 0);
-  CHECK(rope.q_weight.data == nullptr);
-  CHECK(rope.k_weight.data == nullptr);
-  CHECK(rope.cos_sin_cache.data != nullptr);
+  const auto rope = parse_c_spec(rope_only(c.spec));
+  REQUIRE(rope.has_value());
+  const auto rotation = check_args(args_of(c, *placement, *rope, pool(), 0));
+  REQUIRE(rotation.has_value());
+  CHECK(rotation->params.q.weight == nullptr);
+  CHECK(rotation->params.cos_sin_cache != nullptr);
 }
 
 TEST_CASE("positions lie in the table, and distinct rows are counted", "[bench]") {

@@ -167,14 +167,17 @@ TEST_CASE("supported models have nothing that the library cannot do", "[model]")
       CHECK(plan(model, call).unsupported.empty());
     }
   }
-  CHECK(reasons(load_model("qwen3-vl-8b"), "language").empty());
+  const Model vl = load_model("qwen3-vl-8b");
+  CHECK(reasons(vl, "language").empty());
+  CHECK(reasons(vl, "vision").empty());
+  CHECK(plan(vl, vl.calls[0]).spec.norm == Norm::none);
+  CHECK(plan(vl, vl.calls[1]).spec.norm == Norm::rms);
 }
 
 TEST_CASE("refused calls say what is missing", "[model]") {
   using Reasons = std::vector<std::string>;
   const std::string across = "norm across heads (q and k normalised over heads x head_dim)";
   const std::string cross = "q and k of different lengths (cross attention)";
-  CHECK(reasons(load_model("qwen3-vl-8b"), "vision") == Reasons{"rotation without norm"});
   CHECK(reasons(load_model("gemma-3-4b"), "local") == Reasons{"(1+w) norm weights"});
   CHECK(reasons(load_model("gemma-3-4b"), "global") == Reasons{"(1+w) norm weights"});
   CHECK(reasons(load_model("wan2.2-t2v-a14b"), "self") == Reasons{across});

@@ -31,10 +31,6 @@ bool refuses(const std::string& json, std::initializer_list<std::string_view> wo
   return fails(parse_tuning(json, kDevice, "sm_90"), Code::invalid_argument, words);
 }
 
-struct Item {
-  Choice choice;
-};
-
 }  // namespace
 
 TEST_CASE("a tuning table gives the measured variants", "[tuning]") {
@@ -91,10 +87,10 @@ TEST_CASE("the choice follows the size of the call and what its strides allow", 
   bulk.staging = Staging::bulk;
   Variant wide = registers;
   wide.threads = 256;
-  const std::vector<Item> items = {{{0, registers}}, {{100, wide}}, {{200, bulk}}};
-  CHECK(choose(items, 0, true).choice.variant == registers);
-  CHECK(choose(items, 99, true).choice.variant == registers);
-  CHECK(choose(items, 100, true).choice.variant == wide);
-  CHECK(choose(items, 1000, true).choice.variant == bulk);
-  CHECK(choose(items, 1000, false).choice.variant == wide);
+  const Choices choices = {{0, registers}, {100, wide}, {200, bulk}};
+  CHECK(choose(choices, 0, true).variant == registers);
+  CHECK(choose(choices, 99, true).variant == registers);
+  CHECK(choose(choices, 100, true).variant == wide);
+  CHECK(choose(choices, 1000, true).variant == bulk);
+  CHECK(choose(choices, 1000, false).variant == wide);
 }

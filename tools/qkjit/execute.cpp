@@ -71,6 +71,7 @@ Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workl
   const auto dispatch = runtime.launch(args, gpu.stream());
   if (!dispatch) return tl::unexpected(dispatch.error());
   if (auto done = gpu.synchronize(); !done) return tl::unexpected(done.error());
+  if (work.tokens() == 0) return Executed{*dispatch, 0};
 
   const auto microseconds = time_launches(runtime, gpu, work, bases, path);
   if (!microseconds) return tl::unexpected(microseconds.error());

@@ -70,18 +70,19 @@ Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
 
 CallPlan plan(const Model& model, const Call& call) {
   const Attention& attention = model.attention(call.attention);
-  CallPlan result{.spec = normalized({.head_dim = attention.head_dim,
-                                      .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
-                                      .layout = attention.layout,
-                                      .dtype = attention.dtype,
-                                      .rounding = attention.rounding,
-                                      .positions = call.positions}),
-                  .unsupported = {}};
+  CallPlan result{
+      .spec = normalized({.head_dim = attention.head_dim,
+                          .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
+                          .layout = attention.layout,
+                          .dtype = attention.dtype,
+                          .rounding = attention.rounding,
+                          .positions = call.positions,
+                          .norm = attention.norm == NormKind::none ? Norm::none : Norm::rms}),
+      .unsupported = {}};
   auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
   if (attention.norm == NormKind::rms_across_heads) {
     refuse("norm across heads (q and k normalised over heads x head_dim)");
   }
-  if (attention.norm == NormKind::none) refuse("rotation without norm");
   if (attention.weight_form == WeightForm::one_plus) refuse("(1+w) norm weights");
   if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
   if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");

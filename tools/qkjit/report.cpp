@@ -6,7 +6,8 @@ namespace qkjit {
 namespace {
 
 double gigabytes_per_second(const CallReport& call) {
-  return call.bytes_moved / call.executed.microseconds * 1e-3;
+  const double microseconds = call.executed.microseconds;
+  return microseconds > 0 ? call.bytes_moved / microseconds * 1e-3 : 0;
 }
 
 std::string time_text(double microseconds) {
@@ -40,10 +41,10 @@ std::string calls_table(const std::vector<CallReport>& calls) {
 
 std::string kernels_table(const std::vector<Kernel>& kernels) {
   std::vector<std::vector<std::string>> rows = {
-      {"kernel", "target", "registers", "spill bytes", "shared bytes", "origin"}};
+      {"kernel", "target", "variant", "registers", "spill bytes", "shared bytes", "origin"}};
   for (const Kernel& kernel : kernels) {
     const Resources& r = kernel.resources;
-    rows.push_back({kernel.entry, kernel.target, fmt::to_string(r.registers),
+    rows.push_back({kernel.entry, kernel.target, kernel.variant, fmt::to_string(r.registers),
                     fmt::to_string(r.spill_stores + r.spill_loads), fmt::to_string(r.shared),
                     kernel.origin == Origin::compiled
                         ? fmt::format("compiled in {:.0f} ms", kernel.compile_ms)

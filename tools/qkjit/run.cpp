@@ -7,6 +7,7 @@
 #include "tools/qkjit/run_plan.hpp"
 #include "tools/qkjit/session.hpp"
 #include "tools/qkjit/tensor_file.hpp"
+#include "tuning/builtin.hpp"
 
 namespace qkjit {
 namespace {
@@ -57,10 +58,23 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
   return result;
 }
 
-/// Adds the fused kernel of a spec, compiled or found, if it is not among them. One that cannot be
+/// The variant that serves a call here, or without a GPU would serve it.
+Variant variant_of(Runtime& runtime, const Place& place, const Operation& op) {
+  if (place.gpu) {
+    if (const auto chosen = runtime.chosen_kernel(op)) return chosen->choice.variant;
+  }
+  return choose(builtin_choices(op.spec, place.target), op.bytes, op.without_gaps).variant;
+}
+
+/// Adds the fused kernel of a call, compiled or found, if it is not among them. One that cannot be
 /// had is only noted: the call itself says which path served it.
-void add_kernel(Runtime& runtime, const Console& console, const Spec& spec, RunReport& report) {
-  const auto kernel = runtime.compile(spec, report.target);
+void add_kernel(Runtime& runtime, const Console& console, const Place& place, const Operation& op,
+                RunReport& report) {
+  const Spec& spec = op.spec;
+  if (op.support.dispatch.path != Path::fused) {
+    return console.note(fmt::format("no fused kernel for {}: {}", to_text(spec), op.support.text));
+  }
+  const auto kernel = runtime.compile(spec, variant_of(runtime, place, op), report.target);
   if (!kernel) {
     console.note(fmt::format("no fused kernel for {}: {}", to_text(spec), kernel.error().message));
   } else if (std::ranges::find(report.kernels, (*kernel)->key, &Kernel::key) ==
@@ -81,10 +95,10 @@ Exit run(const Console& console, const RunOptions& options) {
   for (const auto& make : plan->workloads) {
     auto work = make();
     if (!work) return report(work.error());
-    const auto spec = to_spec(work->args.spec);
-    if (!spec) return report(spec.error());
-    add_kernel(**runtime, console, *spec, results);
-    auto call = run_one(**runtime, *place, options, *spec, *work);
+    const auto op = check_args(work->args);
+    if (!op) return report(op.error());
+    add_kernel(**runtime, console, *place, *op, results);
+    auto call = run_one(**runtime, *place, options, op->spec, *work);
     if (!call) return report(call.error());
     results.calls.push_back(std::move(*call));
     if (options.out.empty()) continue;

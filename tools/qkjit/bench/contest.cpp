@@ -78,9 +78,9 @@ Contest::Launch Contest::copy(const Case& wanted, const Placement& placement) co
 }
 
 Contest::Launch Contest::operation(const Case& wanted, const Placement& placement,
-                                   const qkjit_spec& spec, Part part, Path path) const {
+                                   const qkjit_spec& spec, Path path) const {
   return [=, this, &wanted, &placement](std::size_t set) -> Result<void> {
-    qkjit_args args = args_of(wanted, placement, spec, part, base_, set);
+    qkjit_args args = args_of(wanted, placement, spec, base_, set);
     args.path = static_cast<qkjit_path>(path);
     const auto done = runtime_.launch(args, gpu_.stream());
     return done ? Result<void>{} : tl::unexpected(done.error());
@@ -88,15 +88,15 @@ Contest::Launch Contest::operation(const Case& wanted, const Placement& placemen
 }
 
 Result<Contest::Launch> Contest::split(const Case& wanted, const Placement& placement) const {
-  if (wanted.spec.rope_dim == 0) {
-    return fail(Code::unsupported, "norm only: there is nothing to split");
+  if (wanted.spec.rope_dim == 0 || wanted.spec.norm == Norm::none) {
+    return fail(Code::unsupported, "only one of norm and rotation: there is nothing to split");
   }
   const auto norm = parse_c_spec(norm_only(wanted.spec)),
              rope = parse_c_spec(rope_only(wanted.spec));
   if (!norm) return tl::unexpected(norm.error());
   if (!rope) return tl::unexpected(rope.error());
-  const Launch first = operation(wanted, placement, *norm, Part::norm, Path::fused);
-  const Launch second = operation(wanted, placement, *rope, Part::rope, Path::fused);
+  const Launch first = operation(wanted, placement, *norm, Path::fused);
+  const Launch second = operation(wanted, placement, *rope, Path::fused);
   return [first, second](std::size_t set) {
     const auto done = first(set);
     return done ? second(set) : done;
@@ -152,7 +152,7 @@ Result<CaseResult> Contest::run(const Case& wanted) {
     return tl::unexpected(done.error());
   }
   const auto dispatch =
-      runtime_.launch(args_of(wanted, *placement, *spec, Part::whole, base_, 0), gpu_.stream());
+      runtime_.launch(args_of(wanted, *placement, *spec, base_, 0), gpu_.stream());
   if (!dispatch) return tl::unexpected(dispatch.error());
   result.dispatch = *dispatch;
 
@@ -160,10 +160,9 @@ Result<CaseResult> Contest::run(const Case& wanted) {
   if (!before) return tl::unexpected(before.error());
   result.copy_before = *before;
   const std::tuple<const char*, std::optional<Timing>*, Result<Launch>> contenders[] = {
-      {"fused", &result.fused, operation(wanted, *placement, *spec, Part::whole, Path::fused)},
+      {"fused", &result.fused, operation(wanted, *placement, *spec, Path::fused)},
       {"split", &result.split, split(wanted, *placement)},
-      {"generic", &result.generic,
-       operation(wanted, *placement, *spec, Part::whole, Path::generic)}};
+      {"generic", &result.generic, operation(wanted, *placement, *spec, Path::generic)}};
   for (const auto& [name, timing, launch] : contenders) {
     const auto timed = time_if_any(*placement, name, launch, result);
     if (!timed) return tl::unexpected(timed.error());
@@ -192,7 +191,7 @@ Result<Contest::Comparison> Contest::compare(const Case& wanted,
   Comparison comparison{copied->median, {}};
   for (const Candidate& candidate : candidates) {
     const auto launch = [&](std::size_t set) -> Result<void> {
-      const auto op = check_args(args_of(wanted, *placement, *spec, Part::whole, base_, set));
+      const auto op = check_args(args_of(wanted, *placement, *spec, base_, set));
       if (!op) return tl::unexpected(op.error());
       const FusedLaunch call = fused_launch(*op, candidate.variant);
       return gpu_.driver()->launch(candidate.kernel, call.grid, gpu_.stream(), &call.params);

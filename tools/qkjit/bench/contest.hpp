@@ -53,7 +53,7 @@ class Contest {
 
   Launch copy(const Case& wanted, const Placement& placement) const;
   Launch operation(const Case& wanted, const Placement& placement, const qkjit_spec& spec,
-                   Part part, Path path) const;
+                   Path path) const;
   Result<Launch> split(const Case& wanted, const Placement& placement) const;
 
   Result<Timing> time(const Placement& placement, const Launch& launch) const;

@@ -30,7 +30,7 @@ Result<DeviceCall> make_device_call(const Workspace& gpu, const Case& wanted) {
     return tl::unexpected(done.error());
   }
   auto* base = static_cast<std::byte*>(memory->data());
-  return DeviceCall{std::move(*memory), args_of(wanted, *placement, *spec, Part::whole, base, 0)};
+  return DeviceCall{std::move(*memory), args_of(wanted, *placement, *spec, base, 0)};
 }
 
 }  // namespace qkjit::bench

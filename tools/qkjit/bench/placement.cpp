@@ -66,18 +66,18 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
 }
 
 qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_spec& spec,
-                   Part part, std::byte* pool, std::size_t set) {
+                   std::byte* pool, std::size_t set) {
   std::byte* start = pool + set * placement.set_bytes;
   qkjit_args args = QKJIT_ARGS_INIT;
   args.spec = spec;
   args.eps = wanted.eps;
   args.q = view(start + placement.q, spec, wanted, wanted.heads_q);
   args.k = view(start + placement.k, spec, wanted, wanted.heads_k);
-  if (part != Part::rope) {
+  if (spec.norm != QKJIT_NORM_NONE) {
     args.q_weight = qkjit_tensor_1d(pool + placement.q_weight, spec.dtype, spec.head_dim);
     args.k_weight = qkjit_tensor_1d(pool + placement.k_weight, spec.dtype, spec.head_dim);
   }
-  if (part == Part::norm || spec.rope_dim == 0) return args;
+  if (spec.rope_dim == 0) return args;
   args.cos_sin_cache =
       qkjit_tensor_2d(pool + placement.table, QKJIT_FP32, wanted.table_rows, spec.rope_dim);
   args.position_offset = wanted.position_offset;

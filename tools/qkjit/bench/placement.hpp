@@ -20,12 +20,9 @@ struct Placement {
 /// rotated_bytes is 0. Code::unsupported for rows that the copy's 16-byte vectors do not divide.
 Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size_t most_sets);
 
-/// Which tensors a launch takes: all, or those of the norm or of the rotation alone.
-enum class Part { whole, norm, rope };
-
-/// The call on one set: in place, as `spec`.
+/// The call on one set: in place, as `spec`, with the tensors that this takes.
 qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_spec& spec,
-                   Part part, std::byte* pool, std::size_t set);
+                   std::byte* pool, std::size_t set);
 
 /// The copy of the same bytes.
 CopyParams copy_of(const Case& wanted, const Placement& placement, std::byte* pool,

@@ -15,8 +15,9 @@ constexpr unsigned kMostThreads = 8;  // where NVRTC stops to gain
 std::vector<Spec> specs_of(const std::vector<Case>& cases) {
   std::set<std::string> texts;
   for (const Case& c : cases) {
-    texts.insert({to_text(c.spec), norm_only(c.spec)});
-    if (c.spec.rope_dim > 0) texts.insert(rope_only(c.spec));
+    texts.insert(to_text(c.spec));
+    if (c.spec.rope_dim == 0 || c.spec.norm == Norm::none) continue;
+    texts.insert({norm_only(c.spec), rope_only(c.spec)});
   }
   std::vector<Spec> specs;
   for (const std::string& text : texts) {
@@ -30,7 +31,7 @@ std::vector<Spec> specs_of(const std::vector<Case>& cases) {
 void prepare(Runtime& runtime, const Console& console, const std::vector<Case>& cases,
              const std::string& target) {
   const std::vector<Spec> specs = specs_of(cases);
-  console.note(fmt::format("preparing {} kernels for {}", specs.size(), target));
+  console.note(fmt::format("preparing the kernels of {} specs for {}", specs.size(), target));
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < specs.size(); i = next++) {
