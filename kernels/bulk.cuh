@@ -64,8 +64,8 @@ class BulkLoad {
   unsigned barrier_;
 };
 
-/// The warp copies what its lanes have written to shared memory, and returns when that may be
-/// overwritten.
+/// The warp copies what its lanes have written to shared memory. Only the leader waits until that
+/// may be overwritten: the others must not write there any more.
 QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes) {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   __syncwarp();

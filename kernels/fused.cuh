@@ -1,6 +1,6 @@
 // The fused kernel: RMSNorm of every head of q and k, and the rotary embedding, in one pass over
-// memory. A group of lanes owns a row (one head of one token) and keeps it in registers from its
-// only load to its only store, so in place is as good as out of place.
+// memory. A group of lanes owns a row (one head of one token), reads it whole before it stores any
+// of it, and reads and stores it once, so in place is as good as out of place.
 #pragma once
 
 #include "arithmetic.cuh"

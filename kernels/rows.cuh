@@ -20,7 +20,8 @@ struct RowView {
   }
 };
 
-/// Rows are numbered token by token, q's heads before k's. `by_heads` divides by their sum.
+/// For paths that number rows through the call: token by token, q's heads before k's. `by_heads`
+/// divides by their sum.
 QKJIT_DEVICE RowView find_row(const Params& p, unsigned row, Divisor by_heads) {
   const unsigned token = row / by_heads;
   const unsigned head = row - token * (p.q.heads + p.k.heads);

@@ -18,9 +18,10 @@ QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
 
 QKJIT_CONSTEXPR bool is_lane_count(const Spec& spec, int lanes) {
   const int chunks = spec.head_dim / kChunk;
-  const bool is_power = lanes > 0 && next_power_of_two(lanes) == lanes;
+  const bool is_power = next_power_of_two(lanes) == lanes;
   const bool one_or_two_each = lanes == chunks || 2 * lanes == chunks;
-  return lanes <= 32 && (one_or_two_each || (is_power && lanes <= next_power_of_two(chunks)));
+  return 0 < lanes && lanes <= 32 &&
+         (one_or_two_each || (is_power && lanes <= next_power_of_two(chunks)));
 }
 
 /// How the variant pairs the spec's elements: shuffles need every chunk of a row in a lane of its

@@ -33,7 +33,7 @@ struct Variant {
   Span span = Span::slice;
   Pairing pairing = Pairing::in_lane;
   Staging staging = Staging::registers;
-  Hint load = Hint::normal;
+  Hint load = Hint::normal;  ///< hints are for accesses of lanes: bulk copies ignore them
   Hint store = Hint::streaming;
   /// Programmatic dependent launch, from sm_90 on: the grid may be set up while the one before it
   /// in the stream runs, and waits for that one's memory before it touches any.

@@ -33,7 +33,9 @@ class CallCache {
     return cache;
   }
 
+  /// Null too for arguments of another size than this library's.
   const ReadyCall* find(std::uint64_t runtime, int device, const qkjit_args& args) const {
+    if (args.struct_size != sizeof(args)) return nullptr;
     const ReadyCall& call = calls_[place_of(args)];
     const bool same = call.runtime == runtime && call.device == device &&
                       std::memcmp(&call.args, &args, sizeof(args)) == 0;

@@ -61,14 +61,13 @@ Result<const Driver*> Runtime::driver() {
 
 Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec,
                                                        const std::string& target) {
-  const auto support = supports(spec);
-  if (!support) return tl::unexpected(support.error());
-  if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  if (auto fused = require_fused(spec); !fused) return tl::unexpected(fused.error());
   return compile(spec, builtin_choices(spec, target).front().variant, target);
 }
 
 Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec, const Variant& variant,
                                                        const std::string& target) {
+  if (auto fused = require_fused(spec); !fused) return tl::unexpected(fused.error());
   if (target.starts_with("compute_")) {
     return fail(Code::invalid_argument, "target '{}' names no GPU: use sm_{}", target,
                 target.substr(sizeof("compute_") - 1));
@@ -193,11 +192,13 @@ Result<Dispatch> Runtime::launch_ready(const Driver& driver, const TableKernel& 
 }
 
 Result<TableKernel> Runtime::chosen_kernel(const Operation& op) {
-  if (auto prepared = prepare(op.spec); !prepared) return tl::unexpected(prepared.error());
   const auto cuda = driver();
+  if (!cuda) return tl::unexpected(cuda.error());
   const auto device = (*cuda)->current_device();
+  if (!device) return tl::unexpected(device.error());
   const auto entry = fused_kernel(**cuda, op.spec, *device, nullptr);
   if (!entry) return tl::unexpected(entry.error());
+  if ((*entry)->kernels.empty()) return tl::unexpected((*entry)->error);
   return choose((*entry)->kernels, op.bytes, op.without_gaps, &TableKernel::choice);
 }
 
@@ -252,45 +253,47 @@ Result<TableEntry> Runtime::load_fused(const Driver& driver, const Spec& spec, i
   if (!target) return tl::unexpected(target.error());
   const auto chosen = device_choices(driver, spec, device);
   if (!chosen) return tl::unexpected(chosen.error());
-  TableEntry entry;
-  auto kernels = load_choices(driver, spec, *chosen, *target, entry);
+  auto entry = load_choices(driver, spec, *chosen, *target);
   // What was tuned here may not have been precompiled elsewhere.
   const Choices builtin = builtin_choices(spec, *target);
-  if (kernels && kernels->empty() && *chosen != builtin) {
-    kernels = load_choices(driver, spec, builtin, *target, entry);
+  if (!entry || entry->kernels.size() == chosen->size() || *chosen == builtin) return entry;
+  auto other = load_choices(driver, spec, builtin, *target);
+  return other && other->kernels.size() > entry->kernels.size() ? std::move(other) : entry;
+}
+
+/// The first choice's kernel, or the reason or error why there is none, and those of the others as
+/// far as they can be had: without one, another serves its calls, slower.
+Result<TableEntry> Runtime::load_choices(const Driver& driver, const Spec& spec,
+                                         const Choices& choices, const std::string& target) {
+  // At once, where threads can be had: they compile in parallel.
+  constexpr auto kIfPossible = std::launch::async | std::launch::deferred;
+  std::vector<std::future<KernelResult>> obtained;
+  for (const Choice& choice : choices) {
+    obtained.push_back(
+        std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
+                   [&, choice] { return jit_.obtain(spec, choice.variant, target); }));
   }
-  if (!kernels) return tl::unexpected(kernels.error());
-  entry.kernels = std::move(*kernels);
+  TableEntry entry;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const KernelResult kernel = obtained[i].get();
+    if (!kernel && i == 0) return TableEntry{{}, kernel.error().reason, kernel.error().error};
+    auto loaded = kernel ? load(driver, **kernel)
+                         : Result<LoadedKernel>(tl::unexpected(kernel.error().error));
+    if (!loaded && i == 0) return tl::unexpected(loaded.error());
+    if (loaded) {
+      entry.kernels.push_back({choices[i], std::move(*loaded)});
+    } else {
+      options_.log->warn("{} goes without its kernel for {} bytes and more ({}): {}", to_text(spec),
+                         choices[i].from_bytes, to_text(choices[i].variant),
+                         loaded.error().message);
+    }
+  }
   return entry;
 }
 
-/// The kernels of the choices from the first on, as far as there is code; `entry` gets the reason
-/// why there is no more.
-Result<std::vector<TableKernel>> Runtime::load_choices(const Driver& driver, const Spec& spec,
-                                                       const Choices& choices,
-                                                       const std::string& target,
-                                                       TableEntry& entry) {
-  std::vector<std::future<KernelResult>> obtained;  // at once: they compile in parallel
-  for (const Choice& choice : choices) {
-    obtained.push_back(
-        std::async(choices.size() > 1 ? std::launch::async : std::launch::deferred,
-                   [&, choice] { return jit_.obtain(spec, choice.variant, target); }));
-  }
-  std::vector<TableKernel> kernels;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    const KernelResult kernel = obtained[i].get();
-    if (!kernel) {
-      entry.reason = kernel.error().reason;
-      entry.error = kernel.error().error;
-      if (i == 0) break;
-      continue;
-    }
-    const std::lock_guard lock(loading_);
-    auto loaded = driver.load((*kernel)->cubin, (*kernel)->entry);
-    if (!loaded) return tl::unexpected(loaded.error());
-    kernels.push_back({choices[i], std::move(*loaded)});
-  }
-  return kernels;
+Result<LoadedKernel> Runtime::load(const Driver& driver, const Kernel& kernel) {
+  const std::lock_guard lock(loading_);
+  return driver.load(kernel.cubin, kernel.entry);
 }
 
 Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, const Spec& spec,

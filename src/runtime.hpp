@@ -54,7 +54,8 @@ class Runtime {
   /// The same in device memory, in stream order.
   Result<Dispatch> launch(const qkjit_args& args, Stream stream);
 
-  /// The loaded fused kernel that launch() takes for the call on the current device.
+  /// The loaded fused kernel that launch() takes for the call on the current device; `op` is one
+  /// that the fused path serves.
   Result<TableKernel> chosen_kernel(const Operation& op);
 
   Stats stats() const;
@@ -72,9 +73,9 @@ class Runtime {
                                            Stream stream);
   Result<Choices> device_choices(const Driver& driver, const Spec& spec, int device);
   Result<TableEntry> load_fused(const Driver& driver, const Spec& spec, int device);
-  Result<std::vector<TableKernel>> load_choices(const Driver& driver, const Spec& spec,
-                                                const Choices& choices, const std::string& target,
-                                                TableEntry& entry);
+  Result<TableEntry> load_choices(const Driver& driver, const Spec& spec, const Choices& choices,
+                                  const std::string& target);
+  Result<LoadedKernel> load(const Driver& driver, const Kernel& kernel);
   Result<Dispatch> launch_generic(const Driver& driver, const Operation& op, int device,
                                   Stream stream, Reason reason, const std::string& detail = {});
   /// Counts a launch; a reason is logged by the caller when it is counted first.

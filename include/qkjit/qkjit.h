@@ -225,9 +225,10 @@ typedef struct qkjit_support {
  * reason in support->text and qkjit_last_error(). */
 QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* support);
 
-/* Compiles the spec's kernel, or finds it in the cache, and with target == NULL loads it for the
- * current device, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
- * "sm_90a") it only fills the cache and needs no GPU. A spec without a fused kernel loads the
+/* Compiles the spec's kernels (one, or another for large calls), or finds them in the cache, and
+ * with target == NULL loads them for the current device, so that qkjit_launch() only looks up and
+ * launches. With a target ("sm_90", "sm_90a") it only fills the cache, with what is built in and
+ * not with what `qkjit tune` chose, and needs no GPU. A spec without a fused kernel loads the
  * generic one and is OK. */
 QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec,
                                      const char* target);
@@ -296,8 +297,11 @@ typedef struct CUstream_st* qkjit_stream;
 /* Normalises and rotates every row of q and k. On a CUDA stream: asynchronous, in stream order, on
  * the current context, with no synchronisation and no allocation once the spec is prepared; may be
  * captured. Positions in device memory are not read before the launch: one outside cos_sin_cache
- * reads outside it; in host memory it is INVALID_ARGUMENT, as is memory of the wrong side. dispatch
- * (may be NULL) says which path it took and why. Zero tokens is OK and does nothing. */
+ * reads outside it; in host memory it is INVALID_ARGUMENT. Memory of the wrong side is
+ * INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory before, it
+ * takes that for granted. From sm_90 on launches are programmatically dependent (a captured graph
+ * then has programmatic edges), with the memory ordering of plain ones. dispatch (may be NULL) says
+ * which path it took and why. Zero tokens is OK and does nothing. */
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
 

@@ -9,8 +9,11 @@ namespace {
 
 constexpr const char* kExtension = ".qkjit";
 
+/// Left by a process that died while it published a kernel or a tuning table.
 bool is_temporary(const std::filesystem::path& path) {
-  return path.filename().string().find(std::string(kExtension) + ".tmp.") != std::string::npos;
+  const std::string name = path.filename().string();
+  return name.find(std::string(kExtension) + ".tmp.") != std::string::npos ||
+         name.find(".json.tmp.") != std::string::npos;
 }
 
 }  // namespace

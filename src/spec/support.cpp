@@ -54,4 +54,11 @@ Result<Support> supports(const Spec& spec) {
                              sentence_of(Reason::shape), nearest)};
 }
 
+Result<void> require_fused(const Spec& spec) {
+  const auto support = supports(spec);
+  if (!support) return tl::unexpected(support.error());
+  if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  return {};
+}
+
 }  // namespace qkjit

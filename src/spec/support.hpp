@@ -22,4 +22,7 @@ struct Support {
 /// spec that works.
 Result<Support> supports(const Spec& spec);
 
+/// As supports(), and Code::unsupported for a spec that only the generic kernel serves.
+Result<void> require_fused(const Spec& spec);
+
 }  // namespace qkjit

@@ -68,10 +68,13 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   };
   if (!is_lane_count(spec, v.lanes)) {
     const int chunks = spec.head_dim / kChunk;
+    std::string others;
+    for (const int lanes : {chunks, chunks / 2}) {
+      const bool is_power = next_power_of_two(lanes) == lanes;
+      if (is_lane_count(spec, lanes) && !is_power) others += fmt::format(", or {}", lanes);
+    }
     return refuse(fmt::format("lanes must be a power of two up to {}{}",
-                              std::min(32, next_power_of_two(chunks)),
-                              chunks % 2 == 0 ? fmt::format(", or {} or {}", chunks, chunks / 2)
-                                              : fmt::format(", or {}", chunks)));
+                              std::min(32, next_power_of_two(chunks)), others));
   }
   if (v.rows < 1 || v.rows > 32) return refuse("rows must be 1 to 32");
   if (v.threads < 32 || v.threads > 1024 || v.threads % 32 != 0) {

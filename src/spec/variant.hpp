@@ -22,7 +22,7 @@ Result<void> check_variant(const Spec& spec, const Variant& variant, std::string
 /// "sm_90a" -> 90; 0 if it is no such name.
 int compute_capability(std::string_view target);
 
-/// 16-byte accesses, whole-warp copies and dependent launches need sm_90.
+/// Bulk copies and dependent launches need sm_90.
 inline constexpr int kFirstWithBulk = 90;
 
 }  // namespace qkjit

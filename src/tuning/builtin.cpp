@@ -8,7 +8,7 @@
 namespace qkjit {
 namespace {
 
-constexpr std::uint64_t kMegabyte = 1 << 20;
+constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr int kAnyRope = -1;
 
 /// What was measured best for specs of a kind: a first kernel staged in registers, and one staged
@@ -39,7 +39,7 @@ constexpr Row kSm90[] = {
      Layout::interleaved,
      false,
      {.lanes = 16, .rows = 2, .threads = 128},
-     160 * kMegabyte,
+     160 * kMebibyte,
      {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}},
     // 96.7 and 94.1; 92.9 and 95.7
     {128,
@@ -47,7 +47,7 @@ constexpr Row kSm90[] = {
      Layout::neox,
      false,
      {.lanes = 8, .rows = 2, .threads = 128},
-     160 * kMegabyte,
+     160 * kMebibyte,
      {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}},
     // 93.5 and 90.2; 94.1 and 94.2
     {128,
@@ -71,7 +71,7 @@ constexpr Row kSm90[] = {
      Layout::interleaved,
      false,
      {.lanes = 32, .rows = 2, .threads = 256, .load = Hint::streaming},
-     160 * kMegabyte,
+     160 * kMebibyte,
      {.lanes = 32, .rows = 4, .threads = 64, .staging = kBulk}},
     // 96.3 and 94.3; 94.5 and 96.5
     {256,
@@ -79,7 +79,7 @@ constexpr Row kSm90[] = {
      Layout::neox,
      false,
      {.lanes = 16, .rows = 1, .threads = 128},
-     160 * kMegabyte,
+     160 * kMebibyte,
      {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}},
     // fp32: 97.3 and 97.2; 97.5 and 97.8
     {128,
@@ -87,7 +87,7 @@ constexpr Row kSm90[] = {
      Layout::interleaved,
      true,
      {.lanes = 8, .rows = 2, .threads = 32},
-     64 * kMegabyte,
+     64 * kMebibyte,
      {.lanes = 16, .rows = 2, .threads = 64, .staging = kBulk}},
     // 86.4 and 85.0; 93.4 and 93.0
     {192,

@@ -8,8 +8,8 @@
 
 namespace qkjit {
 
-/// Up to 32 lanes a row with one 16-byte access each, or two where a row is as short as 128 bytes;
-/// with neox, fewer lanes where that keeps pairs in a lane, down to four chunks a lane.
+/// Up to 32 lanes a row with a chunk each, or four with two each where a row has five to eight
+/// chunks; with neox, fewer lanes where that keeps pairs in a lane, down to four chunks a lane.
 constexpr int default_lanes(const Spec& spec) {
   const int padded = next_power_of_two(spec.head_dim / kChunk);
   const int most = std::min(padded, 32);

@@ -1,5 +1,6 @@
 #include "tuning/table.hpp"
 
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "spec/support.hpp"
@@ -10,16 +11,18 @@
 namespace qkjit {
 namespace {
 
-constexpr std::size_t kMaxTableBytes = 4 << 20;
-constexpr const char* kSchema = "qkjit.tuning/1";
-
 Result<Choices> parse_choices(const Spec& spec, const nlohmann::json& rows,
                               const std::string& target) {
   Choices choices;
   for (const auto& row : rows) {
     const auto variant = parse_variant(row.at("variant").get<std::string>());
     if (!variant) return tl::unexpected(variant.error());
-    choices.push_back({row.at("from_bytes").get<std::uint64_t>(), *variant});
+    const nlohmann::json& from_bytes = row.at("from_bytes");
+    if (!from_bytes.is_number_unsigned()) {
+      return fail(Code::invalid_argument, "from_bytes={} of {}: needs a number of bytes",
+                  from_bytes.dump(), to_text(spec));
+    }
+    choices.push_back({from_bytes.get<std::uint64_t>(), *variant});
   }
   if (auto checked = check_choices(spec, choices, target); !checked) {
     return tl::unexpected(checked.error());
@@ -31,17 +34,15 @@ Result<TuningTable> parse(const nlohmann::json& document, const std::string& dev
                           const std::string& target) {
   const std::string schema = document.at("schema");
   TuningTable table{document.at("device"), document.at("target"), {}};
-  if (schema != kSchema || table.device != device || table.target != target) {
+  if (schema != kTuningSchema || table.device != device || table.target != target) {
     return fail(Code::invalid_argument, "it is {} of {} ({}): needed is {} of {} ({})", schema,
-                table.device, table.target, kSchema, device, target);
+                table.device, table.target, kTuningSchema, device, target);
   }
   for (const auto& [text, rows] : document.at("specs").items()) {
     const auto spec = parse_spec(text);
     if (!spec) return tl::unexpected(spec.error());
-    const auto support = supports(*spec);
-    if (!support) return tl::unexpected(support.error());
-    if (support->dispatch.path != Path::fused) {
-      return fail(Code::invalid_argument, "{} has no fused kernel", text);
+    if (auto fused = require_fused(*spec); !fused) {
+      return fail(Code::invalid_argument, "{}: {}", text, fused.error().message);
     }
     auto choices = parse_choices(*spec, rows, target);
     if (!choices) return tl::unexpected(choices.error());
@@ -74,7 +75,7 @@ Result<TuningTable> read_tuning(const std::filesystem::path& directory, const st
   const std::filesystem::path file = directory / tuning_file_name(device, target);
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) return TuningTable{device, target, {}};
-  const auto text = read_file(file, kMaxTableBytes);
+  const auto text = read_file(file, kMaxTuningBytes);
   if (!text) return tl::unexpected(text.error());
   auto table = parse_tuning(*text, device, target);
   if (table) return table;

@@ -14,6 +14,9 @@
 
 namespace qkjit {
 
+inline constexpr const char* kTuningSchema = "qkjit.tuning/1";
+inline constexpr std::size_t kMaxTuningBytes = 4 << 20;
+
 struct TuningTable {
   std::string device, target;
   std::map<std::string, Choices> specs;  ///< by canonical text

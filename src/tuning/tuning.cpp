@@ -13,7 +13,7 @@ Choices Tuning::choices(const Spec& spec, const std::string& device, const std::
 }
 
 const TuningTable& Tuning::table(const std::string& device, const std::string& target) {
-  const auto [slot, is_new] = tables_.try_emplace(tuning_file_name(device, target));
+  const auto [slot, is_new] = tables_.try_emplace({device, target});
   if (!is_new) return slot->second;
   for (const std::filesystem::path& directory : directories_) {
     auto read = read_tuning(directory, device, target);

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tuning/table.hpp"
@@ -26,8 +27,8 @@ class Tuning {
 
   std::vector<std::filesystem::path> directories_;
   std::shared_ptr<Log> log_;
-  std::mutex mutex_;                           // guards what follows
-  std::map<std::string, TuningTable> tables_;  // by file name
+  std::mutex mutex_;                                                   // guards what follows
+  std::map<std::pair<std::string, std::string>, TuningTable> tables_;  // by device and target
 };
 
 }  // namespace qkjit

@@ -15,6 +15,9 @@ class Tune(CliTest):
         self.qkjit("tune", "--spec", SPEC + ",lanes=8", code=2, says="'lanes'")
         self.qkjit("tune", "--spec", SPEC, "--tokens", "0", code=2, says="tokens")
         self.qkjit("tune", "--model", "flux9", code=3, says="flux9")
+        for head_dim in 4, 20, 600:
+            spec = f"head_dim={head_dim},rope_dim=4,layout=neox,dtype=bf16"
+            self.qkjit("tune", "--spec", spec, code=3, says="multiple of 8")
 
     def test_a_variant_can_be_looked_at(self):
         variant = "lanes=8,rows=3,threads=64,staging=bulk,pdl=yes"

@@ -74,6 +74,14 @@ TEST_CASE("fused: one lane for each chunk or two gives the bytes of the CPU path
   constexpr Variant kTen = {.lanes = 10, .rows = 2, .threads = 96};
   constexpr Variant kEleven = {.lanes = 11, .rows = 1, .threads = 32};
   constexpr Variant kTwelve = {.lanes = 12, .rows = 2, .threads = 64};
+  constexpr Variant kThirteen = {.lanes = 13, .rows = 2, .threads = 64};
+  constexpr Variant kFifteen = {.lanes = 15, .rows = 1, .threads = 32, .staging = Staging::bulk};
+  constexpr Variant kSeventeen = {.lanes = 17, .rows = 2, .threads = 64};
+  constexpr Variant kMost = {.lanes = 31, .rows = 2, .threads = 32, .staging = Staging::bulk_load};
+  check_fused(fused_kernel<Spec{104, 104, kNeox, DType::fp16}, kThirteen>(), 7);
+  check_fused(fused_kernel<Spec{240, 208, kNeox, DType::bf16, Rounding::hf}, kFifteen>(), 0);
+  check_fused(fused_kernel<Spec{272, 272, kInterleaved, DType::bf16}, kSeventeen>(), 1);
+  check_fused(fused_kernel<Spec{248, 248, kNeox, DType::fp32, Rounding::eager}, kMost>(), 2);
   check_fused(fused_kernel<Spec{48, 48, kNeox, DType::bf16, Rounding::eager}, kThree>(), 6);
   check_fused(fused_kernel<Spec{80, 80, kNeox, DType::bf16}, kFive>(), 7);
   check_fused(fused_kernel<Spec{96, 96, kNeox, DType::fp32, Rounding::split}, kSix>(), 0);

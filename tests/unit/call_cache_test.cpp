@@ -1,6 +1,7 @@
 // Calls that were checked before are found again, and no others.
 #include "call_cache.hpp"
 
+#include <cstring>
 #include <thread>
 
 #include "tests/catch.hpp"
@@ -51,6 +52,13 @@ TEST_CASE("a call that differs in any argument is another", "[call_cache]") {
   CHECK(differs([](auto& a) { a.k.strides[0] += 64; }));
   CHECK(differs([](auto& a) { a.cos_sin_cache.shape[0] = 11; }));
   CHECK(differs([](auto& a) { a.k_out.data = address(0x900000); }));
+}
+
+TEST_CASE("arguments of a smaller struct are not read beyond it", "[call_cache]") {
+  std::vector<std::byte> small(sizeof(std::size_t));
+  const std::size_t bytes = small.size();
+  std::memcpy(small.data(), &bytes, sizeof(bytes));
+  CHECK(find(1, 0, *reinterpret_cast<const qkjit_args*>(small.data())) == nullptr);
 }
 
 TEST_CASE("many calls displace one another and none is mistaken", "[call_cache]") {

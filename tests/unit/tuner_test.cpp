@@ -69,6 +69,17 @@ TEST_CASE("every candidate can be made, and they cover the knobs", "[tune]") {
       }
     }
   }
+  const auto turns = [](const Spec& spec, const Variant& best, auto member) {
+    return std::ranges::any_of(neighbours(spec, best, "sm_90"), [&](const Variant& variant) {
+      return variant.*member != best.*member;
+    });
+  };
+  constexpr Spec kInterleaved = {.head_dim = 128, .rope_dim = 128};
+  CHECK(turns(kSpec, kMiddle, &Variant::load));
+  CHECK(turns(kSpec, {.lanes = 8, .rows = 2, .threads = 128}, &Variant::blocks));
+  CHECK_FALSE(turns(kInterleaved, kMiddle, &Variant::pairing));
+  CHECK_FALSE(turns(kSpec, kBulk, &Variant::load));
+  CHECK_FALSE(turns(kSpec, kBulk, &Variant::store));
   const auto has = [](const Spec& spec, auto test) {
     return std::ranges::any_of(broad_candidates(spec, "sm_90"), test);
   };

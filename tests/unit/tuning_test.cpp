@@ -50,6 +50,8 @@ TEST_CASE("a tuning table that is not one, or another GPU's, is refused", "[tuni
   CHECK(refuses(table_of(kSmall, "NVIDIA B200"), {"NVIDIA B200", "NVIDIA H200"}));
   CHECK(refuses(table_of(kLarge), {"begin at 0 bytes"}));
   CHECK(refuses(table_of(fmt::format("{}, {}", kSmall, kSmall)), {"rise"}));
+  CHECK(refuses(table_of(R"({"from_bytes": -1, "variant": "lanes=16,rows=1,threads=256"})"),
+                {"from_bytes=-1"}));
   CHECK(refuses(table_of(""), {"begin at 0 bytes"}));
   CHECK(refuses(table_of(R"({"from_bytes": 0, "variant": "lanes=32,rows=1,threads=32"})"),
                 {"power of two up to 16"}));
@@ -79,6 +81,15 @@ TEST_CASE("the first directory with a table for the GPU decides, else what is bu
   std::ofstream(mine.path() / name)
       << table_of(R"({"from_bytes": 0, "variant": "lanes=8,rows=1,threads=32"})");
   CHECK(choices().front().variant.threads == 32);
+}
+
+TEST_CASE("GPUs whose names give the same file name do not share a table", "[tuning]") {
+  const TemporaryDirectory directory;
+  const auto log = Log::create([](int, const char*, void*) {}, nullptr, "").value();
+  std::ofstream(directory.path() / tuning_file_name("A B", "sm_90")) << table_of(kSmall, "A B");
+  Tuning tuning({directory.path()}, log);
+  CHECK(tuning.choices(kSpec, "A B", "sm_90").front().variant.threads == 256);
+  CHECK(tuning.choices(kSpec, "A_B", "sm_90") == builtin_choices(kSpec, "sm_90"));
 }
 
 TEST_CASE("the choice follows the size of the call and what its strides allow", "[tuning]") {

@@ -68,11 +68,16 @@ TEST_CASE("variants that cannot be made are refused with what would do", "[varia
   }
   Variant variant = kPlain;
   variant.lanes = 12;
-  CHECK(refuses(variant, "sm_90", {"power of two up to 16", "or 16"}));
+  CHECK(refuses(variant, "sm_90", {"power of two up to 16"}));
   variant.lanes = 10;
   CHECK(check_variant({80, 80, Layout::neox}, variant, "sm_90").has_value());
   CHECK(fails(check_variant({72, 72, Layout::neox}, variant, "sm_90"), Code::invalid_argument,
               {"power of two up to 16", ", or 9"}));
+  CHECK(fails(check_variant({96, 96, Layout::neox}, variant, "sm_90"), Code::invalid_argument,
+              {"power of two up to 16, or 12, or 6"}));
+  CHECK_FALSE(mentions(check_variant({512, 512}, variant, "sm_90").error().message, {", or"}));
+  variant.lanes = 0;
+  CHECK(fails(check_variant({4, 4}, variant, "sm_90"), Code::invalid_argument, {"lanes"}));
   variant.lanes = 32;
   CHECK(refuses(variant, "sm_90", {"power of two up to 16"}));
   variant = kPlain, variant.threads = 100;

@@ -28,9 +28,7 @@ Result<Kernel> kernel_in(const std::filesystem::path& file) {
 
 /// The one asked for, or the library's first choice.
 Result<Variant> variant_of(const Options& options, const Spec& spec) {
-  const auto support = supports(spec);
-  if (!support) return tl::unexpected(support.error());
-  if (support->dispatch.path != Path::fused) return fail(Code::unsupported, "{}", support->text);
+  if (auto fused = require_fused(spec); !fused) return tl::unexpected(fused.error());
   if (options.variant.empty()) return builtin_choices(spec, options.target).front().variant;
   const auto variant = parse_variant(options.variant);
   if (!variant) return variant;

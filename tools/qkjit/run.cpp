@@ -36,7 +36,6 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
   std::vector<std::byte> inputs;
   if (options.check) inputs = work.blocks[Workload::kQk];
   const Path path = parse_path(options.path);
-  work.args.path = static_cast<qkjit_path>(path);
   const auto executed = place.gpu ? execute_on_device(runtime, *place.gpu, work, path)
                                   : execute_on_host(runtime, work);
   if (!executed) return tl::unexpected(executed.error());
@@ -66,11 +65,12 @@ Variant variant_of(Runtime& runtime, const Place& place, const Operation& op) {
   return choose(builtin_choices(op.spec, place.target), op.bytes, op.without_gaps).variant;
 }
 
-/// Adds the fused kernel of a call, compiled or found, if it is not among them. One that cannot be
-/// had is only noted: the call itself says which path served it.
+/// Adds the fused kernel of a call, compiled or found, if it is not among them and the call is one
+/// for it. One that cannot be had is only noted: the call itself says which path served it.
 void add_kernel(Runtime& runtime, const Console& console, const Place& place, const Operation& op,
                 RunReport& report) {
   const Spec& spec = op.spec;
+  if (op.requested == Path::generic || !op.aligned) return;
   if (op.support.dispatch.path != Path::fused) {
     return console.note(fmt::format("no fused kernel for {}: {}", to_text(spec), op.support.text));
   }
@@ -95,6 +95,7 @@ Exit run(const Console& console, const RunOptions& options) {
   for (const auto& make : plan->workloads) {
     auto work = make();
     if (!work) return report(work.error());
+    work->args.path = static_cast<qkjit_path>(parse_path(options.path));
     const auto op = check_args(work->args);
     if (!op) return report(op.error());
     add_kernel(**runtime, console, *place, *op, results);

@@ -17,6 +17,14 @@ std::string to_message(const Result<std::vector<double>>& result) {
   return error.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+/// An exception must not leave the child through its parent's stack.
+Result<std::vector<double>> without_exceptions(
+    const std::function<Result<std::vector<double>>()>& work) try {
+  return work();
+} catch (const std::exception& error) {
+  return fail(Code::internal, "{}", error.what());
+}
+
 std::string read_all(int from) {
   std::string text;
   char buffer[4096];
@@ -36,7 +44,7 @@ Result<std::vector<double>> in_child(const std::function<Result<std::vector<doub
   const pid_t child = fork();
   if (child < 0) return fail(Code::not_ready, "no new process: {}", std::strerror(errno));
   if (child == 0) {
-    const std::string message = to_message(work());
+    const std::string message = to_message(without_exceptions(work));
     const auto written = write(ends[1], message.data(), message.size());
     _exit(written == static_cast<ssize_t>(message.size()) ? 0 : 1);
   }

@@ -35,6 +35,19 @@ bool is_sensible(const Spec& spec, const Variant& v) {
   return kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
 }
 
+/// Without the knobs that do nothing here: pairing without pairs apart, and the hints of accesses
+/// that bulk copies make.
+Variant essence(const Spec& spec, Variant variant) {
+  variant.pairing = rotates_neox(spec) ? pairing_of(spec, variant) : Variant{}.pairing;
+  if (variant.staging != Staging::registers) variant.load = Variant{}.load;
+  if (variant.staging == Staging::bulk) variant.store = Variant{}.store;
+  return variant;
+}
+
+bool is_same_kernel(const Spec& spec, const Variant& a, const Variant& b) {
+  return essence(spec, a) == essence(spec, b);
+}
+
 }  // namespace
 
 std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target) {
@@ -68,10 +81,7 @@ std::vector<Variant> neighbours(const Spec& spec, const Variant& best, std::stri
     turned[5 + i].blocks = std::min(32, kThreadsOfAMultiprocessor * (2 + i) / (4 * best.threads));
   }
   std::erase_if(turned, [&](const Variant& variant) {
-    const bool same_pairing =
-        variant.pairing != best.pairing && pairing_of(spec, variant) == pairing_of(spec, best);
-    return variant == best || (same_pairing && rotates_neox(spec)) ||
-           !check_variant(spec, variant, target);
+    return is_same_kernel(spec, variant, best) || !check_variant(spec, variant, target);
   });
   return turned;
 }

@@ -3,19 +3,19 @@
 #include <filesystem>
 #include <set>
 
+#include "spec/support.hpp"
 #include "spec/text.hpp"
 #include "tools/qkjit/bench/selection.hpp"
 #include "tools/qkjit/commands.hpp"
 #include "tools/qkjit/progress.hpp"
 #include "tools/qkjit/session.hpp"
 #include "tools/qkjit/tune/tune_report.hpp"
+#include "tuning/table.hpp"
 #include "util/file.hpp"
 
 namespace qkjit {
 namespace tune {
 namespace {
-
-constexpr std::size_t kMaxTableBytes = 4 << 20;
 
 struct Options {
   std::string model;
@@ -44,6 +44,7 @@ Result<Plan> plan_of(const Options& options) {
   Plan plan;
   std::vector<Spec> seen;
   for (const bench::Case& one : wanted) {
+    if (auto fused = require_fused(one.spec); !fused) return tl::unexpected(fused.error());
     if (std::ranges::find(seen, one.spec) != seen.end()) continue;
     seen.push_back(one.spec);
     std::vector<bench::Case> sizes;
@@ -55,24 +56,37 @@ Result<Plan> plan_of(const Options& options) {
   return plan;
 }
 
-/// The cache directory in which the runtime looks for tables.
+/// The directory for the table, made if need be: that of --out, as open as any, or the private
+/// cache directory in which the runtime looks.
 Result<std::filesystem::path> directory_of(const Options& options, const Console& console) {
-  if (!options.out.empty()) return std::filesystem::path(options.out);
+  if (!options.out.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(options.out, error);
+    if (!error) return std::filesystem::path(options.out);
+    return fail(Code::cache_io, "cannot create {}: {}", options.out, error.message());
+  }
   const auto runtime = open_runtime(console);
   if (!runtime) return tl::unexpected(runtime.error());
   const auto& writable = (*runtime)->jit().options().writable;
-  if (writable) return writable->path();
-  return fail(Code::cache_io, "there is no cache directory to write to: give --out");
+  if (!writable) {
+    return fail(Code::cache_io, "there is no cache directory to write to: give --out");
+  }
+  if (auto created = create_private_directory(writable->path()); !created) {
+    return tl::unexpected(created.error());
+  }
+  return writable->path();
 }
 
-/// A table that cannot be read is replaced, and said to be.
-nlohmann::json table_in(const std::filesystem::path& file, const Console& console) {
+/// The table that is there already. One that the library would not take is replaced, and said to
+/// be.
+nlohmann::json table_in(const Report& report, const Console& console) {
   std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return nlohmann::json::object();
-  const auto text = read_file(file, kMaxTableBytes);
-  const auto table = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
-  if (table.is_object()) return table;
-  console.note(fmt::format("{} cannot be read and is replaced", file.string()));
+  if (!std::filesystem::exists(report.file, ignored)) return nlohmann::json::object();
+  const auto text = read_file(report.file, kMaxTuningBytes);
+  if (text && parse_tuning(*text, report.device, report.target)) {
+    return nlohmann::json::parse(*text);
+  }
+  console.note(fmt::format("{} cannot be used and is replaced", report.file));
   return nlohmann::json::object();
 }
 
@@ -85,9 +99,6 @@ Result<Report> measure(const Console& console, const Options& options, Runtime& 
   if (!device) return tl::unexpected(device.error());
   const auto directory = directory_of(options, console);
   if (!directory) return tl::unexpected(directory.error());
-  if (auto created = create_private_directory(*directory); !created) {
-    return tl::unexpected(created.error());
-  }
   const auto l2_bytes = gpu.driver()->l2_bytes(0);
   if (!l2_bytes) return tl::unexpected(l2_bytes.error());
   std::vector<bench::Case> all;
@@ -98,15 +109,21 @@ Result<Report> measure(const Console& console, const Options& options, Runtime& 
 
   const auto file = *directory / tuning_file_name(*device, place->target);
   Report report{*device, gpu.driver()->version(), place->target, file.string(), {}};
+  const nlohmann::json before = table_in(report, console);
+  // The cache is its user's alone; what --out names may be for others.
+  const mode_t mode = options.out.empty() ? 0600 : new_file_mode();
   Progress progress(console, plan.size());
   for (const auto& sizes : plan) {
     auto result = tune_spec(runtime, gpu, *contest, sizes, place->target);
     if (!result) return tl::unexpected(result.error());
     report.specs.push_back(std::move(*result));
+    // After each spec: what was measured stays, whatever happens to the next.
+    const std::string table = table_json(report, before).dump(1);
+    if (auto written = publish_file(file, table, mode); !written) {
+      return tl::unexpected(written.error());
+    }
     progress.step(to_text(sizes.front().spec));
   }
-  const std::string table = table_json(report, table_in(file, console)).dump(1);
-  if (auto written = publish_file(file, table); !written) return tl::unexpected(written.error());
   return report;
 }
 

@@ -4,6 +4,7 @@
 
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
+#include "tuning/table.hpp"
 
 namespace qkjit::tune {
 namespace {
@@ -53,7 +54,7 @@ nlohmann::json sizes_json(const SpecResult& spec) {
 
 nlohmann::json table_json(const Report& report, const nlohmann::json& before) {
   nlohmann::json table = before;
-  table.update({{"schema", "qkjit.tuning/1"},
+  table.update({{"schema", kTuningSchema},
                 {"device", report.device},
                 {"target", report.target},
                 {"driver", report.driver},

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/qkjit/console.hpp"
 #include "tools/qkjit/tune/tuner.hpp"
 
 namespace qkjit::tune {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <mutex>
 #include <thread>
 
 #include "tools/qkjit/tune/candidates.hpp"
@@ -102,6 +101,9 @@ Result<SpecResult> tune_spec(Runtime& runtime, const Workspace& gpu, bench::Cont
     if (auto done = measure(contest, fine, size); !done) return tl::unexpected(done.error());
   }
   result.choices = choices_from(result.sizes, kTolerance);
+  if (auto checked = check_choices(result.spec, result.choices, target); !checked) {
+    return tl::unexpected(checked.error());
+  }
   return result;
 }
 

@@ -1,12 +1,10 @@
 // Measures the variants of a spec at several sizes, and finds which serves which size.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "tools/qkjit/bench/contest.hpp"
-#include "tools/qkjit/console.hpp"
 
 namespace qkjit::tune {
 
