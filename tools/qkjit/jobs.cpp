@@ -1,41 +1,25 @@
 #include "tools/qkjit/jobs.hpp"
 
-#include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <optional>
-#include <thread>
 
+#include "tools/qkjit/parallel.hpp"
 #include "tuning/builtin.hpp"
 
 namespace qkjit {
-namespace {
-
-constexpr unsigned kMostThreads = 8;
-
-}  // namespace
 
 std::vector<JobResult> run_jobs(Runtime& runtime, const std::vector<Job>& jobs, int threads,
                                 const std::function<void(const JobResult&)>& done,
                                 const std::function<bool()>& stop) {
   std::vector<std::optional<JobResult>> finished(jobs.size());
-  std::atomic<std::size_t> next{0};
   std::mutex reporting;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < jobs.size() && !stop(); i = next++) {
-      finished[i] = {jobs[i], runtime.compile(jobs[i].spec, jobs[i].variant, jobs[i].target)};
-      const std::lock_guard lock(reporting);
-      done(*finished[i]);
-    }
+  const auto work = [&](std::size_t i) {
+    if (stop()) return;
+    finished[i] = {jobs[i], runtime.compile(jobs[i].spec, jobs[i].variant, jobs[i].target)};
+    const std::lock_guard lock(reporting);
+    done(*finished[i]);
   };
-  const unsigned cores = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
-  const std::size_t count = std::min<std::size_t>(
-      threads > 0 ? static_cast<unsigned>(threads) : cores, std::max<std::size_t>(jobs.size(), 1));
-  {
-    std::vector<std::jthread> workers;
-    for (std::size_t i = 1; i < count; ++i) workers.emplace_back(work);
-    work();
-  }
+  for_each_index(jobs.size(), work, threads);
   std::vector<JobResult> results;
   for (auto& result : finished) {
     if (result) results.push_back(std::move(*result));

@@ -1,34 +1,23 @@
 #include "tools/qkjit/tune/tuner.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <thread>
 
+#include "tools/qkjit/parallel.hpp"
 #include "tools/qkjit/tune/candidates.hpp"
 
 namespace qkjit::tune {
 namespace {
 
-constexpr unsigned kMostThreads = 8;  // where NVRTC stops to gain
-constexpr double kTolerance = 0.01;   // below what a measurement tells apart
+constexpr double kTolerance = 0.01;  // below what a measurement tells apart
 
 /// Every variant that can be had, compiled on several threads and loaded.
 std::vector<bench::Candidate> load(Runtime& runtime, const Driver& driver, const Spec& spec,
                                    const std::vector<Variant>& variants,
                                    const std::string& target) {
   std::vector<Result<std::shared_ptr<const Kernel>>> kernels(variants.size());
-  std::atomic<std::size_t> next{0};
-  {
-    const auto work = [&] {
-      for (std::size_t i = next++; i < variants.size(); i = next++) {
-        kernels[i] = runtime.compile(spec, variants[i], target);
-      }
-    };
-    std::vector<std::jthread> workers;
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
-    for (unsigned i = 0; i < threads; ++i) workers.emplace_back(work);
-  }
+  for_each_index(variants.size(),
+                 [&](std::size_t i) { kernels[i] = runtime.compile(spec, variants[i], target); });
   std::vector<bench::Candidate> loaded;
   for (std::size_t i = 0; i < variants.size(); ++i) {
     if (!kernels[i]) continue;
