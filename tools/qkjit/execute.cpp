@@ -22,7 +22,7 @@ Result<DeviceBuffer> upload(const std::shared_ptr<const Driver>& driver,
 
 /// Median time of a launch over rotating copies of q and k.
 Result<double> time_launches(Runtime& runtime, const Workspace& gpu, const Workload& work,
-                             Workload::Bases bases, Path path) {
+                             Workload::Bases bases) {
   const std::vector<std::byte>& qk = work.blocks[Workload::kQk];
   const std::size_t count = std::clamp<std::size_t>(kRotatedBytes / qk.size() + 1, 1, kMostBuffers);
   std::vector<DeviceBuffer> buffers;
@@ -32,7 +32,6 @@ Result<double> time_launches(Runtime& runtime, const Workspace& gpu, const Workl
     if (!buffer) return tl::unexpected(buffer.error());
     bases[Workload::kQk] = buffer->data();
     calls.push_back(work.args_at(bases));
-    calls.back().path = static_cast<qkjit_path>(path);
     buffers.push_back(std::move(*buffer));
   }
   const auto enqueue = [&]() -> Result<void> {
@@ -56,8 +55,7 @@ Result<Executed> execute_on_host(Runtime& runtime, Workload& work) {
   return Executed{*dispatch, elapsed.count()};
 }
 
-Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workload& work,
-                                   Path path) {
+Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workload& work) {
   std::vector<DeviceBuffer> buffers;
   Workload::Bases bases{};
   for (std::size_t i = 0; i < work.blocks.size(); ++i) {
@@ -66,14 +64,12 @@ Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workl
     bases[i] = buffer->data();
     buffers.push_back(std::move(*buffer));
   }
-  qkjit_args args = work.args_at(bases);
-  args.path = static_cast<qkjit_path>(path);
-  const auto dispatch = runtime.launch(args, gpu.stream());
+  const auto dispatch = runtime.launch(work.args_at(bases), gpu.stream());
   if (!dispatch) return tl::unexpected(dispatch.error());
   if (auto done = gpu.synchronize(); !done) return tl::unexpected(done.error());
   if (work.tokens() == 0) return Executed{*dispatch, 0};
 
-  const auto microseconds = time_launches(runtime, gpu, work, bases, path);
+  const auto microseconds = time_launches(runtime, gpu, work, bases);
   if (!microseconds) return tl::unexpected(microseconds.error());
   std::vector<std::byte>& qk = work.blocks[Workload::kQk];
   if (auto copied = buffers[Workload::kQk].download(qk.data(), qk.size()); !copied) {

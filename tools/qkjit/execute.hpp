@@ -17,9 +17,8 @@ struct Executed {
 /// In place, in the workload's own blocks.
 Result<Executed> execute_on_host(Runtime& runtime, Workload& work);
 
-/// On copies in device memory; q and k of the workload then hold the result. `path` as in
-/// qkjit_args. Timed as a graph of launches that rotate over enough buffers to leave the L2 cache.
-Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workload& work,
-                                   Path path);
+/// On copies in device memory; q and k of the workload then hold the result. Timed as a graph of
+/// launches that rotate over enough buffers to leave the L2 cache.
+Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workload& work);
 
 }  // namespace qkjit

@@ -35,9 +35,8 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
                            const Spec& spec, Workload& work) {
   std::vector<std::byte> inputs;
   if (options.check) inputs = work.blocks[Workload::kQk];
-  const Path path = parse_path(options.path);
-  const auto executed = place.gpu ? execute_on_device(runtime, *place.gpu, work, path)
-                                  : execute_on_host(runtime, work);
+  const auto executed =
+      place.gpu ? execute_on_device(runtime, *place.gpu, work) : execute_on_host(runtime, work);
   if (!executed) return tl::unexpected(executed.error());
   CallReport result{work.name,
                     to_text(spec),
