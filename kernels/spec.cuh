@@ -15,6 +15,9 @@ namespace qkjit {
 /// Element type of q, k, their outputs and their norm weights.
 enum class DType { bf16, fp16, fp32 };
 
+/// Bytes of an element.
+QKJIT_CONSTEXPR int size_of(DType dtype) { return dtype == DType::fp32 ? 4 : 2; }
+
 /// Which elements form a rotated pair: (2i, 2i+1), or (i, i + rope_dim/2).
 enum class Layout { interleaved, neox };
 

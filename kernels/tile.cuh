@@ -55,7 +55,7 @@ struct Tile {
   static constexpr int kGroupsPerWarp = 32 / kLanes;
   static constexpr int kRowsPerSlice = kGroupsPerWarp * kRows;
   static constexpr int kWarps = kVariant.threads / 32;
-  static constexpr int kRowBytes = kSpec.head_dim * (kSpec.dtype == DType::fp32 ? 4 : 2);
+  static constexpr int kRowBytes = kSpec.head_dim * size_of(kSpec.dtype);
   static constexpr Pairing kPairing = pairing_of(kSpec, kVariant);
   static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kLanes;  // between partners
   static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);

@@ -66,8 +66,6 @@ bool add_bytes(std::int64_t stride, std::int64_t count, std::int64_t element_siz
 
 }  // namespace
 
-int size_of(DType dtype) { return dtype == DType::fp32 ? 4 : 2; }
-
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t, const Spec& spec,
                                    std::int64_t tokens, std::int64_t heads) {
   auto checked = check_form(name, t, "[tokens, heads, head_dim]", 3, static_cast<int>(spec.dtype));

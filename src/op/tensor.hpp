@@ -11,8 +11,6 @@
 
 namespace qkjit {
 
-int size_of(DType dtype);
-
 /// A checked [tokens, heads, head_dim] tensor; not null unless it has no tokens.
 struct HeadView {
   void* data;

@@ -40,10 +40,10 @@ const std::vector<Field<Variant>>& fields() {
 /// Shared memory that a block declares.
 int shared_bytes(const Spec& spec, const Variant& v) {
   const int groups = v.threads / 32 * (32 / v.lanes);
-  const int element = spec.dtype == DType::fp32 ? 4 : 2;
   const int shown = exchanges(spec, v) ? groups * spec.head_dim * 4 : 0;
   const bool staged = v.staging != Staging::registers;
-  return shown + (staged ? groups * v.rows * spec.head_dim * element + v.threads / 4 : 0);
+  return shown +
+         (staged ? groups * v.rows * spec.head_dim * size_of(spec.dtype) + v.threads / 4 : 0);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ constexpr int default_lanes(const Spec& spec) {
 constexpr Variant default_variant(const Spec& spec) {
   constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
-  const int row_bytes = spec.head_dim * (spec.dtype == DType::fp32 ? 4 : 2);
+  const int row_bytes = spec.head_dim * size_of(spec.dtype);
   const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * 2 * row_bytes);
   return {.lanes = lanes,
           .rows = 2,

@@ -48,8 +48,6 @@ class NormalSource {
   float spare_ = std::nanf("");
 };
 
-int element_size(const Spec& spec) { return spec.dtype == DType::fp32 ? 4 : 2; }
-
 template <class T>
 std::vector<std::byte> bytes_of(const std::vector<T>& values) {
   const auto* begin = reinterpret_cast<const std::byte*>(values.data());
@@ -99,7 +97,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   const std::int64_t k_start = packed ? shape.view.k_offset : shape.tokens * q_width;
   const std::int64_t elements =
       packed ? shape.tokens * shape.view.row_stride : shape.tokens * (q_width + k_width);
-  const auto size = static_cast<std::size_t>(element_size(spec));
+  const auto size = static_cast<std::size_t>(size_of(spec.dtype));
 
   const FloatEnvironment ieee;
   NormalSource random(seed);

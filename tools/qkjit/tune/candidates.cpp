@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/tile.cuh"
-#include "op/tensor.hpp"
 #include "spec/variant.hpp"
 
 namespace qkjit::tune {
