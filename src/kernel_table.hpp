@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <vector>
 
 #include "cuda/driver.hpp"
@@ -32,15 +34,15 @@ struct TableEntry {
 /// keep the old ones until the table goes, so that no reader ever waits or loses what it looks at.
 class KernelTable {
  public:
-  using Key = std::uint64_t;
+  /// A spec field by field, and a device. Whatever a Spec gets, it is part of the key.
+  using Key = std::array<int, sizeof(Spec) / sizeof(int) + 1>;
+  static_assert(std::has_unique_object_representations_v<Spec>, "all of a Spec tells");
 
-  /// Injective over specs that supports() accepts, and devices below 2^16.
   static Key fused_key(const Spec& spec, int device) {
-    Key key = static_cast<Key>(device) << 40;
-    key |= static_cast<Key>(spec.head_dim) << 28 | static_cast<Key>(spec.rope_dim) << 16;
-    key |= static_cast<Key>(spec.layout) << 12 | static_cast<Key>(spec.dtype) << 8;
-    key |= static_cast<Key>(spec.norm) << 56;
-    return key | static_cast<Key>(spec.rounding) << 4 | static_cast<Key>(spec.positions);
+    Key key;
+    std::memcpy(key.data(), &spec, sizeof(spec));
+    key.back() = device;
+    return key;
   }
   /// head_dim 0 is no spec's. `slots` as in generic_slots().
   static Key generic_key(DType dtype, int slots, int device) {
@@ -48,7 +50,7 @@ class KernelTable {
   }
 
   /// Null if the key was never inserted. The entry lives as long as the table.
-  const TableEntry* find(Key key) const {
+  const TableEntry* find(const Key& key) const {
     const Snapshot* snapshot = current_.load(std::memory_order_acquire);
     if (!snapshot) return nullptr;
     const auto at = std::ranges::lower_bound(*snapshot, key, {}, &Slot::key);
@@ -56,7 +58,7 @@ class KernelTable {
   }
 
   /// Keeps the entry that is there if the key has one.
-  const TableEntry* insert(Key key, TableEntry entry) {
+  const TableEntry* insert(const Key& key, TableEntry entry) {
     const std::lock_guard lock(mutex_);
     if (const TableEntry* present = find(key)) return present;
     entries_.push_back(std::make_unique<const TableEntry>(std::move(entry)));

@@ -15,17 +15,21 @@ TableEntry entry_of(const std::string& message) {
   return {{}, Reason::compile_failed, {Code::compile_failed, message}};
 }
 
+KernelTable::Key key_of(unsigned device) {
+  return KernelTable::fused_key({}, static_cast<int>(device));
+}
+
 }  // namespace
 
 TEST_CASE("the table keeps what was inserted first", "[kernel_table]") {
   KernelTable table;
-  CHECK(table.find(5) == nullptr);
-  const TableEntry* first = table.insert(5, entry_of("first"));
+  CHECK(table.find(key_of(5)) == nullptr);
+  const TableEntry* first = table.insert(key_of(5), entry_of("first"));
   CHECK(first->error.message == "first");
-  CHECK(table.insert(5, entry_of("second")) == first);
-  CHECK(table.find(5) == first);
-  CHECK(table.find(4) == nullptr);
-  CHECK(table.find(6) == nullptr);
+  CHECK(table.insert(key_of(5), entry_of("second")) == first);
+  CHECK(table.find(key_of(5)) == first);
+  CHECK(table.find(key_of(4)) == nullptr);
+  CHECK(table.find(key_of(6)) == nullptr);
 }
 
 TEST_CASE("entries stay where they are as the table grows", "[kernel_table]") {
@@ -33,14 +37,14 @@ TEST_CASE("entries stay where they are as the table grows", "[kernel_table]") {
   std::vector<const TableEntry*> entries(101);
   for (unsigned key = 1; key <= 100; ++key) {  // in an order that is neither up nor down
     entries[key * 37 % 101] =
-        table.insert(key * 37 % 101, entry_of(std::to_string(key * 37 % 101)));
+        table.insert(key_of(key * 37 % 101), entry_of(std::to_string(key * 37 % 101)));
   }
   for (unsigned key = 1; key <= 100; ++key) {
-    CHECK(table.find(key) == entries[key]);
+    CHECK(table.find(key_of(key)) == entries[key]);
     CHECK(entries[key]->error.message == std::to_string(key));
   }
-  CHECK(table.find(0) == nullptr);
-  CHECK(table.find(101) == nullptr);
+  CHECK(table.find(key_of(0)) == nullptr);
+  CHECK(table.find(key_of(101)) == nullptr);
 }
 
 TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_table]") {
@@ -76,7 +80,7 @@ TEST_CASE("readers see whole entries while writers insert", "[kernel_table][thre
         // Keys are inserted in ascending order, so a key that is seen proves those before it.
         for (unsigned key = kKeys; key-- > 0;) {
           const TableEntry* entry = nullptr;
-          while (!(entry = table.find(key)) && key + 1 == kKeys) std::this_thread::yield();
+          while (!(entry = table.find(key_of(key))) && key + 1 == kKeys) std::this_thread::yield();
           if (!entry || entry->error.message != std::to_string(key)) ++wrong;
         }
       });
@@ -84,7 +88,8 @@ TEST_CASE("readers see whole entries while writers insert", "[kernel_table][thre
     for (int writer = 0; writer < 2; ++writer) {
       threads.emplace_back([&] {
         for (unsigned key = 0; key < kKeys; ++key) {
-          if (table.insert(key, entry_of(std::to_string(key))) != table.find(key)) ++wrong;
+          if (table.insert(key_of(key), entry_of(std::to_string(key))) != table.find(key_of(key)))
+            ++wrong;
         }
       });
     }
