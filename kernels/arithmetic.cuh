@@ -58,12 +58,19 @@ QKJIT_DEVICE float rotate_element(Rounding rounding, float own, float other, flo
   return fma_rn(own, c, mul_rn(other, s));
 }
 
-/// Both elements of a pair; the caller rounds once more when it stores.
+/// Both elements of a pair, each by its own angle; the caller rounds once more when it stores.
+template <DType kDType>
+QKJIT_DEVICE void rotate_pair(Rounding rounding, float& first, float& second, float c0, float s0,
+                              float c1, float s1) {
+  const float a = first, b = second;
+  first = rotate_element<kDType>(rounding, a, b, c0, -s0);
+  second = rotate_element<kDType>(rounding, b, a, c1, s1);
+}
+
+/// Both by the same.
 template <DType kDType>
 QKJIT_DEVICE void rotate_pair(Rounding rounding, float& first, float& second, float c, float s) {
-  const float a = first, b = second;
-  first = rotate_element<kDType>(rounding, a, b, c, -s);
-  second = rotate_element<kDType>(rounding, b, a, c, s);
+  rotate_pair<kDType>(rounding, first, second, c, s, c, s);
 }
 
 }  // namespace qkjit

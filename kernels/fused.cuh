@@ -77,10 +77,10 @@ struct SliceConstants {
   ChunkAngles angles[T::kSlots] = {};
 
   QKJIT_DEVICE void load(const Params& p, const Rows& rows, unsigned token, const Lane<T>& lane) {
-    TableRow table{nullptr, kSpec.rope_dim, true};
-    if constexpr (kSpec.rope_dim > 0) {
-      table.cosines = find_angles(p, kSpec.positions, kSpec.rope_dim, token);
-    }
+    constexpr TableForm kForm = TableForm::of(kSpec);
+    constexpr int kBegin = rotated_begin(kSpec);
+    TableRows table{};
+    if constexpr (kSpec.rope_dim > 0) table = find_angles(p, kSpec.positions, kForm, true, token);
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
@@ -91,11 +91,11 @@ struct SliceConstants {
         Chunk<kSpec.dtype>::load(from).unpack(weight[slot]);
       }
       if constexpr (kSpec.layout == Layout::interleaved) {
-        load_interleaved(table, first, angles[slot]);
+        load_interleaved(table, first - kBegin, angles[slot]);
       } else if constexpr (T::kPairing != Pairing::in_lane) {
-        load_exchanged(table, first, angles[slot]);
-      } else if (slot < T::kNeoxSlots) {
-        load_neox(table, first, angles[slot]);
+        load_exchanged(table, first - kBegin, angles[slot]);
+      } else if (T::kNeoxBegin <= slot && slot < T::kNeoxBegin + T::kNeoxSlots) {
+        load_neox(table, first - kBegin, angles[slot]);
       }
     }
   }
@@ -105,38 +105,42 @@ template <Spec kSpec, class T>
 static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
                                     const Lane<T>& lane) {
   constexpr Rounding kRounding = kSpec.rounding;
+  constexpr int kBegin = rotated_begin(kSpec);
   // Beyond the head's end there is nothing to spare from the rotation.
-  constexpr int kRotated = kSpec.rope_dim < kSpec.head_dim ? kSpec.rope_dim : 32 * 32 * kChunk;
+  constexpr bool kEndsInside = kBegin + kSpec.rope_dim < kSpec.head_dim;
+  constexpr int kRotated = kEndsInside ? kSpec.rope_dim : 32 * 32 * kChunk;
   const ChunkAngles* angles = constants.angles;
   if constexpr (kSpec.layout == Layout::interleaved) {
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
-      rotate_interleaved<kSpec.dtype>(kRounding, kRotated, lane.first_element(slot), angles[slot],
-                                      y[slot]);
+      rotate_interleaved<kSpec.dtype>(kRounding, kRotated, lane.first_element(slot) - kBegin,
+                                      angles[slot], y[slot]);
     }
   } else if constexpr (T::kPairing == Pairing::in_lane) {
 #pragma unroll
-    for (int slot = 0; slot < T::kNeoxSlots; ++slot) {
+    for (int slot = T::kNeoxBegin; slot < T::kNeoxBegin + T::kNeoxSlots; ++slot) {
       rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
     }
   } else if constexpr (T::kPairing == Pairing::shuffle) {
-    const auto partners = PartnerLanes::of(kSpec.rope_dim / 2, static_cast<int>(lane.in_group),
-                                           static_cast<int>(lane.in_warp));
-    rotate_by_shuffle<kSpec.dtype, kSpec.rope_dim / 2 % kChunk>(
-        kRounding, kRotated, lane.first_element(0), angles[0], partners, y[0]);
+    const int chunk = static_cast<int>(lane.in_group) - kBegin / kChunk;
+    const auto partners =
+        PartnerLanes::of(kSpec.rope_dim / 2, chunk, static_cast<int>(lane.in_warp));
+    rotate_by_shuffle<kSpec.dtype, kSpec.rope_dim / 2 % kChunk>(kRounding, kRotated, chunk * kChunk,
+                                                                angles[0], partners, y[0]);
   } else {
     alignas(16) __shared__ float shown[T::kWarps * T::kGroupsPerWarp][T::kChunks * kChunk];
     float* row = shown[threadIdx.x / 32 * T::kGroupsPerWarp + lane.group];
     __syncwarp();  // the row before may still be read
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
-      const int first = lane.first_element(slot);
-      if (first < kSpec.rope_dim && !lane.is_left_over) show_chunk(y[slot], first, row);
+      const int first = lane.first_element(slot) - kBegin;
+      const bool rotates = 0 <= first && first < kSpec.rope_dim;
+      if (rotates && !lane.is_left_over) show_chunk(y[slot], first, row);
     }
     __syncwarp();
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
-      rotate_exchanged<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot),
+      rotate_exchanged<kSpec.dtype>(kRounding, kSpec.rope_dim, lane.first_element(slot) - kBegin,
                                     angles[slot], row, y[slot]);
     }
   }

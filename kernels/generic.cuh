@@ -88,54 +88,104 @@ struct AnyLane {
 template <int kSlots>
 using AnyRows = float[generic_rows(kSlots)][kSlots][kChunk];
 
+/// The token's angles, whatever their form, as a plain row in shared memory of the warp, `to`, with
+/// room for two values an angle on 16 bytes: so the table's form matters here alone.
+QKJIT_DEVICE TableRows stage_angles(const TableRows& table, float* to) {
+  const int angles = table.form.angles();
+#pragma unroll 1
+  for (int angle = static_cast<int>(threadIdx.x % 32); angle < angles; angle += 32) {
+    to[angle] = table.cosine(angle);
+    to[angles + angle] = table.sine(angle);
+  }
+  __syncwarp();
+  TableForm plain = TableForm::of({.rope_dim = table.form.rope_dim});
+  plain.by_element = table.form.by_element;
+  return {
+      plain, true, reinterpret_cast<const char*>(to), reinterpret_cast<const char*>(to + angles),
+      0,     {}};
+}
+
 /// Neox pairs of rows with one chunk a lane.
 template <DType kDType, int kRows>
-QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const TableRow& table, const AnyLane& lane,
-                                   float (&y)[kRows][1][kChunk]) {
-  const int half = table.rope_dim / 2, first = lane.first(0);
-  const auto partners = PartnerLanes::of(half, lane.in_group, static_cast<int>(threadIdx.x % 32));
+QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const TableRows& table, int begin,
+                                   const AnyLane& lane, float (&y)[kRows][1][kChunk]) {
+  const int rope_dim = table.form.rope_dim, half = rope_dim / 2, first = lane.first(0) - begin;
+  const auto partners =
+      PartnerLanes::of(half, lane.in_group - begin / kChunk, static_cast<int>(threadIdx.x % 32));
   ChunkAngles angles = {};
   load_exchanged(table, first, angles);
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
     if (half % kChunk == 0) {
-      rotate_by_shuffle<kDType, 0>(rounding, table.rope_dim, first, angles, partners, y[i][0]);
+      rotate_by_shuffle<kDType, 0>(rounding, rope_dim, first, angles, partners, y[i][0]);
     } else {
-      rotate_by_shuffle<kDType, kChunk / 2>(rounding, table.rope_dim, first, angles, partners,
-                                            y[i][0]);
+      rotate_by_shuffle<kDType, kChunk / 2>(rounding, rope_dim, first, angles, partners, y[i][0]);
+    }
+  }
+}
+
+/// A rotated part that begins inside a chunk, at element `begin`: pairs of either layout may lie
+/// across chunks, so they are rotated in shared memory, which `shown_row` gives for a row.
+template <DType kDType, int kSlots, class ShownRow>
+QKJIT_DEVICE void rotate_across_chunks(Rounding rounding, bool neox, const TableRows& table,
+                                       int begin, const AnyLane& lane, ShownRow shown_row,
+                                       AnyRows<kSlots>& y) {
+  constexpr int kRows = generic_rows(kSlots);
+  const int half = table.form.rope_dim / 2;
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    float* const row = shown_row(i);
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) show_chunk(y[i][slot], lane.first(slot), row);
+    __syncwarp();
+#pragma unroll 1
+    for (int pair = lane.in_group; pair < half; pair += lane.lanes) {
+      float& first = row[begin + (neox ? pair : 2 * pair)];
+      float& second = row[begin + (neox ? pair + half : 2 * pair + 1)];
+      const int other = neox ? table.form.angle_of(pair + half) : pair;
+      rotate_pair<kDType>(rounding, first, second, table.cosine(pair), table.sine(pair),
+                          table.cosine(other), table.sine(other));
+    }
+    __syncwarp();
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      load_floats<kChunk>(row + lane.first(slot), y[i][slot]);
     }
   }
 }
 
 /// The rotated part of the rows. `shown` is shared memory of the warp.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_rows(const Spec& spec, const TableRow& table, const AnyLane& lane,
+QKJIT_DEVICE void rotate_any_rows(const Spec& spec, const TableRows& table, const AnyLane& lane,
                                   float* shown, AnyRows<kSlots>& y) {
   constexpr int kRows = generic_rows(kSlots);
   const Rounding rounding = spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
   const bool neox = spec.layout == Layout::neox;
+  const int begin = rotated_begin(spec);
+  const auto shown_row = [&](int i) { return shown + lane.row(i) * lane.lanes * kSlots * kChunk; };
+  if (begin % kChunk != 0) {
+    return rotate_across_chunks<kDType, kSlots>(rounding, neox, table, begin, lane, shown_row, y);
+  }
   if constexpr (kSlots == 1) {
     if (neox && spec.rope_dim % kChunk == 0) {
-      return shuffle_any_rows<kDType>(rounding, table, lane, y);
+      return shuffle_any_rows<kDType>(rounding, table, begin, lane, y);
     }
   }
-  const auto shown_row = [&](int i) { return shown + lane.row(i) * lane.lanes * kSlots * kChunk; };
   if (neox) {
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
 #pragma unroll
       for (int slot = 0; slot < kSlots; ++slot) {
-        if (lane.first(slot) < spec.rope_dim) {
-          show_chunk(y[i][slot], lane.first(slot), shown_row(i));
-        }
+        const int first = lane.first(slot) - begin;
+        if (0 <= first && first < spec.rope_dim) show_chunk(y[i][slot], first, shown_row(i));
       }
     }
     __syncwarp();
   }
 #pragma unroll
   for (int slot = 0; slot < kSlots; ++slot) {
-    const int first = lane.first(slot);
-    if (first >= spec.rope_dim) continue;
+    const int first = lane.first(slot) - begin;
+    if (first < 0 || first >= spec.rope_dim) continue;
     ChunkAngles angles = {};
     if (neox) {
       load_exchanged(table, first, angles);
@@ -181,6 +231,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
   alignas(16) __shared__ float shown[kWarps][32 * kRows * kSlots * kChunk];
+  alignas(16) __shared__ float angles[kWarps][generic_angle_values(kSlots)];
   const unsigned warp = threadIdx.x / 32;
   const unsigned index = blockIdx.x * kWarps + warp;
   if (index >= g.slices.count) return;  // whole warps leave
@@ -206,9 +257,10 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
                              elements(i, slot), y[i][slot]);
     }
   }
-  TableRow table{nullptr, g.spec.rope_dim, g.wide_table};
+  TableRows table{};
   if (g.spec.rope_dim > 0) {
-    table.cosines = find_angles(g.common, g.spec.positions, g.spec.rope_dim, token);
+    const TableForm form = TableForm::of(g.spec);
+    table = stage_angles(find_angles(g.common, g.spec.positions, form, false, token), angles[warp]);
   }
   if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, rows.weight, lane, y);
   if (g.spec.rope_dim > 0) {

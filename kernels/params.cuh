@@ -20,10 +20,13 @@ struct Rows {
 
 struct Params {
   Rows q, k;
-  const float* cos_sin_cache;  ///< [rows, rope_dim]: cosines, then sines
-  const void* positions;       ///< [tokens], or null for Positions::implicit
-  long long position_offset;   ///< added to every position
-  unsigned row_count;          ///< tokens * (q.heads + k.heads)
+  const void* cosines;             ///< of the table's first row; see table.cuh for what it holds
+  const void* sines;               ///< likewise
+  const void* positions;           ///< [axes, tokens], or null for Positions::implicit
+  long long position_offset;       ///< added to every position
+  long long position_axis_stride;  ///< elements from one axis of the positions to the next
+  int table_row_bytes;             ///< from a row of the table to the next
+  unsigned row_count;              ///< tokens * (q.heads + k.heads)
   float eps;
 };
 
@@ -41,8 +44,8 @@ struct FusedParams {
 };
 
 static_assert(sizeof(Rows) == 64, "host and device must agree: change both sides and this size");
-static_assert(sizeof(Params) == 160, "host and device must agree: change both sides and this size");
-static_assert(sizeof(FusedParams) == 184,
+static_assert(sizeof(Params) == 184, "host and device must agree: change both sides and this size");
+static_assert(sizeof(FusedParams) == 208,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -21,6 +21,13 @@ QKJIT_DEVICE float mul_rn(float a, float b) { return __fmul_rn(a, b); }
 QKJIT_DEVICE float add_rn(float a, float b) { return __fadd_rn(a, b); }
 QKJIT_DEVICE unsigned bits_of(float x) { return __float_as_uint(x); }
 QKJIT_DEVICE float float_of(unsigned bits) { return __uint_as_float(bits); }
+/// a * b without overflow. The compiler makes three multiplications of it where it cannot tell that
+/// the factors were narrow.
+QKJIT_DEVICE long long wide_product(int a, int b) {
+  long long product;
+  asm("mul.wide.s32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
+  return product;
+}
 /// Within 2 ulp of 1 / sqrt(x).
 QKJIT_DEVICE float rsqrt_near(float x) {
   float y;
@@ -33,6 +40,8 @@ QKJIT_DEVICE float rsqrt_near(float x) {
 inline float fma_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float mul_rn(float a, float b) { return a * b; }
 inline float add_rn(float a, float b) { return a + b; }
+
+inline long long wide_product(int a, int b) { return static_cast<long long>(a) * b; }
 
 inline float rsqrt_near(float x) {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));

@@ -1,101 +1,33 @@
 // Rotation of a row that lies in chunks in the registers of a lane group. Shapes are arguments, so
 // that the generic kernel calls the same functions; in the fused kernel they are constants.
+// Elements are numbered from the first rotated one, so chunks before it begin with a negative
+// number.
 #pragma once
 
+#include "angles.cuh"
 #include "arithmetic.cuh"
-#include "memory.cuh"
 
 namespace qkjit {
 
-/// What a chunk is rotated by. Interleaved: its four pairs, in the first half. Neox: its eight
-/// elements; where they meet their partners by exchange, with the sign of rotate_element.
-struct ChunkAngles {
-  float c[kChunk], s[kChunk];
-};
-
-/// A token's row of cos_sin_cache.
-struct TableRow {
-  const float* cosines;
-  int rope_dim;
-  bool wide;  ///< the row lies on 16 bytes
-
-  QKJIT_DEVICE const float* sines() const { return cosines + rope_dim / 2; }
-};
-
 /// Pairs (2i, 2i+1): both elements are neighbours in the chunk that begins with element `first`.
-QKJIT_DEVICE void load_interleaved(const TableRow& row, int first, ChunkAngles& a) {
-  const int pair = first / 2;
-  if (row.wide && row.rope_dim % kChunk == 0) {
-    if (first >= row.rope_dim) return;
-    load_floats<kChunk / 2>(row.cosines + pair, a.c);
-    load_floats<kChunk / 2>(row.sines() + pair, a.s);
-  } else {  // the rotated part may end inside the chunk
-#pragma unroll
-    for (int i = 0; i < kChunk / 2; ++i) {
-      if (first + 2 * i >= row.rope_dim) continue;
-      a.c[i] = row.cosines[pair + i], a.s[i] = row.sines()[pair + i];
-    }
-  }
-}
-
-/// Elements from number `end` on are left as they are.
+/// Elements before number 0 and from `end` on are left as they are.
 template <DType kDType>
 QKJIT_DEVICE void rotate_interleaved(Rounding rounding, int end, int first, const ChunkAngles& a,
                                      float (&y)[kChunk]) {
 #pragma unroll
   for (int i = 0; i < kChunk / 2; ++i) {
-    if (first + 2 * i >= end) continue;
+    if (first < 0 || first + 2 * i >= end) continue;
     rotate_pair<kDType>(rounding, y[2 * i], y[2 * i + 1], a.c[i], a.s[i]);
   }
 }
 
-/// Pairs (i, i + rope_dim/2) whose chunks, the one that begins with `first` < rope_dim/2 and its
-/// partner, lie in the same lane.
-QKJIT_DEVICE void load_neox(const TableRow& row, int first, ChunkAngles& a) {
-  load_floats<kChunk>(row.cosines + first, a.c);
-  load_floats<kChunk>(row.sines() + first, a.s);
-}
-
+/// Pairs (i, i + rope_dim/2) whose chunks, `y` and its partner, lie in the same lane.
 template <DType kDType>
 QKJIT_DEVICE void rotate_neox(Rounding rounding, const ChunkAngles& a, float (&y)[kChunk],
                               float (&partner)[kChunk]) {
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
     rotate_pair<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
-  }
-}
-
-/// Element `element` of the rotated part, whose partner is anywhere.
-QKJIT_DEVICE void load_exchanged_element(const TableRow& row, int element, float& c, float& s) {
-  const int half = row.rope_dim / 2;
-  const bool is_first = element < half;
-  const int angle = is_first ? element : element - half;
-  c = row.cosines[angle];
-  s = is_first ? -row.sines()[angle] : row.sines()[angle];
-}
-
-/// Pairs (i, i + rope_dim/2) anywhere in the row. Quads of elements stay together if halves are
-/// whole quads.
-QKJIT_DEVICE void load_exchanged(const TableRow& row, int first, ChunkAngles& a) {
-  const int half = row.rope_dim / 2;
-  const bool quads = row.wide && half % 4 == 0;
-#pragma unroll
-  for (int i = 0; i < kChunk; i += 4) {
-    const int element = first + i;
-    if (quads) {
-      if (element >= row.rope_dim) continue;
-      const bool is_first = element < half;
-      const int angle = is_first ? element : element - half;
-      load_floats<4>(row.cosines + angle, a.c + i);
-      load_floats<4>(row.sines() + angle, a.s + i);
-#pragma unroll
-      for (int j = i; j < i + 4; ++j) a.s[j] = is_first ? -a.s[j] : a.s[j];
-    } else {
-#pragma unroll
-      for (int j = i; j < i + 4; ++j) {
-        if (first + j < row.rope_dim) load_exchanged_element(row, first + j, a.c[j], a.s[j]);
-      }
-    }
   }
 }
 
@@ -117,7 +49,7 @@ struct PartnerLanes {
 };
 
 /// Pairs (i, i + rope_dim/2) by shuffles, with kShift the half modulo a chunk, 0 or 4. Every lane
-/// of the warp takes part; elements from number `end` on are left as they are.
+/// of the warp takes part; elements before number 0 and from `end` on are left as they are.
 template <DType kDType, int kShift>
 QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int end, int first, const ChunkAngles& a,
                                     const PartnerLanes& lanes, float (&y)[kChunk]) {
@@ -129,7 +61,7 @@ QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int end, int first, const
   }
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
-    if (first + i >= end) continue;
+    if (first < 0 || first + i >= end) continue;
     y[i] = rotate_element<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
   }
 }
@@ -146,6 +78,7 @@ template <DType kDType>
 QKJIT_DEVICE void rotate_exchanged(Rounding rounding, int rope_dim, int first, const ChunkAngles& a,
                                    const float* shown, float (&y)[kChunk]) {
   const int half = rope_dim / 2;
+  if (first < 0) return;
 #pragma unroll
   for (int i = 0; i < kChunk; i += 4) {
     const int element = first + i;

@@ -1,4 +1,4 @@
-// Where a row of q or k lies, and where its angles do.
+// Where a row of q or k lies.
 #pragma once
 
 #include "params.cuh"
@@ -27,24 +27,6 @@ QKJIT_DEVICE RowView find_row(const Params& p, unsigned row, Divisor by_heads) {
   const unsigned head = row - token * (p.q.heads + p.k.heads);
   const bool is_q = head < p.q.heads;
   return {is_q ? p.q : p.k, token, is_q ? head : head - p.q.heads};
-}
-
-/// The token's row of cos_sin_cache.
-QKJIT_DEVICE const float* find_angles(const Params& p, Positions positions, int rope_dim,
-                                      unsigned token) {
-  long long row = p.position_offset;
-  switch (positions) {
-    case Positions::int64:
-      row += static_cast<const long long*>(p.positions)[token];
-      break;
-    case Positions::int32:
-      row += static_cast<const int*>(p.positions)[token];
-      break;
-    case Positions::implicit:
-      row += token;
-      break;
-  }
-  return p.cos_sin_cache + row * rope_dim;
 }
 
 }  // namespace qkjit

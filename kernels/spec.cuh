@@ -24,23 +24,47 @@ enum class Layout { interleaved, neox };
 /// Where values are rounded to the dtype between the norm and the store (see arithmetic.cuh).
 enum class Rounding { fused, split, eager, hf, late_weight };
 
-/// How a token finds its row of cos_sin_cache: an index array, or its own number.
+/// How a token finds its row of the table: an index array, or its own number.
 enum class Positions { int64, int32, implicit };
 
 /// What happens to a head before it is rotated: RMSNorm, or nothing.
 enum class Norm { rms, none };
 
+/// How many values a row of the table has: one for an angle; or two equal ones, as Hugging Face
+/// makes it: with neox the second half repeats the first, interleaved each value is there twice; or
+/// one for each element of the rotated part, so that the two of a pair turn by angles of their own.
+enum class TableWidth { half, full, elements };
+
+/// Which rope_dim elements of a head are rotated: its first, or its last.
+enum class RopePlacement { head, tail };
+
+/// Which angles take their position from which axis: those of axis 0 first, then those of axis 1
+/// and 2; or in turns, 0 1 2 0 1 2, until 1 and 2 have theirs, where axis 0 takes over.
+enum class SectionOrder { contiguous, interleaved };
+
 struct Spec {
   int head_dim = 0;
-  int rope_dim = 0;  ///< rotated leading elements of a head; 0 is norm only
+  int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
   Layout layout = Layout::interleaved;
   DType dtype = DType::bf16;
   Rounding rounding = Rounding::fused;
   Positions positions = Positions::int64;
   Norm norm = Norm::rms;
+  DType table = DType::fp32;  ///< of the cosines and sines
+  TableWidth table_width = TableWidth::half;
+  RopePlacement placement = RopePlacement::head;
+  int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
+  SectionOrder section_order = SectionOrder::contiguous;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
+
+/// The first rotated element of a head.
+QKJIT_CONSTEXPR int rotated_begin(const Spec& spec) {
+  return spec.placement == RopePlacement::tail ? spec.head_dim - spec.rope_dim : 0;
+}
+
+QKJIT_CONSTEXPR bool has_sections(const Spec& spec) { return spec.sections[0] > 0; }
 
 /// Rows are summed, loaded and stored in chunks of this many elements.
 constexpr int kChunk = 8;

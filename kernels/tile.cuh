@@ -6,14 +6,16 @@
 namespace qkjit {
 
 /// With neox the partner of chunk c is chunk c + rope_dim/16. Some lane counts put both in one
-/// lane, where the rotation needs no exchange; 0 if the halves are not whole chunks.
+/// lane, and the rotated chunks in the same slots of every lane, where the rotation needs no
+/// exchange of elements and one set of angles; 0 if the halves are not whole chunks.
 QKJIT_CONSTEXPR int neox_partner_distance(const Spec& spec) {
   return spec.rope_dim % (2 * kChunk) == 0 ? spec.rope_dim / (2 * kChunk) : 0;
 }
 
 QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
   const int distance = neox_partner_distance(spec);
-  return distance > 0 && distance % lanes == 0;
+  return distance > 0 && distance % lanes == 0 && rotated_begin(spec) / kChunk % lanes == 0 &&
+         spec.table_width != TableWidth::elements;
 }
 
 QKJIT_CONSTEXPR bool is_lane_count(const Spec& spec, int lanes) {
@@ -58,6 +60,7 @@ struct Tile {
   static constexpr int kRowBytes = kSpec.head_dim * size_of(kSpec.dtype);
   static constexpr Pairing kPairing = pairing_of(kSpec, kVariant);
   static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kLanes;  // between partners
+  static constexpr int kNeoxBegin = rotated_begin(kSpec) / kChunk / kLanes;
   static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);
 
   static_assert(
@@ -65,6 +68,8 @@ struct Tile {
       "head_dim must be a multiple of 8 from 8 to 512: use the generic kernel for others");
   static_assert(kSpec.rope_dim % 2 == 0 && 0 <= kSpec.rope_dim && kSpec.rope_dim <= kSpec.head_dim,
                 "rope_dim must be even and at most head_dim: rotate fewer elements");
+  static_assert(rotated_begin(kSpec) % kChunk == 0,
+                "the rotated part must begin at a multiple of 8: use the generic kernel");
   static_assert(
       is_lane_count(kSpec, kLanes),
       "lanes must be a power of two that the row's chunks fill, or the chunks, or half of them");

@@ -18,14 +18,16 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<const char*, const void*>, 8> pointers(const Params& p) {
+std::array<std::pair<std::string_view, const void*>, 9> pointers(const Operation& op) {
+  const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
            {"q_out", p.q.out},
            {"k_out", p.k.out},
            {"q_weight", p.q.weight},
            {"k_weight", p.k.weight},
-           {"cos_sin_cache", p.cos_sin_cache},
+           {op.table_names[0], p.cosines},
+           {op.table_names[1], p.sines},
            {"positions", p.positions}}};
 }
 
@@ -117,7 +119,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
   if (op->tokens == 0) return Dispatch{};
   // A driver that this process has not loaded cannot own any of the pointers.
   if (const auto cuda = Driver::open_if_loaded()) {
-    for (const auto& [name, pointer] : pointers(op->params)) {
+    for (const auto& [name, pointer] : pointers(*op)) {
       if (!pointer || cuda->memory_kind(pointer) != MemoryKind::device_only) continue;
       return fail(
           Code::invalid_argument,
@@ -132,7 +134,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
 }
 
 Result<void> Runtime::check_memory(const Driver& driver, const Operation& op) {
-  for (const auto& [name, pointer] : pointers(op.params)) {
+  for (const auto& [name, pointer] : pointers(op)) {
     if (!pointer || device_pages_.contains(pointer)) continue;
     const auto kind = driver.memory_kind(pointer);
     if (!kind) return tl::unexpected(kind.error());

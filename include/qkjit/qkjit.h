@@ -107,26 +107,66 @@ typedef enum qkjit_norm {
   QKJIT_NORM_NONE = 1 /* nothing: rotation only, rope_dim > 0; no weights are given */
 } qkjit_norm;
 
+/* How many values a row of the table has, for the rope_dim/2 angles of a head.
+ *   HALF      one an angle
+ *   FULL      two equal ones, as Hugging Face makes it. NEOX: the second half of the row repeats
+ * the first. INTERLEAVED: each value is there twice. Only the first half, or every second value, is
+ * used. ELEMENTS  one for each rotated element, as in ERNIE-Image: in a pair (a, b) of elements i
+ * and i + rope_dim/2, a is turned by value i and b by value i + rope_dim/2, which may differ. NEOX
+ * only, without sections. */
+typedef enum qkjit_table_width {
+  QKJIT_TABLE_HALF = 0,
+  QKJIT_TABLE_FULL = 1,
+  QKJIT_TABLE_ELEMENTS = 2
+} qkjit_table_width;
+
+/* Which rope_dim elements of a head are rotated; with INTERLEAVED and NEOX alike, the layout counts
+ * from the first of them. */
+typedef enum qkjit_placement {
+  QKJIT_PLACEMENT_HEAD = 0, /* the first */
+  QKJIT_PLACEMENT_TAIL = 1  /* the last; fused if head_dim - rope_dim is a multiple of 8 */
+} qkjit_placement;
+
+/* How the angles of a head are dealt to the three sections of positions (see qkjit_spec.sections).
+ *   CONTIGUOUS   the first sections[0] angles are axis 0's, the next sections[1] axis 1's, the rest
+ *                axis 2's (Qwen2-VL)
+ *   INTERLEAVED  angle i is axis i % 3's while i < 3 * sections[i % 3], else axis 0's: t, h, w, t,
+ *                h, w, ... t, t (Qwen3-VL) */
+typedef enum qkjit_section_order {
+  QKJIT_SECTIONS_CONTIGUOUS = 0,
+  QKJIT_SECTIONS_INTERLEAVED = 1
+} qkjit_section_order;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
-  int32_t rope_dim; /* even, 0..head_dim; 0 is norm only, elements beyond it are not rotated */
+  int32_t rope_dim; /* even, 0..head_dim; 0 is norm only, other elements are not rotated */
   qkjit_layout layout;
   qkjit_dtype dtype; /* of q, k, their outputs and weights: BF16, FP16 or FP32 */
   qkjit_rounding rounding;
   qkjit_positions positions;
   qkjit_norm norm;
+  qkjit_dtype table; /* of cosines and sines: BF16, FP16 or FP32; used as fp32, exactly */
+  qkjit_table_width table_width;
+  qkjit_placement placement;
+  /* mrope: how many angles take their position from each of three axes, rope_dim/2 in all; then
+   * positions is [3, tokens]. All 0: positions have one axis. */
+  int32_t sections[3];
+  qkjit_section_order section_order;
 } qkjit_spec;
 
-#define QKJIT_SPEC_INIT                                                            \
-  {                                                                                \
-    sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED, \
-        QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS                                      \
+#define QKJIT_SPEC_INIT                                                                            \
+  {                                                                                                \
+    sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED,                 \
+        QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_FP32, QKJIT_TABLE_HALF, QKJIT_PLACEMENT_HEAD, \
+        {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS                                                       \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
- * optional ",rounding=fused|split|eager|hf|late_weight", ",positions=int64|int32|implicit" and
- * ",norm=rms|none".
+ * optional ",rounding=fused|split|eager|hf|late_weight", ",positions=int64|int32|implicit",
+ * ",norm=rms|none", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
+ * ",placement=head|tail",
+ * ",sections=24+20+20" and ",section_order=contiguous|interleaved".
  * Strict: an unknown field, a bad value or a repeated field is INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
@@ -149,7 +189,8 @@ typedef enum qkjit_path {
 /* Why a call did not take the fused path. */
 typedef enum qkjit_reason {
   QKJIT_REASON_NONE = 0,
-  QKJIT_REASON_SHAPE = 1,             /* head_dim is no multiple of 8, or above 512 */
+  QKJIT_REASON_SHAPE = 1,             /* head_dim, or where the rotated part begins, is no multiple
+                                         of 8, or head_dim is above 512 */
   QKJIT_REASON_ALIGNMENT = 2,         /* a pointer or stride keeps 16-byte accesses out */
   QKJIT_REASON_HOST_MEMORY = 3,       /* the call is on host memory */
   QKJIT_REASON_STREAM_CAPTURING = 4,  /* not prepared, and nothing is compiled during capture */
@@ -248,15 +289,23 @@ typedef struct qkjit_tensor {
 typedef struct qkjit_args {
   size_t struct_size;
   qkjit_spec spec;
-  qkjit_tensor q;             /* [tokens, heads_q, head_dim], any token and head stride >= 0 */
-  qkjit_tensor k;             /* [tokens, heads_k, head_dim], strides of its own */
-  qkjit_tensor q_out;         /* as q; absent: in place */
-  qkjit_tensor k_out;         /* as k; absent: in place */
-  qkjit_tensor q_weight;      /* [head_dim]; absent for NORM_NONE */
-  qkjit_tensor k_weight;      /* [head_dim]; absent for NORM_NONE */
-  qkjit_tensor cos_sin_cache; /* [rows, rope_dim] FP32, contiguous: rope_dim/2 cosines, then sines;
-                                 absent for rope_dim 0 */
-  qkjit_tensor positions;     /* [tokens] of the spec's type; absent for IMPLICIT and rope_dim 0 */
+  qkjit_tensor q;        /* [tokens, heads_q, head_dim], any token and head stride >= 0 */
+  qkjit_tensor k;        /* [tokens, heads_k, head_dim], strides of its own */
+  qkjit_tensor q_out;    /* as q; absent: in place */
+  qkjit_tensor k_out;    /* as k; absent: in place */
+  qkjit_tensor q_weight; /* [head_dim]; absent for NORM_NONE */
+  qkjit_tensor k_weight; /* [head_dim]; absent for NORM_NONE */
+  /* The table, of the spec's `table` type and with any row stride: either cos_sin_cache, whose rows
+   * are those of cos and then those of sin, or cos and sin, with the same row stride. W values a
+   * row each, rope_dim/2 for TABLE_HALF and else rope_dim. Less than 2^31 rows, each at
+   * most 2^31 - 1 bytes after the one before. Absent for rope_dim 0. The fused kernel needs
+   * cosines, sines and row stride on 16 bytes; on 8 for 16-bit values, but those of a TABLE_FULL of
+   * INTERLEAVED pairs, if rope_dim is no multiple of 16; on none if it is no multiple of 8. */
+  qkjit_tensor cos_sin_cache; /* [rows, 2 * W] */
+  qkjit_tensor cos;           /* [rows, W] */
+  qkjit_tensor sin;           /* [rows, W] */
+  qkjit_tensor positions;     /* [tokens] of the spec's type, or [3, tokens] if it has sections;
+                                 absent for IMPLICIT and rope_dim 0 */
   int64_t position_offset;    /* added to every position: a segment's first row in a joint table */
   float eps;                  /* finite, >= 0 */
   qkjit_path path;            /* NONE: the best; FUSED or GENERIC: that one or an error */
@@ -270,7 +319,7 @@ typedef struct qkjit_args {
   {                                                                                               \
     sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
-        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE                                              \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE        \
   }
 
 /* A contiguous view of the given shape. */
@@ -296,7 +345,7 @@ typedef struct CUstream_st* qkjit_stream;
 
 /* Normalises and rotates every row of q and k. On a CUDA stream: asynchronous, in stream order, on
  * the current context, with no synchronisation and no allocation once the spec is prepared; may be
- * captured. Positions in device memory are not read before the launch: one outside cos_sin_cache
+ * captured. Positions in device memory are not read before the launch: one outside the table
  * reads outside it; in host memory it is INVALID_ARGUMENT. Memory of the wrong side is
  * INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory before, it
  * takes that for granted. From sm_90 on launches are programmatically dependent (a captured graph

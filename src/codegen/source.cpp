@@ -1,6 +1,6 @@
 #include "codegen/source.hpp"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "spec/names.hpp"
 
@@ -14,6 +14,12 @@ std::string entry_name(const Spec& spec) {
   if (spec.rounding != Rounding::fused) name += fmt::format("_{}", name_of(spec.rounding));
   if (spec.norm != Norm::rms) name += fmt::format("_{}", name_of(spec.norm));
   if (spec.rope_dim > 0) name += fmt::format("_{}", name_of(spec.positions));
+  if (spec.table != DType::fp32) name += fmt::format("_table_{}", name_of(spec.table));
+  if (spec.table_width != TableWidth::half) name += fmt::format("_{}", name_of(spec.table_width));
+  if (spec.placement != RopePlacement::head) name += fmt::format("_{}", name_of(spec.placement));
+  if (has_sections(spec)) {
+    name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
+  }
   return name;
 }
 
@@ -22,9 +28,15 @@ std::string spec_initializer(const Spec& spec) {
       "qkjit::Spec{{.head_dim = {}, .rope_dim = {}, .layout = qkjit::Layout::{}, .dtype = "
       "qkjit::DType::{},\n"
       "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{}, .norm = "
-      "qkjit::Norm::{}}}",
+      "qkjit::Norm::{},\n"
+      "                .table = qkjit::DType::{}, .table_width = qkjit::TableWidth::{}, .placement "
+      "= "
+      "qkjit::RopePlacement::{},\n"
+      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
-      name_of(spec.rounding), name_of(spec.positions), name_of(spec.norm));
+      name_of(spec.rounding), name_of(spec.positions), name_of(spec.norm), name_of(spec.table),
+      name_of(spec.table_width), name_of(spec.placement), fmt::join(spec.sections, ", "),
+      name_of(spec.section_order));
 }
 
 std::string variant_initializer(const Variant& v) {

@@ -9,6 +9,7 @@
 
 #include "kernels/arithmetic.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/table.cuh"
 #include "spec/support.hpp"
 #include "util/float_environment.hpp"
 
@@ -52,13 +53,17 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   }
 
   if (spec.rope_dim > 0) {
-    const float* cosines = find_angles(params, spec.positions, spec.rope_dim, row.token);
+    const TableRows table =
+        find_angles(params, spec.positions, TableForm::of(spec), false, row.token);
     const int half = spec.rope_dim / 2;
     const bool neox = spec.layout == Layout::neox;
+    float* rotated = y.data() + rotated_begin(spec);
     for (int angle = 0; angle < half; ++angle) {
-      float& first = y[neox ? angle : 2 * angle];
-      float& second = y[neox ? angle + half : 2 * angle + 1];
-      rotate_pair<kDType>(spec.rounding, first, second, cosines[angle], cosines[half + angle]);
+      float& first = rotated[neox ? angle : 2 * angle];
+      float& second = rotated[neox ? angle + half : 2 * angle + 1];
+      const int other = neox ? table.form.angle_of(angle + half) : angle;
+      rotate_pair<kDType>(spec.rounding, first, second, table.cosine(angle), table.sine(angle),
+                          table.cosine(other), table.sine(other));
     }
   }
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include "op/rotation.hpp"
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
@@ -80,51 +81,17 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
   return {};
 }
 
-/// The rotation's arguments; table_rows 0 without rotation.
-Result<std::int64_t> check_rotation(const qkjit_args& args, const Spec& spec, std::int64_t tokens) {
-  if (spec.rope_dim == 0) return 0;
-  auto rows = check_table(args.cos_sin_cache, spec.rope_dim);
-  if (!rows) return rows;
-  if (spec.positions == Positions::implicit) {
-    if (args.positions.data) {
-      return fail(
-          Code::invalid_argument,
-          "positions are given, but the spec says positions=implicit: leave them out, or use "
-          "positions=int64 or int32");
-    }
-    if (args.position_offset < 0 || args.position_offset > *rows - tokens) {
-      return fail(
-          Code::invalid_argument,
-          "position_offset {} with {} tokens leaves cos_sin_cache of {} rows: use a table of at "
-          "least offset + tokens rows",
-          args.position_offset, tokens, *rows);
-    }
-    return rows;
-  }
-  if (auto checked = check_positions_tensor(args.positions, spec.positions, tokens); !checked) {
-    return tl::unexpected(checked.error());
-  }
-  return rows;
-}
-
 /// Outputs must not lie over what other rows still read: weights, table and positions.
-Result<void> check_read_only(const Operation& op, const HeadTensors& q, const HeadTensors& k) {
-  struct Range {
-    std::string_view name;
-    const void* data;
-    std::int64_t bytes;
+Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Spec& spec,
+                             const Rotation& rotation) {
+  const auto weight = [&](std::string_view name, const void* data) {
+    const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(spec.dtype)};
+    return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
-  const Params& p = op.params;
-  const std::int64_t weight_bytes = op.spec.head_dim * std::int64_t{size_of(op.spec.dtype)};
-  const std::int64_t table_bytes = op.table_rows * op.spec.rope_dim * std::int64_t{sizeof(float)};
-  const std::int64_t position_bytes = op.tokens * (op.spec.positions == Positions::int64 ? 8 : 4);
-  const std::array<Range, 4> ranges = {{{"q_weight", p.q.weight, weight_bytes},
-                                        {"k_weight", p.k.weight, weight_bytes},
-                                        {"cos_sin_cache", p.cos_sin_cache, table_bytes},
-                                        {"positions", p.positions, position_bytes}}};
-  for (const Range& range : ranges) {
-    const Extent extent{reinterpret_cast<std::uintptr_t>(range.data), 1, 1, 0, 0, range.bytes};
-    if (!range.data || !(overlap(q.out.extent, extent) || overlap(k.out.extent, extent))) continue;
+  for (const ReadOnly& range : {weight("q_weight", q.weight), weight("k_weight", k.weight),
+                                rotation.cosines, rotation.sines, rotation.positions}) {
+    if (!range.data) continue;
+    if (!overlap(q.out.extent, range.extent) && !overlap(k.out.extent, range.extent)) continue;
     return fail(Code::invalid_argument,
                 "{} lies in the memory of an output: give it memory that the call does not write",
                 range.name);
@@ -163,9 +130,18 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
         "the library of the same header",
         spec.struct_size, sizeof(qkjit_spec));
   }
-  return normalized({spec.head_dim, spec.rope_dim, static_cast<Layout>(spec.layout),
-                     static_cast<DType>(spec.dtype), static_cast<Rounding>(spec.rounding),
-                     static_cast<Positions>(spec.positions), static_cast<Norm>(spec.norm)});
+  return normalized({spec.head_dim,
+                     spec.rope_dim,
+                     static_cast<Layout>(spec.layout),
+                     static_cast<DType>(spec.dtype),
+                     static_cast<Rounding>(spec.rounding),
+                     static_cast<Positions>(spec.positions),
+                     static_cast<Norm>(spec.norm),
+                     static_cast<DType>(spec.table),
+                     static_cast<TableWidth>(spec.table_width),
+                     static_cast<RopePlacement>(spec.placement),
+                     {spec.sections[0], spec.sections[1], spec.sections[2]},
+                     static_cast<SectionOrder>(spec.section_order)});
 }
 
 qkjit_spec to_c(const Spec& spec) {
@@ -176,7 +152,12 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_dtype>(spec.dtype),
           static_cast<qkjit_rounding>(spec.rounding),
           static_cast<qkjit_positions>(spec.positions),
-          static_cast<qkjit_norm>(spec.norm)};
+          static_cast<qkjit_norm>(spec.norm),
+          static_cast<qkjit_dtype>(spec.table),
+          static_cast<qkjit_table_width>(spec.table_width),
+          static_cast<qkjit_placement>(spec.placement),
+          {spec.sections[0], spec.sections[1], spec.sections[2]},
+          static_cast<qkjit_section_order>(spec.section_order)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -215,6 +196,7 @@ Result<Operation> check_args(const qkjit_args& args) {
                .params = {},
                .tokens = tokens,
                .table_rows = 0,
+               .table_names = {},
                .aligned_rows = false,
                .aligned = false,
                .without_gaps = false,
@@ -232,25 +214,27 @@ Result<Operation> check_args(const qkjit_args& args) {
   }
   const std::int64_t heads = heads_q + heads_k;
   if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
-  const auto table_rows = check_rotation(args, *spec, tokens);
-  if (!table_rows) return tl::unexpected(table_rows.error());
-
-  const int element_size = size_of(spec->dtype);
-  const bool rotates = spec->rope_dim > 0;
-  op.table_rows = *table_rows;
-  op.params = {
-      .q = to_rows(*q, element_size),
-      .k = to_rows(*k, element_size),
-      .cos_sin_cache = rotates ? static_cast<const float*>(args.cos_sin_cache.data) : nullptr,
-      .positions = rotates ? args.positions.data : nullptr,
-      .position_offset = rotates ? args.position_offset : 0,
-      .row_count = static_cast<unsigned>(tokens * heads),
-      .eps = args.eps};
-  if (auto checked = check_read_only(op, *q, *k); !checked) {
+  const auto rotation = check_rotation(args, *spec, tokens);
+  if (!rotation) return tl::unexpected(rotation.error());
+  if (auto checked = check_read_only(*q, *k, *spec, *rotation); !checked) {
     return tl::unexpected(checked.error());
   }
+
+  const int element_size = size_of(spec->dtype);
+  op.table_rows = rotation->table_rows;
+  op.table_names = {rotation->cosines.name, rotation->sines.name};
+  op.params = {.q = to_rows(*q, element_size),
+               .k = to_rows(*k, element_size),
+               .cosines = rotation->cosines.data,
+               .sines = rotation->sines.data,
+               .positions = rotation->positions.data,
+               .position_offset = rotation->position_offset,
+               .position_axis_stride = rotation->position_axis_stride,
+               .table_row_bytes = static_cast<int>(rotation->table_row_bytes),
+               .row_count = static_cast<unsigned>(tokens * heads),
+               .eps = args.eps};
   op.aligned_rows = is_aligned(*q) && is_aligned(*k);
-  op.aligned = op.aligned_rows && on_16_bytes(op.params.cos_sin_cache);
+  op.aligned = op.aligned_rows && rotation->aligned;
   op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
   op.bytes = static_cast<std::uint64_t>(tokens * heads * spec->head_dim * element_size);
   return op;
@@ -259,19 +243,22 @@ Result<Operation> check_args(const qkjit_args& args) {
 Result<void> check_positions(const Operation& op) {
   const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
   if (!explicit_positions) return {};
-  for (std::int64_t token = 0; token < op.tokens; ++token) {
-    const std::int64_t position =
-        op.spec.positions == Positions::int64
-            ? static_cast<const std::int64_t*>(op.params.positions)[token]
-            : static_cast<const std::int32_t*>(op.params.positions)[token];
+  const Params& p = op.params;
+  const int axes = has_sections(op.spec) ? 3 : 1;
+  for (std::int64_t i = 0; i < axes * op.tokens; ++i) {
+    const std::int64_t axis = i / op.tokens, token = i % op.tokens;
+    const std::int64_t at = axis * p.position_axis_stride + token;
+    const std::int64_t position = op.spec.positions == Positions::int64
+                                      ? static_cast<const std::int64_t*>(p.positions)[at]
+                                      : static_cast<const std::int32_t*>(p.positions)[at];
     std::int64_t row = 0;
-    if (__builtin_add_overflow(position, op.params.position_offset, &row) || row < 0 ||
+    if (__builtin_add_overflow(position, p.position_offset, &row) || row < 0 ||
         row >= op.table_rows) {
-      return fail(
-          Code::invalid_argument,
-          "positions[{}] = {} with position_offset {} is outside cos_sin_cache of {} rows: use a "
-          "larger table or smaller positions",
-          token, position, op.params.position_offset, op.table_rows);
+      return fail(Code::invalid_argument,
+                  "positions[{}{}] = {} with position_offset {} is outside {} of {} rows: use a "
+                  "larger table or smaller positions",
+                  axes > 1 ? fmt::format("{}, ", axis) : "", token, position, p.position_offset,
+                  op.table_names[0], op.table_rows);
     }
   }
   return {};

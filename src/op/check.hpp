@@ -1,7 +1,9 @@
 // The arguments of a call, checked completely before anything is touched.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "kernels/params.cuh"
 #include "qkjit/qkjit.h"
@@ -17,11 +19,12 @@ struct Operation {
   Support support;
   Params params;  ///< row_count 0: nothing to do
   std::int64_t tokens;
-  std::int64_t table_rows;  ///< rows of cos_sin_cache
-  bool aligned_rows;        ///< every row of q, k, their outputs and weights lies on 16 bytes
-  bool aligned;             ///< and so does cos_sin_cache: what the fused kernel needs
-  bool without_gaps;        ///< the heads of a token follow one another, in and out
-  std::uint64_t bytes;      ///< of q and k
+  std::int64_t table_rows;
+  std::array<std::string_view, 2> table_names;  ///< of the arguments with cosines and with sines
+  bool aligned_rows;    ///< every row of q, k, their outputs and weights lies on 16 bytes
+  bool aligned;         ///< and the table as TableForm asks: what the fused kernel needs
+  bool without_gaps;    ///< the heads of a token follow one another, in and out
+  std::uint64_t bytes;  ///< of q and k
   Path requested;
 };
 

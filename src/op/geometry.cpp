@@ -7,6 +7,8 @@
 namespace qkjit {
 namespace {
 
+static_assert(kMaxHeadDim == kGenericMaxHeadDim && kMaxRopeByElement == kGenericMaxByElement);
+
 unsigned ceil_div(unsigned a, unsigned b) { return (a + b - 1) / b; }
 
 int padded_chunks(const Spec& spec) {
@@ -38,14 +40,12 @@ GenericLaunch generic_launch(const Operation& op) {
   const int lanes = std::min(32, padded_chunks(op.spec));
   const int rows_per_slice = 32 / lanes * generic_rows(generic_slots(op.spec));
   const Slices slices = slices_of(op, static_cast<unsigned>(rows_per_slice));
-  const bool wide_table = reinterpret_cast<std::uintptr_t>(op.params.cos_sin_cache) % 16 == 0;
   const GenericParams params{.common = op.params,
                              .slices = slices,
                              .spec = op.spec,
                              .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
                              .lanes = lanes,
-                             .wide_rows = op.aligned_rows,
-                             .wide_table = wide_table};
+                             .wide_rows = op.aligned_rows};
   return {params, {ceil_div(slices.count, kGenericThreads / 32u), kGenericThreads}};
 }
 

@@ -14,8 +14,19 @@ std::string_view dtype_name(int dtype) {
   return index < kDtypeNames.size() ? kDtypeNames[index] : "an unknown dtype";
 }
 
-/// Rank, dtype, last stride and pointer, which every tensor has in common. `shape` is for the
-/// message.
+/// Bytes of `stride` elements times `count`, added to `total`; false if that leaves 63 bits. The
+/// stride of a single one is never used, and some callers leave any value there.
+bool add_bytes(std::int64_t stride, std::int64_t count, std::int64_t element_size,
+               std::int64_t& total) {
+  if (count == 1) return true;
+  std::int64_t bytes = 0;
+  return !__builtin_mul_overflow(stride, element_size, &bytes) &&
+         !__builtin_mul_overflow(bytes, count, &bytes) &&
+         !__builtin_add_overflow(total, bytes, &total);
+}
+
+}  // namespace
+
 Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::string_view shape,
                         int rank, int dtype) {
   if (t.rank == 0 && !t.data) {
@@ -52,19 +63,6 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
   }
   return {};
 }
-
-/// Bytes of `stride` elements times `count`, added to `total`; false if that leaves 63 bits. The
-/// stride of a single one is never used, and some callers leave any value there.
-bool add_bytes(std::int64_t stride, std::int64_t count, std::int64_t element_size,
-               std::int64_t& total) {
-  if (count == 1) return true;
-  std::int64_t bytes = 0;
-  return !__builtin_mul_overflow(stride, element_size, &bytes) &&
-         !__builtin_mul_overflow(bytes, count, &bytes) &&
-         !__builtin_add_overflow(total, bytes, &total);
-}
-
-}  // namespace
 
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t, const Spec& spec,
                                    std::int64_t tokens, std::int64_t heads) {
@@ -106,30 +104,6 @@ Result<void> check_vector(std::string_view name, const qkjit_tensor& t, DType dt
   if (t.shape[0] == length) return {};
   return fail(Code::invalid_argument, "{} has {} elements: head_dim={} are needed", name,
               t.shape[0], length);
-}
-
-Result<std::int64_t> check_table(const qkjit_tensor& t, int rope_dim) {
-  auto checked = check_form("cos_sin_cache", t, "[rows, rope_dim]", 2, QKJIT_FP32);
-  if (!checked) return tl::unexpected(checked.error());
-  if (t.shape[1] != rope_dim || (t.strides[0] != rope_dim && t.shape[0] > 1)) {
-    return fail(
-        Code::invalid_argument,
-        "cos_sin_cache is [{}, {}] with row stride {}: it must be contiguous [rows, rope_dim={}], "
-        "the cosines of each row before its sines",
-        t.shape[0], t.shape[1], t.strides[0], rope_dim);
-  }
-  if (t.shape[0] < 1)
-    return fail(Code::invalid_argument, "cos_sin_cache has no rows: give at least one");
-  return t.shape[0];
-}
-
-Result<void> check_positions_tensor(const qkjit_tensor& t, Positions kind, std::int64_t tokens) {
-  const int dtype = kind == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
-  if (auto checked = check_form("positions", t, "[tokens]", 1, dtype); !checked) return checked;
-  if (t.shape[0] == tokens) return {};
-  return fail(Code::invalid_argument,
-              "positions has {} elements: one for each of the {} tokens is needed", t.shape[0],
-              tokens);
 }
 
 bool on_16_bytes(const void* pointer) {

@@ -11,6 +11,11 @@
 
 namespace qkjit {
 
+/// Rank, dtype, strides, pointer and its alignment, which every tensor must have right. `shape` is
+/// for the message.
+Result<void> check_form(std::string_view name, const qkjit_tensor& tensor, std::string_view shape,
+                        int rank, int dtype);
+
 /// A checked [tokens, heads, head_dim] tensor; not null unless it has no tokens.
 struct HeadView {
   void* data;
@@ -24,13 +29,6 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& te
 /// A dense vector of the spec's dtype.
 Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, DType dtype,
                           std::int64_t length);
-
-/// cos_sin_cache; gives its rows.
-Result<std::int64_t> check_table(const qkjit_tensor& tensor, int rope_dim);
-
-/// positions of an explicit kind.
-Result<void> check_positions_tensor(const qkjit_tensor& tensor, Positions kind,
-                                    std::int64_t tokens);
 
 /// 16-byte boundaries: of a pointer, and of every row of a view.
 bool on_16_bytes(const void* pointer);

@@ -3,6 +3,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <set>
@@ -52,6 +53,31 @@ Field<Struct> enum_field(std::string_view name, E Struct::*member, bool required
   return {name, required, parse,
           [=](const Struct& from) { return std::string(name_of(from.*member)); },
           [=](const Struct& from) { return !required && from.*member == Struct{}.*member; }};
+}
+
+/// Integers joined by plus signs, such as 24+20+20.
+template <class Struct, std::size_t kCount>
+Field<Struct> integers_field(std::string_view name, int (Struct::*member)[kCount]) {
+  const auto print = [=](const Struct& from) {
+    return fmt::to_string(fmt::join(from.*member, "+"));
+  };
+  const auto parse = [=](std::string_view value, Struct& to) -> Result<void> {
+    const char* at = value.data();
+    const char* const end = at + value.size();
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const auto [rest, error] = std::from_chars(at, end, (to.*member)[i]);
+      const bool is_last = i + 1 == kCount;
+      if (error != std::errc() || (is_last ? rest != end : rest == end || *rest != '+')) {
+        return fail(Code::invalid_argument,
+                    "field {}={}: needs {} integers joined by +, such as {}=24+20+20", name, value,
+                    kCount, name);
+      }
+      at = rest + 1;
+    }
+    return {};
+  };
+  return {name, false, parse, print,
+          [=](const Struct& from) { return std::ranges::equal(from.*member, Struct{}.*member); }};
 }
 
 /// The fields that are not defaults, in the order given: the canonical text.

@@ -24,6 +24,13 @@ inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Norm> = {"rms", "none"};
 template <>
+inline constexpr std::array<std::string_view, 3> kNames<TableWidth> = {"half", "full", "elements"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<RopePlacement> = {"head", "tail"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<SectionOrder> = {"contiguous",
+                                                                         "interleaved"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

@@ -41,7 +41,9 @@ inline constexpr std::array<std::string_view, 4> kPathNames = {"none", "fused", 
 
 inline constexpr std::array<ReasonText, kReasonCount> kReasonTexts = {{
     {"none", "the kernel compiled for exactly this spec"},
-    {"shape", "the fused kernel takes head_dim that is a multiple of 8 up to 512"},
+    {"shape",
+     "the fused kernel takes head_dim that is a multiple of 8 up to 512, and a rotated part that "
+     "begins at one"},
     {"alignment", "a pointer or stride is not a multiple of 16 bytes"},
     {"host_memory", "the tensors are in host memory"},
     {"stream_capturing", "the stream is capturing and the spec was not prepared before"},

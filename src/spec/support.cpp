@@ -1,5 +1,7 @@
 #include "spec/support.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "spec/names.hpp"
@@ -7,16 +9,62 @@
 namespace qkjit {
 namespace {
 
+/// Pairs that turn by two angles each: one model has them, with neox.
+Result<void> check_elements(const Spec& spec) {
+  if (spec.table_width != TableWidth::elements) return {};
+  if (spec.rope_dim > kMaxRopeByElement) {
+    return fail(Code::unsupported, "table_width=elements with rope_dim={}: use a rope_dim up to {}",
+                spec.rope_dim, kMaxRopeByElement);
+  }
+  if (spec.layout == Layout::neox && !has_sections(spec)) return {};
+  return fail(Code::unsupported,
+              "table_width=elements with layout={}{}: it is for layout=neox without sections; use "
+              "table_width=full",
+              name_of(spec.layout), has_sections(spec) ? " and sections" : "");
+}
+
+/// Every angle belongs to one axis, and every axis can have as many as its section says.
+Result<void> check_sections(const Spec& spec) {
+  const auto& [first, second, third] = spec.sections;
+  if (std::ranges::equal(spec.sections, Spec{}.sections)) return {};
+  const std::string given = fmt::format("sections={}", fmt::join(spec.sections, "+"));
+  const int angles = spec.rope_dim / 2;
+  if (std::ranges::min(spec.sections) < 1 || first > angles || second > angles || third > angles ||
+      first + second + third != angles) {
+    return fail(Code::invalid_argument,
+                "{}: needs three positive numbers whose sum is rope_dim/2={}", given, angles);
+  }
+  if (spec.positions == Positions::implicit) {
+    return fail(Code::invalid_argument,
+                "{} with positions=implicit: a token's own number is no position on three axes; "
+                "use positions=int64 or int32",
+                given);
+  }
+  const int most_second = (angles + 1) / 3, most_third = angles / 3;
+  if (spec.section_order == SectionOrder::interleaved &&
+      (second > most_second || third > most_third)) {
+    return fail(Code::invalid_argument,
+                "{} with section_order=interleaved: in turns, the second axis has at most {} and "
+                "the third at most {} of {} angles; use those, or section_order=contiguous",
+                given, most_second, most_third, angles);
+  }
+  return {};
+}
+
 Result<void> check(const Spec& spec) {
   if (!is_enumerator(spec.dtype) || !is_enumerator(spec.layout) || !is_enumerator(spec.rounding) ||
-      !is_enumerator(spec.positions) || !is_enumerator(spec.norm)) {
+      !is_enumerator(spec.positions) || !is_enumerator(spec.norm) || !is_enumerator(spec.table) ||
+      !is_enumerator(spec.table_width) || !is_enumerator(spec.placement) ||
+      !is_enumerator(spec.section_order)) {
     return fail(
         Code::invalid_argument,
-        "spec has dtype {}, layout {}, rounding {}, positions {}, norm {}: one is out of range; "
-        "use the named constants",
+        "spec has dtype {}, layout {}, rounding {}, positions {}, norm {}, table {}, table_width "
+        "{}, placement {}, section_order {}: one is out of range; use the named constants",
         static_cast<int>(spec.dtype), static_cast<int>(spec.layout),
         static_cast<int>(spec.rounding), static_cast<int>(spec.positions),
-        static_cast<int>(spec.norm));
+        static_cast<int>(spec.norm), static_cast<int>(spec.table),
+        static_cast<int>(spec.table_width), static_cast<int>(spec.placement),
+        static_cast<int>(spec.section_order));
   }
   if (spec.head_dim < 1) {
     return fail(Code::invalid_argument, "head_dim={} is not positive: use 1 to {}", spec.head_dim,
@@ -38,20 +86,28 @@ Result<void> check(const Spec& spec) {
     return fail(Code::invalid_argument,
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
-  return {};
+  if (auto checked = check_elements(spec); !checked) return checked;
+  return check_sections(spec);
 }
 
 }  // namespace
 
 Result<Support> supports(const Spec& spec) {
   if (auto checked = check(spec); !checked) return tl::unexpected(checked.error());
-  if (spec.head_dim % kChunk == 0 && spec.head_dim <= kMaxFusedHeadDim) {
-    return Support{{Path::fused, Reason::none}, ""};
+  if (spec.head_dim % kChunk != 0 || spec.head_dim > kMaxFusedHeadDim) {
+    const int nearest = std::min(ceil_div(spec.head_dim, kChunk) * kChunk, kMaxFusedHeadDim);
+    return Support{{Path::generic, Reason::shape},
+                   fmt::format("head_dim={}: {}; nearest is {}", spec.head_dim,
+                               sentence_of(Reason::shape), nearest)};
   }
-  const int nearest = std::min(ceil_div(spec.head_dim, kChunk) * kChunk, kMaxFusedHeadDim);
-  return Support{{Path::generic, Reason::shape},
-                 fmt::format("head_dim={}: {}; nearest is {}", spec.head_dim,
-                             sentence_of(Reason::shape), nearest)};
+  if (rotated_begin(spec) % kChunk != 0) {
+    const int nearest = ceil_div(spec.rope_dim, kChunk) * kChunk;
+    return Support{{Path::generic, Reason::shape},
+                   fmt::format("placement=tail with head_dim={}, rope_dim={}: {}; nearest is "
+                               "rope_dim={}",
+                               spec.head_dim, spec.rope_dim, sentence_of(Reason::shape), nearest)};
+  }
+  return Support{{Path::fused, Reason::none}, ""};
 }
 
 Result<void> require_fused(const Spec& spec) {

@@ -1,5 +1,7 @@
 #include "spec/text.hpp"
 
+#include <algorithm>
+
 #include "spec/fields.hpp"
 
 namespace qkjit {
@@ -15,6 +17,11 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("rounding", &Spec::rounding, false),
       enum_field("positions", &Spec::positions, false),
       enum_field("norm", &Spec::norm, false),
+      enum_field("table", &Spec::table, false),
+      enum_field("table_width", &Spec::table_width, false),
+      enum_field("placement", &Spec::placement, false),
+      integers_field("sections", &Spec::sections),
+      enum_field("section_order", &Spec::section_order, false),
   };
   return all;
 }
@@ -30,7 +37,16 @@ Result<Spec> parse_spec(std::string_view text) {
 }
 
 Spec normalized(Spec spec) {
-  if (spec.rope_dim == 0) spec.layout = Layout::interleaved, spec.positions = Positions::implicit;
+  const Spec defaults;
+  if (spec.rope_dim == 0) {
+    spec.layout = Layout::interleaved, spec.positions = Positions::implicit;
+    spec.table = defaults.table, spec.table_width = defaults.table_width;
+    std::ranges::copy(defaults.sections, spec.sections);
+  }
+  if (spec.rope_dim == 0 || spec.rope_dim == spec.head_dim) spec.placement = defaults.placement;
+  if (std::ranges::equal(spec.sections, defaults.sections)) {
+    spec.section_order = defaults.section_order;
+  }
   if (spec.norm == Norm::none && spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
   return spec;
 }

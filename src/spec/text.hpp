@@ -9,8 +9,8 @@
 
 namespace qkjit {
 
-/// "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16", then those of rounding, positions
-/// and norm that are not the default.
+/// "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16", then those of the other fields that
+/// are not the default.
 std::string to_text(const Spec& spec);
 
 /// Reads what to_text() writes, fields in any order; the first four are required. Strict: an
@@ -18,8 +18,9 @@ std::string to_text(const Spec& spec);
 /// support.hpp).
 Result<Spec> parse_spec(std::string_view text);
 
-/// The spec that names the same kernel: without rotation, layout and positions mean nothing,
-/// and without a norm there is nothing to round before the rotation.
+/// The spec that names the same kernel: without rotation, what describes it means nothing; with a
+/// whole head rotated, it is no matter from which end; and without a norm there is nothing to round
+/// before the rotation.
 Spec normalized(Spec spec);
 
 }  // namespace qkjit

@@ -101,6 +101,19 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, without a norm"
                    Norm::none}>(9);
 }
 
+TEST_CASE("fused: every variant gives the bytes of the CPU path, rotated at the tail") {
+  constexpr auto kTail = [](int head_dim, int rope_dim, Layout layout) {
+    return Spec{.head_dim = head_dim,
+                .rope_dim = rope_dim,
+                .layout = layout,
+                .table = DType::bf16,
+                .placement = RopePlacement::tail};
+  };
+  check_lanes<kTail(512, 64, Layout::interleaved)>(0);
+  check_lanes<kTail(128, 64, Layout::neox)>(1);
+  check_lanes<kTail(80, 48, Layout::neox)>(2);
+}
+
 TEST_CASE("fused: every variant gives the bytes of the CPU path, neox") {
   check_lanes<Spec{64, 64, Layout::neox, DType::fp16, Rounding::split}>(4);
   check_lanes<Spec{80, 40, Layout::neox, DType::bf16, Rounding::late_weight}>(5);

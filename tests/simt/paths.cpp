@@ -51,6 +51,8 @@ ProblemConfig config_of_cycle(const Spec& spec, std::size_t number, std::size_t 
           .in_place = i / 4 == 0,
           .data = (number + i / 2) % 2 == 0 ? Data::special : Data::normal,
           .position_offset = i % 3 == 0 ? 0 : static_cast<std::int64_t>(3 * i),
+          .joint_table = i % 2 == 0,
+          .table_gap = i % 3 == 1 ? 16 : 0,
           .eps = kEps[(number / 3 + i) % 3],
           .seed = number * kCycle + i};
 }
@@ -70,6 +72,7 @@ void check_fused(const FusedKernel& kernel, std::size_t number) {
     const Problem before(config);
     Problem after = before;
     const Operation operation = checked(after.args());
+    CHECK(operation.aligned);
     const bool fits = kernel.variant.staging == Staging::registers || operation.without_gaps;
     if (!fits) continue;
     kernel.run(fused_launch(operation, kernel.variant));

@@ -38,7 +38,7 @@ void run_generic(const Operation& operation);
 void check_fused(const FusedKernel& kernel, std::size_t number);
 
 /// Problem `i` of the kCycle for a spec: all strides in place and out of place, and beside them the
-/// head counts, data, offsets and eps take turns.
+/// head counts, data, offsets, cuts of the table and eps take turns.
 constexpr std::size_t kCycle = 8;
 test::ProblemConfig config_of_cycle(const Spec& spec, std::size_t number, std::size_t i);
 

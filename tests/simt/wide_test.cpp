@@ -56,14 +56,7 @@ struct WideProblem {
   qkjit_args args = QKJIT_ARGS_INIT;
 
   WideProblem() {
-    args.spec = {sizeof(qkjit_spec),
-                 64,
-                 64,
-                 QKJIT_NEOX,
-                 QKJIT_BF16,
-                 QKJIT_ROUNDING_SPLIT,
-                 QKJIT_POSITIONS_INT32,
-                 QKJIT_NORM_RMS};
+    args.spec = to_c(kSpec);
     args.q = qkjit_tensor_3d(q.data(), QKJIT_BF16, kTokens, kHeads, 64);
     args.q.strides[0] = kFar, args.q.strides[1] = kNear;
     args.k = qkjit_tensor_3d(k.data(), QKJIT_BF16, kTokens, kHeads, 64);
@@ -79,8 +72,12 @@ struct WideProblem {
     test::Random random(1);
     test::fill_weights(test::Data::normal, DType::bf16, random, weight.data(), 64);
     for (std::int64_t row = 0; row < kTokens; ++row) {
-      auto* const to = static_cast<float*>(table.data()) + (kFirstTableRow + row) * 64;
-      test::fill_angles(test::Data::normal, random, reinterpret_cast<std::byte*>(to), 64);
+      auto* const to = static_cast<std::byte*>(table.data()) + 4 * (kFirstTableRow + row) * 64;
+      for (int i = 0; i < 32; ++i) {
+        const auto angle = test::random_angle(test::Data::normal, DType::fp32, random);
+        test::put(DType::fp32, to, i, angle.cosine);
+        test::put(DType::fp32, to, 32 + i, angle.sine);
+      }
     }
     for_each_row(
         [&](std::byte* row) { test::fill_row(test::Data::normal, DType::bf16, random, row, 64); });

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/table.cuh"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
 
@@ -53,12 +54,12 @@ std::size_t element_size(qkjit_dtype dtype) {
 
 std::string to_text(const ProblemConfig& c) {
   return fmt::format(
-      "{}, tokens={}, heads={}/{}, {} {}, {} data, position_offset={}, misalignment={}, eps={}, "
-      "seed={}",
+      "{}, tokens={}, heads={}/{}, {} {}, {} data, position_offset={}, misalignment={}, {} table, "
+      "table_gap={}, eps={}, seed={}",
       qkjit::to_text(c.spec), c.tokens, c.heads_q, c.heads_k,
       kStridesNames[static_cast<std::size_t>(c.strides)], c.in_place ? "in place" : "out of place",
-      c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment, c.eps,
-      c.seed);
+      c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment,
+      c.joint_table ? "joint" : "separate", c.table_gap, c.eps, c.seed);
 }
 
 Problem::Problem(const ProblemConfig& config) : config_(config) {
@@ -72,14 +73,8 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
     }
   }
   if (spec.rope_dim > 0) {
-    table_rows_ = config_.position_offset + config_.tokens;
-    place_dense("cos_sin_cache", &qkjit_args::cos_sin_cache,
-                qkjit_tensor_2d(nullptr, QKJIT_FP32, table_rows_, spec.rope_dim), sizeof(float));
-    if (spec.positions != Positions::implicit) {
-      const auto type = spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
-      place_dense("positions", &qkjit_args::positions,
-                  qkjit_tensor_1d(nullptr, type, config_.tokens), element_size(type));
-    }
+    place_table();
+    if (spec.positions != Positions::implicit) place_positions();
   }
   fill();
 }
@@ -141,9 +136,42 @@ void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkj
                           std::size_t size) {
   const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * size;
   std::int64_t elements = 1;
-  for (int i = 0; i < view.rank; ++i) elements *= view.shape[i];
+  for (int i = 0; i < view.rank; ++i) elements += (view.shape[i] - 1) * view.strides[i];
   const std::size_t block = add_block(name, shift + static_cast<std::size_t>(elements) * size);
   arguments_.push_back({name, field, block, shift, view});
+}
+
+void Problem::place_table() {
+  const Spec& spec = config_.spec;
+  table_rows_ = config_.position_offset + config_.tokens;
+  const std::int64_t part =
+      spec.table_width == TableWidth::half ? spec.rope_dim / 2 : spec.rope_dim;
+  const auto place = [&](const char* name, qkjit_tensor qkjit_args::*field, std::int64_t width) {
+    const auto dtype = static_cast<qkjit_dtype>(spec.table);
+    const std::int64_t stride = width + config_.table_gap;
+    place_dense(name, field, {nullptr, dtype, 2, {table_rows_, width, 0, 0}, {stride, 1, 0, 0}},
+                element_size(dtype));
+  };
+  if (config_.joint_table) {
+    place("cos_sin_cache", &qkjit_args::cos_sin_cache, 2 * part);
+  } else {
+    place("cos", &qkjit_args::cos, part);
+    place("sin", &qkjit_args::sin, part);
+  }
+}
+
+void Problem::place_positions() {
+  const auto type = config_.spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
+  qkjit_tensor view = qkjit_tensor_1d(nullptr, type, config_.tokens);
+  if (has_sections(config_.spec)) {
+    const std::int64_t stride = config_.tokens + config_.table_gap;
+    view = {nullptr, type, 2, {3, config_.tokens, 0, 0}, {stride, 1, 0, 0}};
+  }
+  place_dense("positions", &qkjit_args::positions, view, element_size(type));
+}
+
+std::byte* Problem::begin_of(const Argument& argument) {
+  return blocks_[argument.block].bytes.data() + argument.offset;
 }
 
 void Problem::fill() {
@@ -152,7 +180,7 @@ void Problem::fill() {
   for (const Argument& a : arguments_) {
     if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out) continue;
     Random random(config_.seed * 16 + number++);
-    std::byte* const begin = blocks_[a.block].bytes.data() + a.offset;
+    std::byte* const begin = begin_of(a);
     if (a.view.rank == 3) {
       for (std::int64_t row = 0; row < a.view.shape[0] * a.view.shape[1]; ++row) {
         const std::int64_t token = row / a.view.shape[1], head = row % a.view.shape[1];
@@ -160,20 +188,48 @@ void Problem::fill() {
         fill_row(config_.data, spec.dtype, random,
                  begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
       }
-    } else if (a.field == &qkjit_args::cos_sin_cache) {
-      const std::size_t row_bytes = static_cast<std::size_t>(spec.rope_dim) * sizeof(float);
-      for (std::int64_t row = 0; row < table_rows_; ++row) {
-        fill_angles(config_.data, random, begin + static_cast<std::size_t>(row) * row_bytes,
-                    spec.rope_dim);
-      }
-    } else if (a.field == &qkjit_args::positions) {
-      const std::size_t size = element_size(a.view.dtype);
-      for (std::int64_t token = 0; token < config_.tokens; ++token) {
-        const std::int64_t value = position(token, table_rows_, random) - config_.position_offset;
-        std::memcpy(begin + static_cast<std::size_t>(token) * size, &value, size);
-      }
-    } else {
+    } else if (a.field == &qkjit_args::q_weight || a.field == &qkjit_args::k_weight) {
       fill_weights(config_.data, spec.dtype, random, begin, spec.head_dim);
+    } else if (a.field == &qkjit_args::positions) {
+      Random positions(config_.seed * 16 + 14);
+      fill_positions(a, positions);
+    }
+  }
+  if (spec.rope_dim > 0) fill_table();
+}
+
+void Problem::fill_positions(const Argument& a, Random& random) {
+  const std::size_t size = element_size(a.view.dtype);
+  const bool three = a.view.rank == 2;
+  for (std::int64_t axis = 0; axis < (three ? 3 : 1); ++axis) {
+    const std::int64_t first = three ? axis * a.view.strides[0] : 0;
+    for (std::int64_t token = 0; token < config_.tokens; ++token) {
+      const std::int64_t value = position(token + axis, table_rows_, random);
+      const std::int64_t stored = value - config_.position_offset;
+      std::memcpy(begin_of(a) + static_cast<std::size_t>(first + token) * size, &stored, size);
+    }
+  }
+}
+
+void Problem::fill_table() {
+  const Spec& spec = config_.spec;
+  const auto find = [&](qkjit_tensor qkjit_args::*field) {
+    return *std::ranges::find(arguments_, field, &Argument::field);
+  };
+  const bool joint = config_.joint_table;
+  const Argument cosines = find(joint ? &qkjit_args::cos_sin_cache : &qkjit_args::cos);
+  const Argument sines = joint ? cosines : find(&qkjit_args::sin);
+  const std::int64_t first_sine = joint ? cosines.view.shape[1] / 2 : 0;
+  const bool full = spec.table_width == TableWidth::full;
+  const int step = full && spec.layout == Layout::interleaved ? 2 : 1;
+  Random random(config_.seed * 16 + 15);
+  for (std::int64_t row = 0; row < table_rows_; ++row) {
+    const int angles = TableForm::of(spec).angles();
+    for (int angle = 0; angle < angles; ++angle) {
+      const AngleBits bits = random_angle(config_.data, spec.table, random);
+      const std::int64_t at = row * cosines.view.strides[0] + std::int64_t{angle} * step;
+      put(spec.table, begin_of(cosines), at, bits.cosine);
+      put(spec.table, begin_of(sines), at + first_sine, bits.sine);
     }
   }
 }

@@ -32,7 +32,9 @@ struct ProblemConfig {
   bool in_place = true;
   Data data = Data::normal;
   std::int64_t position_offset = 0;
-  int misalignment = 0;  ///< elements by which every tensor misses a 16-byte boundary
+  int misalignment = 0;     ///< elements by which every tensor misses a 16-byte boundary
+  bool joint_table = true;  ///< cos_sin_cache; else cos and sin
+  int table_gap = 0;        ///< elements between rows of the table, and between axes of positions
   float eps = 1e-6f;
   std::uint64_t seed = 1;
 };
@@ -71,7 +73,8 @@ struct Argument {
 };
 
 /// A value: copies are independent. The elements depend on seed, spec and counts only, never on
-/// strides or alignment.
+/// strides, alignment or how the table is cut. What the library need not read of a table is
+/// canaries: gaps, and the second one of equal values.
 class Problem {
  public:
   explicit Problem(const ProblemConfig& config);
@@ -94,9 +97,14 @@ class Problem {
   void place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads, Strides strides,
                    bool is_q);
   void place_packed();
+  void place_table();
+  void place_positions();
   void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
                    std::size_t element_size);
   void fill();
+  void fill_table();
+  void fill_positions(const Argument& positions, Random& random);
+  std::byte* begin_of(const Argument& argument);
 
   ProblemConfig config_;
   std::int64_t table_rows_ = 0;

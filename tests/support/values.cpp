@@ -70,11 +70,6 @@ unsigned encode(DType dtype, float x) {
   return std::bit_cast<unsigned>(x);
 }
 
-void put(DType dtype, std::byte* to, int index, unsigned bits) {
-  const std::size_t size = dtype == DType::fp32 ? 4 : 2;  // the low bytes come first
-  std::memcpy(to + static_cast<std::size_t>(index) * size, &bits, size);
-}
-
 /// Uniform in [-1, 1).
 float uniform(std::uint64_t bits16) { return static_cast<float>(bits16 & 0xffff) * 0x1p-15f - 1; }
 
@@ -135,16 +130,17 @@ void fill_weights(Data data, DType dtype, Random& random, std::byte* to, int cou
   }
 }
 
-void fill_angles(Data data, Random& random, std::byte* to, int rope_dim) {
-  const int half = rope_dim / 2;
-  for (int i = 0; i < half; ++i) {
-    const float angle = 3.14159265f * uniform(random());
-    put(DType::fp32, to, i, encode(DType::fp32, std::cos(angle)));
-    put(DType::fp32, to, i + half, encode(DType::fp32, std::sin(angle)));
-  }
-  for (int i = 0; i < rope_dim; ++i) {
-    if (one_in_16(data, random)) put(DType::fp32, to, i, any_special(DType::fp32, random));
-  }
+AngleBits random_angle(Data data, DType dtype, Random& random) {
+  const float angle = 3.14159265f * uniform(random());
+  AngleBits bits = {encode(dtype, std::cos(angle)), encode(dtype, std::sin(angle))};
+  if (one_in_16(data, random)) bits.cosine = any_special(dtype, random);
+  if (one_in_16(data, random)) bits.sine = any_special(dtype, random);
+  return bits;
+}
+
+void put(DType dtype, std::byte* to, std::int64_t index, unsigned bits) {
+  const std::size_t size = dtype == DType::fp32 ? 4 : 2;  // the low bytes come first
+  std::memcpy(to + static_cast<std::size_t>(index) * size, &bits, size);
 }
 
 }  // namespace qkjit::test

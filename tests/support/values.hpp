@@ -23,7 +23,13 @@ void fill_row(Data data, DType dtype, Random& random, std::byte* to, int count);
 /// Weights: around 1. With Data::special, an element here and there is not an ordinary number.
 void fill_weights(Data data, DType dtype, Random& random, std::byte* to, int count);
 
-/// One row of cos_sin_cache in fp32: cosines, then sines, of random angles. Special as weights are.
-void fill_angles(Data data, Random& random, std::byte* to, int rope_dim);
+/// The cosine and the sine of a random angle, as bits of a dtype. Special as weights are.
+struct AngleBits {
+  unsigned cosine, sine;
+};
+AngleBits random_angle(Data data, DType dtype, Random& random);
+
+/// Writes element `index` of an array.
+void put(DType dtype, std::byte* to, std::int64_t index, unsigned bits);
 
 }  // namespace qkjit::test

@@ -2,6 +2,8 @@
 // in one way each do not.
 #include "tools/oracle/check.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <utility>
@@ -117,6 +119,56 @@ TEST_CASE("rotation without a norm passes", "[check]") {
       INFO(to_text(config) << ": " << result.text);
       CHECK(result.passed);
     }
+  }
+}
+
+TEST_CASE("every form of table, placement and positions passes", "[check]") {
+  for (int i = 0; i < 3 * 2 * 2 * 3 * 2; ++i) {
+    auto config = config_of(DType::bf16, Rounding::fused, static_cast<Layout>(i % 2));
+    Spec& spec = config.spec;
+    spec.table = static_cast<DType>(i / 2 % 3);
+    spec.table_width = static_cast<TableWidth>(i / 6 % 2);
+    spec.placement = static_cast<RopePlacement>(i / 12 % 2);
+    spec.section_order = static_cast<SectionOrder>(i / 24 % 2);
+    if (i / 24 < 2) std::ranges::copy(std::array{10, 7, 7}, spec.sections);
+    config.joint_table = i % 3 != 0;
+    config.table_gap = i % 5;
+    const auto result = check_changed(config, [](qkjit_args&) {});
+    INFO(to_text(config) << ": " << result.text);
+    CHECK(result.passed);
+  }
+}
+
+TEST_CASE("pairs whose elements turn by two angles pass, and by one fail", "[check]") {
+  auto config = config_of(GENERATE(DType::bf16, DType::fp32), Rounding::eager);
+  config.spec.table_width = TableWidth::elements;
+  config.joint_table = GENERATE(true, false);
+  CHECK(check_changed(config, [](qkjit_args&) {}).passed);
+  CHECK_FALSE(check_changed(config, [](qkjit_args& args) {
+                args.spec.table_width = QKJIT_TABLE_FULL;
+              }).passed);
+}
+
+TEST_CASE("a result of another form fails", "[check]") {
+  auto config =
+      config_of(DType::bf16, Rounding::fused, GENERATE(Layout::neox, Layout::interleaved));
+  std::ranges::copy(std::array{10, 7, 7}, config.spec.sections);
+  config.spec.section_order = SectionOrder::interleaved;
+  const std::pair<const char*, Change> changes[] = {
+      {"placement", [](qkjit_args& args) { args.spec.placement = QKJIT_PLACEMENT_TAIL; }},
+      {"section order",
+       [](qkjit_args& args) { args.spec.section_order = QKJIT_SECTIONS_CONTIGUOUS; }},
+      {"sections", [](qkjit_args& args) { args.spec.sections[0]++, args.spec.sections[1]--; }},
+      {"one axis for all",
+       [](qkjit_args& args) {
+         std::fill_n(args.spec.sections, 3, 0);
+         args.positions = qkjit_tensor_1d(args.positions.data, QKJIT_INT64, 40);
+       }},
+  };
+  for (const auto& [name, change] : changes) {
+    const auto result = check_changed(config, change);
+    INFO(name << ": " << result.text);
+    CHECK_FALSE(result.passed);
   }
 }
 

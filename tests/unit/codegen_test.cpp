@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field each, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(13, kSpec);
+  std::vector<Spec> specs(21, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -37,6 +37,14 @@ std::vector<Spec> neighbours() {
   specs[10].positions = Positions::int32;
   specs[11].positions = Positions::implicit;
   specs[12].norm = Norm::none;
+  specs[13].table = DType::bf16;
+  specs[14].table = DType::fp16;
+  specs[15].table_width = TableWidth::full;
+  specs[20].table_width = TableWidth::elements;
+  specs[16].placement = RopePlacement::tail;
+  for (std::size_t i : {17, 18, 19}) std::ranges::copy(std::array{12, 10, 10}, specs[i].sections);
+  specs[18].section_order = SectionOrder::interleaved;
+  specs[19].sections[0] = 10, specs[19].sections[1] = 12;
   return specs;
 }
 
@@ -50,7 +58,9 @@ TEST_CASE("a translation unit is one include and one instantiation", "[codegen]"
 extern "C" __global__ void __launch_bounds__(64)
 qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams params) {
   qkjit::fused<qkjit::Spec{.head_dim = 128, .rope_dim = 64, .layout = qkjit::Layout::neox, .dtype = qkjit::DType::bf16,
-                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64, .norm = qkjit::Norm::rms},
+                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64, .norm = qkjit::Norm::rms,
+                .table = qkjit::DType::fp32, .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
+                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);

@@ -11,14 +11,8 @@ inline void* address(std::uintptr_t at) { return reinterpret_cast<void*>(at); }
 /// far apart; a table of 10 rows. Good as it is.
 inline qkjit_args fake_args() {
   qkjit_args args = QKJIT_ARGS_INIT;
-  args.spec = {sizeof(qkjit_spec),
-               64,
-               64,
-               QKJIT_NEOX,
-               QKJIT_BF16,
-               QKJIT_ROUNDING_FUSED,
-               QKJIT_POSITIONS_INT64,
-               QKJIT_NORM_RMS};
+  args.spec.head_dim = args.spec.rope_dim = 64;
+  args.spec.layout = QKJIT_NEOX;
   args.q = qkjit_tensor_3d(address(0x100000), QKJIT_BF16, 4, 3, 64);
   args.k = qkjit_tensor_3d(address(0x200000), QKJIT_BF16, 4, 2, 64);
   args.q_out = qkjit_tensor_3d(address(0x300000), QKJIT_BF16, 4, 3, 64);

@@ -53,7 +53,9 @@ TEST_CASE("a good call becomes the kernel's parameters", "[op]") {
   CHECK((p.k.in == args.k.data && p.k.out == args.k_out.data && p.k.weight == args.k_weight.data));
   CHECK((p.q.in_token_stride == 192 && p.q.in_head_stride == 64 && p.q.heads == 3));
   CHECK((p.k.out_token_stride == 128 && p.k.out_head_stride == 64 && p.k.heads == 2));
-  CHECK((p.cos_sin_cache == args.cos_sin_cache.data && p.positions == args.positions.data));
+  CHECK((p.cosines == args.cos_sin_cache.data && p.positions == args.positions.data));
+  CHECK(static_cast<const char*>(p.sines) - static_cast<const char*>(p.cosines) == 32 * 4);
+  CHECK((p.table_row_bytes == 64 * 4 && p.position_axis_stride == 0));
   CHECK((p.position_offset == 6 && p.row_count == 20 && p.eps == 1e-5f));
 }
 
@@ -111,8 +113,8 @@ TEST_CASE("wrong weights, tables and positions are refused", "[op]") {
                 [](auto& a) { a.cos_sin_cache.dtype = QKJIT_BF16; }));
   CHECK(refuses({"cos_sin_cache is [10, 32]", "rope_dim=64"},
                 [](auto& a) { a.cos_sin_cache.shape[1] = 32; }));
-  CHECK(
-      refuses({"row stride 128", "contiguous"}, [](auto& a) { a.cos_sin_cache.strides[0] = 128; }));
+  CHECK(refuses({"cos_sin_cache has row stride 63", "at least 64"},
+                [](auto& a) { a.cos_sin_cache.strides[0] = 63; }));
   CHECK(refuses({"cos_sin_cache has no rows"}, [](auto& a) { a.cos_sin_cache.shape[0] = 0; }));
   CHECK(refuses({"cos_sin_cache at 0x700002"},
                 [](auto& a) { a.cos_sin_cache.data = address(0x700002); }));
@@ -124,6 +126,119 @@ TEST_CASE("wrong weights, tables and positions are refused", "[op]") {
       refuses({"positions has 5 elements", "4 tokens"}, [](auto& a) { a.positions.shape[0] = 5; }));
   CHECK(refuses({"positions are given", "positions=implicit"},
                 [](auto& a) { a.spec.positions = QKJIT_POSITIONS_IMPLICIT; }));
+}
+
+namespace {
+
+/// cos and sin in place of cos_sin_cache, `width` values a row each.
+void take_apart(qkjit_args& a, std::int64_t width = 32) {
+  a.cos_sin_cache = QKJIT_TENSOR_INIT;
+  a.cos = qkjit_tensor_2d(address(0x700000), QKJIT_FP32, 10, width);
+  a.sin = qkjit_tensor_2d(address(0x780000), QKJIT_FP32, 10, width);
+}
+
+/// Positions of three axes, [3, 4].
+void take_sections(qkjit_args& a) {
+  a.spec.sections[0] = 12, a.spec.sections[1] = a.spec.sections[2] = 10;
+  a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 3, 4);
+}
+
+}  // namespace
+
+TEST_CASE("a table is cos_sin_cache, or cos and sin, never a mixture", "[op]") {
+  CHECK(accepts([](auto& a) { take_apart(a); }));
+  CHECK(refuses({"cos_sin_cache is not given", "cos and sin"}, [](auto& a) {
+    take_apart(a);
+    a.cos = a.sin = QKJIT_TENSOR_INIT;
+  }));
+  CHECK(refuses({"sin alone is given", "cos and sin"}, [](auto& a) {
+    take_apart(a);
+    a.cos = QKJIT_TENSOR_INIT;
+  }));
+  CHECK(refuses({"cos_sin_cache and cos and sin are given"}, [](auto& a) {
+    const qkjit_tensor joint = a.cos_sin_cache;
+    take_apart(a);
+    a.cos_sin_cache = joint;
+  }));
+  CHECK(refuses({"cos_sin_cache and sin are given"}, [](auto& a) { a.sin = a.cos_sin_cache; }));
+  CHECK(refuses({"sin is bf16", "needs fp32"}, [](auto& a) {
+    take_apart(a);
+    a.sin.dtype = QKJIT_BF16;
+  }));
+  CHECK(refuses({"cos is [10, 64]", "[rows, 32]"}, [](auto& a) { take_apart(a, 64); }));
+  CHECK(refuses({"cos has 10 rows", "sin 9"}, [](auto& a) {
+    take_apart(a);
+    a.sin.shape[0] = 9;
+  }));
+  CHECK(refuses({"stride of 32", "at 48"}, [](auto& a) {
+    take_apart(a);
+    a.sin.strides[0] = 48;
+  }));
+}
+
+TEST_CASE("tables have the width and dtype of the spec, and any row stride", "[op]") {
+  const auto op = check_args(with([](auto& a) {
+    a.spec.table = a.cos_sin_cache.dtype = QKJIT_BF16;
+    a.spec.table_width = QKJIT_TABLE_FULL;
+    a.cos_sin_cache.shape[1] = 128;
+    a.cos_sin_cache.strides[0] = 200;
+  }));
+  REQUIRE(op.has_value());
+  CHECK(op->params.table_row_bytes == 400);
+  CHECK(static_cast<const char*>(op->params.sines) ==
+        static_cast<const char*>(op->params.cosines) + 64 * 2);
+  CHECK(refuses({"cos_sin_cache is [10, 64]", "table_width=full", "[rows, 128]"},
+                [](auto& a) { a.spec.table_width = QKJIT_TABLE_FULL; }));
+  CHECK(accepts([](auto& a) { a.spec.table_width = QKJIT_TABLE_FULL, take_apart(a, 64); }));
+  CHECK(refuses({"2^31 rows"}, [](auto& a) { a.cos_sin_cache.shape[0] = kHuge; }));
+  CHECK(refuses({"2^31 rows"}, [](auto& a) { a.cos_sin_cache.strides[0] = 1 << 29; }));
+  CHECK(accepts([](auto& a) { a.cos_sin_cache.strides[0] = (1 << 29) - 1; }));
+}
+
+TEST_CASE("positions of one and of three axes are never taken for each other", "[op]") {
+  const auto op = check_args(with([](auto& a) {
+    take_sections(a);
+    a.positions.strides[0] = 7;
+  }));
+  REQUIRE(op.has_value());
+  CHECK(op->params.position_axis_stride == 7);
+  CHECK(refuses({"positions has rank 2", "[tokens]", "specs with sections"}, [](auto& a) {
+    a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 3, 4);
+  }));
+  CHECK(refuses({"positions has rank 1", "[3, tokens]", "sections=12+10+10"}, [](auto& a) {
+    take_sections(a);
+    a.positions = qkjit_tensor_1d(address(0x800000), QKJIT_INT64, 12);
+  }));
+  CHECK(refuses({"positions is [4, 3]", "[3, tokens]"}, [](auto& a) {
+    take_sections(a);
+    a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 4, 3);
+  }));
+  CHECK(refuses({"positions has 5 elements an axis", "4 tokens"}, [](auto& a) {
+    take_sections(a);
+    a.positions.shape[1] = 5;
+  }));
+  CHECK(refuses({"63-bit"}, [](auto& a) {
+    take_sections(a);
+    a.positions.strides[0] = kHuge;
+  }));
+  CHECK(refuses({"sections=12+10+10", "positions=implicit"}, [](auto& a) {
+    take_sections(a);
+    a.spec.positions = QKJIT_POSITIONS_IMPLICIT;
+  }));
+}
+
+TEST_CASE("host positions of every axis must lie in the table", "[op]") {
+  std::vector<std::int64_t> positions = {0, 1, 2, 3, -1, 9, 8, 7, 6, -1, 4, 5, 5, 4};
+  const auto check = [&] {
+    return check_positions(*check_args(with([&](auto& a) {
+      take_sections(a);
+      a.positions.data = positions.data();
+      a.positions.strides[0] = 5;
+    })));
+  };
+  CHECK(check().has_value());
+  positions[12] = 10;
+  CHECK(fails(check(), Code::invalid_argument, {"positions[2, 2] = 10", "10 rows"}));
 }
 
 TEST_CASE("implicit positions must stay in the table", "[op]") {
@@ -168,7 +283,7 @@ TEST_CASE("no rotation needs neither table nor positions", "[op]") {
     a.position_offset = -7;
   }));
   REQUIRE(op.has_value());
-  CHECK((op->params.cos_sin_cache == nullptr && op->params.positions == nullptr));
+  CHECK((op->params.cosines == nullptr && op->params.positions == nullptr));
   CHECK(check_positions(*op).has_value());
 }
 
@@ -243,6 +358,35 @@ TEST_CASE("the fused kernel's alignment is noticed", "[op]") {
   CHECK_FALSE(aligned([](auto& a) { a.q_out.strides[1] = 68, a.q_out.strides[0] = 256; }));
   CHECK_FALSE(aligned([](auto& a) { a.k_weight.data = address(0x600008); }));
   CHECK_FALSE(aligned([](auto& a) { a.cos_sin_cache.data = address(0x700004); }));
+  CHECK_FALSE(aligned([](auto& a) { a.cos_sin_cache.strides[0] = 66; }));
+  CHECK(aligned([](auto& a) { a.cos_sin_cache.strides[0] = 68; }));
+  CHECK(aligned([](auto& a) { a.cos_sin_cache.strides[0] = 66, a.cos_sin_cache.shape[0] = 1; }));
+  CHECK_FALSE(aligned([](auto& a) {
+    take_apart(a);
+    a.sin.data = address(0x780008);
+  }));
+  const auto bf16 = [](int rope_dim, std::uintptr_t at) {
+    return [=](auto& a) {
+      a.spec.table = QKJIT_BF16;
+      a.spec.rope_dim = rope_dim;
+      a.cos_sin_cache = qkjit_tensor_2d(address(at), QKJIT_BF16, 10, rope_dim);
+    };
+  };
+  CHECK(aligned(bf16(64, 0x700000)));
+  CHECK_FALSE(aligned(bf16(64, 0x700008)));
+  CHECK(aligned(bf16(56, 0x700008)));  // quads of 8 bytes
+  CHECK_FALSE(aligned(bf16(56, 0x700004)));
+  CHECK(aligned(bf16(60, 0x700002)));  // one by one
+  CHECK_FALSE(aligned([&](auto& a) {   // two values an angle: quads of 16 bytes
+    bf16(56, 0x700008)(a);
+    a.spec.layout = QKJIT_INTERLEAVED, a.spec.table_width = QKJIT_TABLE_FULL;
+    a.cos_sin_cache = qkjit_tensor_2d(address(0x700008), QKJIT_BF16, 10, 112);
+  }));
+  CHECK(aligned([](auto& a) {  // axes in turns: one by one
+    take_sections(a);
+    a.spec.section_order = QKJIT_SECTIONS_INTERLEAVED;
+    a.cos_sin_cache.data = address(0x700004);
+  }));
 }
 
 TEST_CASE("outputs over what other rows still read are refused", "[op]") {
@@ -250,4 +394,13 @@ TEST_CASE("outputs over what other rows still read are refused", "[op]") {
   CHECK(refuses({"k_weight", "output"}, [](auto& a) { a.k_weight.data = a.q_out.data; }));
   CHECK(refuses({"cos_sin_cache", "output"}, [](auto& a) { a.cos_sin_cache.data = a.q_out.data; }));
   CHECK(refuses({"positions", "output"}, [](auto& a) { a.positions.data = a.k_out.data; }));
+  CHECK(refuses({"sin lies", "output"}, [](auto& a) {
+    take_apart(a);
+    a.sin.data = a.k_out.data;
+  }));
+  CHECK(refuses({"positions", "output"}, [](auto& a) {  // the last axis alone
+    take_sections(a);
+    a.positions.data = static_cast<char*>(a.k_out.data) - 2 * 8 * 100;
+    a.positions.strides[0] = 100;
+  }));
 }

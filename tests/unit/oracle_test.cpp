@@ -41,6 +41,11 @@ Spec spec_of(int head_dim, int rope_dim, Rounding rounding, DType dtype = DType:
 std::vector<oracle::Element> compute(const Spec& spec, double eps, std::vector<double> x,
                                      std::vector<double> weight, std::vector<double> cosines = {},
                                      std::vector<double> sines = {}) {
+  for (std::vector<double>* values : {&cosines, &sines}) {  // one angle for both of a pair
+    if (values->size() == static_cast<std::size_t>(spec.rope_dim / 2)) {
+      values->insert(values->end(), values->begin(), values->end());
+    }
+  }
   std::vector<oracle::Element> out(x.size());
   oracle::compute_row(spec, eps, {x, weight, cosines, sines}, out);
   return out;
@@ -129,7 +134,7 @@ TEST_CASE("a quarter turn makes (a, b) into (-b, a)", "[oracle]") {
 }
 
 TEST_CASE("without a norm nothing but the rotation happens", "[oracle]") {
-  const std::vector<double> x = {3, 4, 5, 0}, none, cosines = {0}, sines = {1};
+  const std::vector<double> x = {3, 4, 5, 0}, none, cosines = {0, 0}, sines = {1, 1};
   std::vector<oracle::Element> out(4);
   oracle::compute_row({.head_dim = 4, .rope_dim = 2, .norm = Norm::none}, 1,
                       {x, none, cosines, sines}, out);

@@ -78,6 +78,93 @@ TEST_CASE("without a norm, roundings before the rotation mean nothing", "[spec]"
   CHECK(*parse_spec(text + ",norm=rms") == *parse_spec(text));
 }
 
+TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
+  const Spec spec{.head_dim = 128,
+                  .rope_dim = 64,
+                  .table = DType::bf16,
+                  .table_width = TableWidth::full,
+                  .placement = RopePlacement::tail,
+                  .sections = {12, 10, 10},
+                  .section_order = SectionOrder::interleaved};
+  const std::string text =
+      "head_dim=128,rope_dim=64,layout=interleaved,dtype=bf16,table=bf16,table_width=full,"
+      "placement=tail,sections=12+10+10,section_order=interleaved";
+  CHECK(to_text(spec) == text);
+  CHECK(parse_spec(text) == spec);
+  CHECK(to_text(*parse_spec(kText + ",table=fp32,table_width=half,placement=head,sections=0+0+0,"
+                                    "section_order=contiguous")) == kText);
+  for (const char* value : {"", "1", "1+2", "1+2+3+4", "1+2+", "+1+2+3", "1++2", "1+2+x", "1-2-3",
+                            "1+2+3 ", " 1+2+3", "1+2+99999999999"}) {
+    CHECK(refuses(kText + ",sections=" + value, {"sections=", "3 integers joined by +"}));
+  }
+  CHECK(refuses(kText + ",table=int32", {"table=int32", "bf16, fp16, fp32"}));
+  CHECK(refuses(kText + ",table_width=double", {"half, full, elements"}));
+  CHECK(refuses(kText + ",placement=middle", {"head, tail"}));
+  CHECK(refuses(kText + ",section_order=mixed", {"contiguous, interleaved"}));
+}
+
+TEST_CASE("what means nothing is left out of the spec", "[spec]") {
+  const std::string forms = ",table=fp16,table_width=full,placement=tail";
+  CHECK(*parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16" + forms) ==
+        *parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16"));
+  const std::string whole = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16";
+  CHECK(*parse_spec(whole + ",placement=tail") == *parse_spec(whole));
+  CHECK(*parse_spec(whole + ",section_order=interleaved") == *parse_spec(whole));
+}
+
+TEST_CASE("a tail is fused where it begins at a multiple of 8", "[spec]") {
+  const auto tail = [](int head_dim, int rope_dim) {
+    return supports({.head_dim = head_dim, .rope_dim = rope_dim, .placement = RopePlacement::tail});
+  };
+  CHECK(tail(512, 64)->dispatch == Dispatch{Path::fused, Reason::none});
+  CHECK(tail(72, 40)->dispatch == Dispatch{Path::fused, Reason::none});
+  CHECK(tail(512, 60)->dispatch == Dispatch{Path::generic, Reason::shape});
+  CHECK(mentions(tail(512, 60)->text, {"placement=tail", "rope_dim=60", "nearest is rope_dim=64"}));
+  CHECK(mentions(tail(100, 64)->text, {"head_dim=100", "nearest is 104"}));
+}
+
+TEST_CASE("sections must have all angles, on positions with three axes", "[spec]") {
+  const auto with = [](int first, int second, int third, SectionOrder order = {},
+                       Positions positions = Positions::int64) {
+    return supports({.head_dim = 128,
+                     .rope_dim = 128,
+                     .positions = positions,
+                     .sections = {first, second, third},
+                     .section_order = order});
+  };
+  const auto interleaved = SectionOrder::interleaved;
+  CHECK(with(24, 20, 20)->dispatch.path == Path::fused);
+  CHECK(with(24, 20, 20, interleaved).has_value());
+  CHECK(with(22, 21, 21, interleaved).has_value());
+  CHECK(with(1, 62, 1).has_value());
+  const Code invalid = Code::invalid_argument;
+  CHECK(fails(with(24, 20, 19), invalid, {"sections=24+20+19", "rope_dim/2=64"}));
+  CHECK(fails(with(44, 20, 0), invalid, {"sections=44+20+0", "positive"}));
+  CHECK(fails(with(0, 44, 20), invalid, {"positive"}));
+  CHECK(fails(with(66, -1, -1), invalid, {"positive"}));
+  CHECK(fails(with(2147483647, 2147483647, 66), invalid, {"rope_dim/2=64"}));
+  CHECK(fails(with(24, 20, 20, {}, Positions::implicit), invalid,
+              {"sections=24+20+20", "positions=implicit", "int64 or int32"}));
+  CHECK(fails(with(20, 22, 22, interleaved), invalid, {"section_order=interleaved", "at most 21"}));
+}
+
+TEST_CASE("a table by elements is for neox pairs of one axis", "[spec]") {
+  Spec spec{.head_dim = 128,
+            .rope_dim = 128,
+            .layout = Layout::neox,
+            .table_width = TableWidth::elements};
+  CHECK(supports(spec)->dispatch.path == Path::fused);
+  spec.sections[0] = 24, spec.sections[1] = spec.sections[2] = 20;
+  CHECK(fails(supports(spec), Code::unsupported, {"table_width=elements", "sections"}));
+  spec = {.head_dim = 1024,
+          .rope_dim = 514,
+          .layout = Layout::neox,
+          .table_width = TableWidth::elements};
+  CHECK(fails(supports(spec), Code::unsupported, {"rope_dim=514", "up to 512"}));
+  spec = {.head_dim = 64, .rope_dim = 64, .table_width = TableWidth::elements};
+  CHECK(fails(supports(spec), Code::unsupported, {"layout=interleaved", "table_width=full"}));
+}
+
 TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
   CHECK(refuses(kText + ",roundign=hf", {"'roundign' is unknown", "nearest is rounding"}));
   CHECK(refuses("headdim=128", {"'headdim'", "nearest is head_dim"}));
@@ -146,6 +233,13 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
   CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(3)}), invalid,
               {"positions 3"}));
   CHECK(fails(supports({.head_dim = 64, .norm = static_cast<Norm>(2)}), invalid, {"norm 2"}));
+  CHECK(fails(supports({.head_dim = 64, .table = static_cast<DType>(3)}), invalid, {"table 3"}));
+  CHECK(fails(supports({.head_dim = 64, .table_width = static_cast<TableWidth>(3)}), invalid,
+              {"table_width 3"}));
+  CHECK(fails(supports({.head_dim = 64, .placement = static_cast<RopePlacement>(2)}), invalid,
+              {"placement 2"}));
+  CHECK(fails(supports({.head_dim = 64, .section_order = static_cast<SectionOrder>(-1)}), invalid,
+              {"section_order -1"}));
   CHECK(fails(supports({.head_dim = 64, .norm = Norm::none}), invalid,
               {"norm=none", "rope_dim=0", "rotate"}));
 }

@@ -22,7 +22,12 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<DType>(spec.dtype),
           static_cast<Rounding>(spec.rounding),
           static_cast<Positions>(spec.positions),
-          static_cast<Norm>(spec.norm)};
+          static_cast<Norm>(spec.norm),
+          static_cast<DType>(spec.table),
+          static_cast<TableWidth>(spec.table_width),
+          static_cast<RopePlacement>(spec.placement),
+          {spec.sections[0], spec.sections[1], spec.sections[2]},
+          static_cast<SectionOrder>(spec.section_order)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -31,12 +36,51 @@ void load_all(DType dtype, const void* array, std::int64_t first, std::span<doub
   }
 }
 
-std::int64_t table_row(const qkjit_args& args, std::int64_t token) {
-  const void* positions = args.positions.data;
-  if (!positions) return args.position_offset + token;
-  return args.position_offset + (args.positions.dtype == QKJIT_INT64
-                                     ? static_cast<const std::int64_t*>(positions)[token]
-                                     : static_cast<const std::int32_t*>(positions)[token]);
+/// The position axis of every angle: the slices of Qwen3-VL's apply_interleaved_mrope, or sections
+/// one after another.
+std::vector<std::int64_t> axes_of_angles(const Spec& spec) {
+  std::vector<std::int64_t> axes(static_cast<std::size_t>(spec.rope_dim / 2), 0);
+  std::int64_t end = spec.sections[0];
+  for (std::int64_t axis = 1; axis < 3; ++axis) {
+    const std::int64_t length = spec.sections[axis], begin = end;
+    const bool in_turns = spec.section_order == SectionOrder::interleaved;
+    const std::int64_t step = in_turns ? 3 : 1;
+    for (std::int64_t i = 0; i < length; ++i) {
+      axes[static_cast<std::size_t>((in_turns ? axis : begin) + i * step)] = axis;
+    }
+    end += length;
+  }
+  return axes;
+}
+
+std::int64_t table_row(const qkjit_args& args, std::int64_t axis, std::int64_t token) {
+  const qkjit_tensor& positions = args.positions;
+  if (!positions.data) return args.position_offset + token;
+  const std::int64_t at = (positions.rank == 2 ? axis * positions.strides[0] : 0) + token;
+  return args.position_offset + (positions.dtype == QKJIT_INT64
+                                     ? static_cast<const std::int64_t*>(positions.data)[at]
+                                     : static_cast<const std::int32_t*>(positions.data)[at]);
+}
+
+/// A token's cosines and sines, those of the first elements of pairs before those of the second. A
+/// full row holds angle i at i and at i + rope_dim/2 (neox), or at 2i and 2i + 1; one by elements
+/// holds those of the second elements behind those of the first.
+void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::int64_t> axes,
+                 std::int64_t token, std::span<double> cosines, std::span<double> sines) {
+  const bool joint = args.cos_sin_cache.data != nullptr;
+  const bool full = spec.table_width == TableWidth::full;
+  const bool elements = spec.table_width == TableWidth::elements;
+  const qkjit_tensor& cos = joint ? args.cos_sin_cache : args.cos;
+  const qkjit_tensor& sin = joint ? args.cos_sin_cache : args.sin;
+  const std::int64_t first_sine = joint ? spec.rope_dim / (full || elements ? 1 : 2) : 0;
+  for (std::size_t i = 0; i < cosines.size(); ++i) {
+    const std::size_t angle = elements ? i : i % axes.size();
+    const bool twice = full && spec.layout == Layout::interleaved;
+    const auto index = static_cast<std::int64_t>(twice ? 2 * angle : angle);
+    const std::int64_t row = table_row(args, axes[i % axes.size()], token);
+    cosines[i] = load(spec.table, cos.data, row * cos.strides[0] + index);
+    sines[i] = load(spec.table, sin.data, row * sin.strides[0] + first_sine + index);
+  }
 }
 
 /// Checks tokens one by one; each thread has its own.
@@ -48,7 +92,9 @@ class Checker {
         x_(static_cast<std::size_t>(spec_.head_dim)),
         q_weight_(x_.size()),
         k_weight_(x_.size()),
-        angles_(static_cast<std::size_t>(spec_.rope_dim)),
+        axes_(axes_of_angles(spec_)),
+        cosines_(2 * axes_.size()),
+        sines_(2 * axes_.size()),
         elements_(x_.size()) {
     if (spec_.norm == Norm::none) return;
     load_all(spec_.dtype, args.q_weight.data, 0, q_weight_);
@@ -56,10 +102,7 @@ class Checker {
   }
 
   void check_token(std::int64_t token) {
-    if (spec_.rope_dim > 0) {
-      const std::int64_t first = table_row(args_, token) * spec_.rope_dim;
-      load_all(DType::fp32, args_.cos_sin_cache.data, first, angles_);
-    }
+    load_angles(args_, spec_, axes_, token, cosines_, sines_);
     for (std::int64_t head = 0; head < args_.q.shape[1]; ++head) {
       check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_weight_);
     }
@@ -73,10 +116,8 @@ class Checker {
  private:
   void check_row(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
                  const Doubles& weight) {
-    const std::span<const double> angles = angles_;
-    const std::size_t half = angles.size() / 2;
     load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1], x_);
-    compute_row(spec_, args_.eps, {x_, weight, angles.first(half), angles.last(half)}, elements_);
+    compute_row(spec_, args_.eps, {x_, weight, cosines_, sines_}, elements_);
 
     const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
@@ -110,7 +151,9 @@ class Checker {
 
   const qkjit_args& args_;
   Spec spec_;
-  Doubles x_, q_weight_, k_weight_, angles_;
+  Doubles x_, q_weight_, k_weight_;
+  std::vector<std::int64_t> axes_;  // of positions, for each angle
+  Doubles cosines_, sines_;
   std::vector<Element> elements_;
   CheckResult result_;
 };

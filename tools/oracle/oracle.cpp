@@ -41,18 +41,19 @@ bool leaves_fp32(double value) {
 /// Where a sum of squares keeps its relative accuracy although its smallest terms underflow.
 bool is_too_small_to_sum(double mean) { return mean != 0 && mean < 0x1p-100; }
 
-void rotate(const Spec& spec, double c, double s, Element& first, Element& second) {
-  const double a = first.exact, b = second.exact;
-  first.exact = product(spec, a, c) - product(spec, b, s);
-  second.exact = product(spec, b, c) + product(spec, a, s);
+/// `own` turned by its angle, s with the sign that it takes.
+Element rotate(const Spec& spec, double c, double s, const Element& own, const Element& other) {
+  const double a = own.exact, b = other.exact;
   const double magnitude = std::sqrt((a * a + b * b) * (c * c + s * s));
-  bool judged = first.judged && second.judged;
+  bool judged = own.judged && other.judged;
   for (const double value : {a, b, a * c, b * s, b * c, a * s, magnitude}) {
     const bool meets_infinity = std::isinf(magnitude) && leaves_fp32(value);  // as 0 * infinity
     if (overflows_fp32(value) || meets_infinity) judged = false;
   }
-  first.magnitude = second.magnitude = magnitude;
-  first.judged = second.judged = judged;
+  return {.exact = product(spec, a, c) + product(spec, b, s),
+          .rounded = 0,
+          .magnitude = magnitude,
+          .judged = judged};
 }
 
 }  // namespace
@@ -74,11 +75,15 @@ void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<El
               .judged = is_normed ? row_judged && !leaves_fp32(r * w) : !leaves_fp32(y)};
   }
   const auto half = static_cast<std::size_t>(spec.rope_dim / 2);
+  const bool at_tail = spec.placement == RopePlacement::tail;
+  const std::span<Element> rotated_part = at_tail ? out.last(2 * half) : out.first(2 * half);
   for (std::size_t pair = 0; pair < half; ++pair) {
     const bool neox = spec.layout == Layout::neox;
-    Element& first = out[neox ? pair : 2 * pair];
-    Element& second = out[neox ? pair + half : 2 * pair + 1];
-    rotate(spec, row.cosines[pair], row.sines[pair], first, second);
+    Element& first = rotated_part[neox ? pair : 2 * pair];
+    Element& second = rotated_part[neox ? pair + half : 2 * pair + 1];
+    const Element turned = rotate(spec, row.cosines[pair], -row.sines[pair], first, second);
+    second = rotate(spec, row.cosines[pair + half], row.sines[pair + half], second, first);
+    first = turned;
   }
   for (Element& element : out) element.rounded = rounded(spec.dtype, element.exact);
 }

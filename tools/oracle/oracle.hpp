@@ -10,8 +10,9 @@ namespace qkjit::oracle {
 
 /// One head of one token. Every value is exactly the stored one.
 struct RowInput {
-  std::span<const double> x, weight;       ///< head_dim each; weight unread without a norm
-  std::span<const double> cosines, sines;  ///< rope_dim / 2 each
+  std::span<const double> x, weight;  ///< head_dim each; weight unread without a norm
+  std::span<const double> cosines,
+      sines;  ///< rope_dim each: of the first halves of pairs, then of the second
 };
 
 struct Element {
@@ -23,10 +24,10 @@ struct Element {
   bool judged = false;
 };
 
-/// With y = x / sqrt(mean(x^2) + eps) * weight, or y = x without a norm, the first rope_dim
-/// elements rotated in pairs: (a, b) -> (a cos - b sin, b cos + a sin). Modes other than fused
-/// round to the dtype on the way; with fp32 that is the rounding of every operation, which is what
-/// the oracle is free of, so fp32 has the same exact result in every mode. `out` has head_dim
+/// With y = x / sqrt(mean(x^2) + eps) * weight, or y = x without a norm, the first or last
+/// rope_dim elements rotated in pairs: (a, b) -> (a cos - b sin, b cos + a sin). Modes other than
+/// fused round to the dtype on the way; with fp32 that is the rounding of every operation, which is
+/// what the oracle is free of, so fp32 has the same exact result in every mode. `out` has head_dim
 /// elements.
 void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> out);
 
