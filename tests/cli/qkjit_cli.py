@@ -13,7 +13,7 @@ BINARY = None  # set by main()
 SPEC = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16"
 OTHER_SPEC = "head_dim=64,rope_dim=64,layout=interleaved,dtype=bf16"
 
-SUPPORTED_MODELS = ["flux1-dev", "flux2-dev", "glm-4.5", "hunyuanvideo", "minimax-h3", "qwen-image",
+SUPPORTED_MODELS = ["deepseek-v4", "ernie-image", "flux1-dev", "flux2-dev", "glm-4.5", "hunyuanvideo", "minimax-h3", "qwen-image",
                     "qwen-image-edit", "qwen3-8b", "qwen3-vl-8b", "z-image"]
 REFUSED_MODELS = {  # by the part of the reason that names what is missing
     "gemma-3-4b": "(1+w) norm weights",

@@ -166,14 +166,14 @@ TEST_CASE("a part of the split takes only its own tensors", "[bench]") {
   REQUIRE(norm.has_value());
   const auto op = check_args(args_of(c, *placement, *norm, pool(), 0));
   REQUIRE(op.has_value());
-  CHECK(op->params.cos_sin_cache == nullptr);
+  CHECK(op->params.cosines == nullptr);
   CHECK(op->params.q.weight != nullptr);
   const auto rope = parse_c_spec(rope_only(c.spec));
   REQUIRE(rope.has_value());
   const auto rotation = check_args(args_of(c, *placement, *rope, pool(), 0));
   REQUIRE(rotation.has_value());
   CHECK(rotation->params.q.weight == nullptr);
-  CHECK(rotation->params.cos_sin_cache != nullptr);
+  CHECK(rotation->params.cosines != nullptr);
 }
 
 TEST_CASE("positions lie in the table, and distinct rows are counted", "[bench]") {

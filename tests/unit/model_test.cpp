@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "spec/text.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/model_files.hpp"
 
@@ -144,9 +145,10 @@ TEST_CASE("text that is no object with unique keys is refused", "[model]") {
 
 TEST_CASE("every model file parses, is named after its file and cites sources", "[model]") {
   const std::vector<std::string> expected = {
-      "flux1-dev",   "flux2-dev",       "gemma-3-4b", "glm-4.5",         "hunyuanvideo",
-      "ltx-2",       "minimax-h3",      "qwen-image", "qwen-image-edit", "qwen3-8b",
-      "qwen3-vl-8b", "wan2.2-t2v-a14b", "z-image"};
+      "cosmos1-7b", "deepseek-v4", "ernie-image",     "flux1-dev",
+      "flux2-dev",  "gemma-3-4b",  "glm-4.5",         "hunyuanvideo",
+      "ltx-2",      "minimax-h3",  "qwen-image",      "qwen-image-edit",
+      "qwen3-8b",   "qwen3-vl-8b", "wan2.2-t2v-a14b", "z-image"};
   CHECK(model_names() == expected);
   for (const auto& name : model_names()) {
     const auto model = load_model(name);
@@ -222,9 +224,43 @@ TEST_CASE("the published call patterns", "[model]") {
                                            .layout = Layout::neox,
                                            .dtype = DType::bf16,
                                            .rounding = Rounding::eager,
-                                           .positions = Positions::implicit});
+                                           .positions = Positions::implicit,
+                                           .table = DType::bf16});
   CHECK(load_model("wan2.2-t2v-a14b").calls[0].tokens == 75600);
   CHECK(plan(load_model("glm-4.5"), load_model("glm-4.5").calls[0]).spec.rope_dim == 64);
+}
+
+TEST_CASE("real files ask for tables, placements and sections", "[model]") {
+  const auto spec = [](const char* name, std::size_t call) {
+    const auto model = load_model(name);
+    return plan(model, model.calls[call]).spec;
+  };
+  CHECK(to_text(spec("qwen3-vl-8b", 1)) ==
+        "head_dim=128,rope_dim=128,layout=neox,dtype=bf16,rounding=hf,sections=24+20+20,"
+        "section_order=interleaved");
+  CHECK(to_text(spec("deepseek-v4", 0)) ==
+        "head_dim=512,rope_dim=64,layout=interleaved,dtype=bf16,placement=tail");
+  CHECK(to_text(spec("cosmos1-7b", 0)) ==
+        "head_dim=128,rope_dim=128,layout=neox,dtype=bf16,rounding=hf,positions=implicit,"
+        "table_width=full");
+  CHECK(to_text(spec("ernie-image", 0)) ==
+        "head_dim=128,rope_dim=128,layout=neox,dtype=bf16,rounding=eager,positions=implicit,"
+        "table=bf16,table_width=elements");
+}
+
+TEST_CASE("tables by position, and bases of axes, are checked", "[model]") {
+  auto json = valid();
+  json["tables"][0]["rows"] = "position";
+  CHECK(mentions(refusal(json), {"rows by position", "three axes"}));
+  json = valid();
+  json["tables"][0]["theta"] = Json::array({10000, 0});
+  CHECK(mentions(refusal(json), {"theta", "each axis"}));
+  json = valid();
+  json["tables"][0]["theta"] = Json::array();
+  CHECK(mentions(refusal(json), {"theta", "each axis"}));
+  auto vl = Json::parse(read_model_text("qwen3-vl-8b"));
+  vl["calls"][1].erase("positions");
+  CHECK(mentions(refusal(vl), {"call 'language'", "int64 or int32"}));
 }
 
 TEST_CASE("with_tokens scales runs and grids together", "[model]") {

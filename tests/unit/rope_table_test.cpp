@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "tests/catch.hpp"
 #include "tests/unit/model_files.hpp"
@@ -120,24 +121,89 @@ TEST_CASE("one-dimensional tables, whole and partial", "[rope_table]") {
   check_pair(table_of("gemma-3-4b", "global"), 80, 0, 10.0);
 }
 
-TEST_CASE("Qwen3-VL: axes take turns over one ladder of frequencies", "[rope_table]") {
+TEST_CASE("Qwen3-VL: rows by position, which tokens take on three axes", "[rope_table]") {
   const auto table = table_of("qwen3-vl-8b", "mrope");
-  CHECK(table.rows == 16 + 1024 + 32);
-  const std::int64_t row = 16 + 3 * 32 + 5;  // t, h, w = 16, 19, 21
-  auto check = [&](int pair, double position) {
-    const double angle = position * turn(5e6, pair, 128);
-    const float* values = table.values.data() + row * 128;
+  CHECK(table.rows == 16 + 32 + 32);
+  for (const int pair : {0, 1, 2, 60, 63}) {
+    const double angle = 21 * turn(5e6, pair, 128);
+    const float* values = table.values.data() + 21 * 128;
     CHECK(values[pair] == Approx(std::cos(angle)).margin(1e-6));
     CHECK(values[64 + pair] == Approx(std::sin(angle)).margin(1e-6));
+  }
+  constexpr std::size_t kTokens = 16 + 1024 + 32;
+  REQUIRE(table.positions.size() == 3 * kTokens);
+  const auto position = [&](std::size_t axis, std::size_t token) {
+    return table.positions[axis * kTokens + token];
   };
-  check(0, 16);
-  check(1, 19);
-  check(2, 21);
-  check(58, 19);
-  check(59, 21);
-  check(60, 16);
-  for (int pair : {61, 62, 63}) check(pair, 16);  // h and w have used up their 20 pairs
-  check_pair(table, 16 + 1024, 0, 48.0);          // text goes on after 16 + 32
+  for (const std::size_t axis : {0, 1, 2}) {
+    CHECK(position(axis, 15) == 15);
+    CHECK(position(axis, 16 + 1024) == 48);  // text goes on after 16 + 32
+  }
+  const std::size_t patch = 16 + 3 * 32 + 5;
+  CHECK((position(0, patch) == 16 && position(1, patch) == 19 && position(2, patch) == 21));
+}
+
+TEST_CASE("axes in turns by token take their angles as by position", "[rope_table]") {
+  Model model = load_model("qwen3-vl-8b");
+  const Table& mrope = model.table("mrope");
+  const auto by_position = build_rope_table(model, mrope);
+  Table by_token = mrope;
+  by_token.rows = TableBy::token;
+  const auto rows = build_rope_table(model, by_token);
+  REQUIRE((rows && by_position && rows->rows == 16 + 1024 + 32));
+  const std::size_t tokens = 16 + 1024 + 32, patch = 16 + 3 * 32 + 5;
+  for (std::size_t pair = 0; pair < 64; ++pair) {
+    const std::size_t turn = pair % 3, axis = pair < 61 ? turn : 0;  // t h w ... t h w t, t t t
+    const auto row = static_cast<std::size_t>(by_position->positions[axis * tokens + patch]);
+    INFO(pair);
+    CHECK(rows->values[patch * 128 + pair] == by_position->values[row * 128 + pair]);
+  }
+}
+
+TEST_CASE("rows by position need whole positions from 0 on", "[rope_table]") {
+  Model model = load_model("qwen3-vl-8b");
+  for (Segment& segment : model.segments) {
+    if (segment.name == "prompt") segment.axes[1].start = 0.5;
+  }
+  const auto table = build_rope_table(model, model.table("mrope"));
+  REQUIRE_FALSE(table.has_value());
+  CHECK(table.error().message.find("whole positions") != std::string::npos);
+}
+
+TEST_CASE("ERNIE-Image: each angle twice, one after the other; Cosmos: halves repeat",
+          "[rope_table]") {
+  const auto values = [](const char* name, const char* table_name) {
+    const auto model = load_model(name);
+    const Spec spec = plan(model, model.calls[0]).spec;
+    const auto table = build_rope_table(model, model.table(table_name));
+    REQUIRE(table.has_value());
+    const auto bytes = table_bytes(spec, *table);
+    CHECK(bytes.size() == static_cast<std::size_t>(table->rows * 256 * size_of(spec.table)));
+    const std::size_t row = static_cast<std::size_t>(77 * 256 * size_of(spec.table));
+    std::vector<float> result;
+    for (std::size_t i = 0; i < 256; ++i) {
+      unsigned bits = 0;
+      const auto size = static_cast<std::size_t>(size_of(spec.table));
+      std::memcpy(&bits, bytes.data() + row + i * size, size);
+      result.push_back(std::bit_cast<float>(size == 2 ? bits << 16 : bits));
+    }
+    return result;
+  };
+  const auto ernie = values("ernie-image", "joint");
+  // Token 77 of the image: after 128 of text, in row 1, column 13.
+  for (std::size_t i : {0, 1, 31}) {
+    const double angle = 128 * turn(256, static_cast<int>(i / 2), 32);
+    CHECK(ernie[i] == Approx(std::cos(angle)).margin(1.0 / 256));
+    CHECK(ernie[128 + i] == Approx(std::sin(angle)).margin(1.0 / 256));
+  }
+  CHECK(ernie[80] == Approx(std::cos(13.0)).margin(1.0 / 256));
+  CHECK(ernie[81] == ernie[80]);
+  const auto cosmos = values("cosmos1-7b", "video");
+  for (std::size_t i = 0; i < 64; ++i) {
+    CHECK(cosmos[i] == cosmos[64 + i]);
+    CHECK(cosmos[128 + i] == cosmos[192 + i]);
+  }
+  CHECK(cosmos[43] == static_cast<float>(std::cos(77.0)));  // column 77: the 3rd axis's first pair
 }
 
 TEST_CASE("MiniMax H3: fractional positions, values rounded to bf16", "[rope_table]") {

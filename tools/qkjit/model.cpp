@@ -18,6 +18,14 @@ const T& by_name(const std::vector<T>& items, std::string_view name) {
   return *item;
 }
 
+void take_table(const Table& table, Spec& spec) {
+  spec.table = table.values;
+  spec.table_width = table.width;
+  if (table.rows != TableBy::position) return;
+  for (std::size_t axis = 0; axis < 3; ++axis) spec.sections[axis] = table.axes[axis] / 2;
+  if (table.axis_order == AxisOrder::interleaved) spec.section_order = SectionOrder::interleaved;
+}
+
 std::int64_t scaled(std::int64_t extent, double factor) {
   return std::max<std::int64_t>(1, std::llround(static_cast<double>(extent) * factor));
 }
@@ -70,15 +78,16 @@ Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
 
 CallPlan plan(const Model& model, const Call& call) {
   const Attention& attention = model.attention(call.attention);
-  CallPlan result{
-      .spec = normalized({.head_dim = attention.head_dim,
-                          .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
-                          .layout = attention.layout,
-                          .dtype = attention.dtype,
-                          .rounding = attention.rounding,
-                          .positions = call.positions,
-                          .norm = attention.norm == NormKind::none ? Norm::none : Norm::rms}),
-      .unsupported = {}};
+  Spec spec{.head_dim = attention.head_dim,
+            .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
+            .layout = attention.layout,
+            .dtype = attention.dtype,
+            .rounding = attention.rounding,
+            .positions = call.positions,
+            .norm = attention.norm == NormKind::none ? Norm::none : Norm::rms,
+            .placement = attention.placement};
+  if (!call.table.empty()) take_table(model.table(call.table), spec);
+  CallPlan result{.spec = normalized(spec), .unsupported = {}};
   auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
   if (attention.norm == NormKind::rms_across_heads) {
     refuse("norm across heads (q and k normalised over heads x head_dim)");

@@ -26,6 +26,10 @@ enum class WeightForm { plain, one_plus };
 /// over its own channels, or in turns (t, h, w, t, h, w, ...) with frequencies over rope_dim.
 enum class AxisOrder { concatenated, interleaved };
 
+/// What a row of a table is for: a token, or a position that tokens have on some axis (mrope, with
+/// positions [3, tokens]).
+enum class TableBy { token, position };
+
 /// What one kind of attention in the model normalises and rotates.
 struct Attention {
   std::string name;
@@ -37,6 +41,7 @@ struct Attention {
   WeightForm weight_form = WeightForm::plain;
   Layout layout = Layout::interleaved;
   int rope_dim = 0;
+  RopePlacement placement = RopePlacement::head;
 };
 
 /// Coordinates of a segment along one position axis: the first is `start`, or one past the largest
@@ -58,15 +63,17 @@ struct Segment {
   std::int64_t tokens() const;
 };
 
-/// One cos/sin table: the rows of its segments, one after another.
+/// One cos/sin table: the rows of its segments, one after another, or rows by position.
 struct Table {
   std::string name;
-  double theta = 0;
-  std::vector<int> axes;  ///< rotated channels of each position axis
+  std::vector<int> axes;       ///< rotated channels of each position axis
+  std::vector<double> thetas;  ///< of each axis
   AxisOrder axis_order = AxisOrder::concatenated;
-  DType values = DType::fp32;  ///< what the values are rounded to; they are held in fp32
-  double position_scale = 1;   ///< multiplies every coordinate (linear context extension)
-  bool per_head = false;       ///< every head has a table of its own
+  TableBy rows = TableBy::token;
+  DType values = DType::fp32;  ///< as the table is stored
+  TableWidth width = TableWidth::half;
+  double position_scale = 1;  ///< multiplies every coordinate (linear context extension)
+  bool per_head = false;      ///< every head has a table of its own
   std::vector<std::string> segments;
 };
 

@@ -43,6 +43,10 @@ Result<void> check_segments(const Model& model) {
 }
 
 Result<void> check_table(const Model& model, const Table& table) {
+  if (table.rows == TableBy::position && (table.per_head || table.axes.size() != 3)) {
+    return bad("table '{}': rows by position need three axes, and one table for all heads",
+               table.name);
+  }
   for (const auto& name : table.segments) {
     const auto* segment = find(model.segments, name);
     if (!segment) return bad("table '{}': no segment '{}'", table.name, name);
@@ -80,6 +84,10 @@ Result<void> check_call(const Model& model, const Call& call) {
   if (!table->per_head && channels != attention->rope_dim) {
     return bad("call '{}': the axes of table '{}' have {} channels, rope_dim is {}", call.name,
                table->name, channels, attention->rope_dim);
+  }
+  if (table->rows == TableBy::position && call.positions == Positions::implicit) {
+    return bad("call '{}': table '{}' has rows by position: positions must be int64 or int32",
+               call.name, table->name);
   }
   const auto& rows = table->segments;
   if (std::search(rows.begin(), rows.end(), call.segments.begin(), call.segments.end()) ==

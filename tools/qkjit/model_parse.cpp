@@ -12,7 +12,6 @@ using Json = Fields::Json;
 
 constexpr Names<DType, 3> kDTypes = {
     {{"bf16", DType::bf16}, {"fp16", DType::fp16}, {"fp32", DType::fp32}}};
-constexpr Names<DType, 2> kTableValues = {{{"bf16", DType::bf16}, {"fp32", DType::fp32}}};
 constexpr Names<Layout, 2> kLayouts = {
     {{"interleaved", Layout::interleaved}, {"neox", Layout::neox}}};
 constexpr Names<Rounding, 5> kRoundings = {{{"fused", Rounding::fused},
@@ -29,6 +28,13 @@ constexpr Names<WeightForm, 2> kWeightForms = {
     {{"plain", WeightForm::plain}, {"one_plus", WeightForm::one_plus}}};
 constexpr Names<AxisOrder, 2> kAxisOrders = {
     {{"concatenated", AxisOrder::concatenated}, {"interleaved", AxisOrder::interleaved}}};
+
+constexpr Names<TableBy, 2> kTableRows = {
+    {{"token", TableBy::token}, {"position", TableBy::position}}};
+constexpr Names<TableWidth, 3> kTableWidths = {
+    {{"half", TableWidth::half}, {"full", TableWidth::full}, {"elements", TableWidth::elements}}};
+constexpr Names<RopePlacement, 2> kPlacements = {
+    {{"head", RopePlacement::head}, {"tail", RopePlacement::tail}}};
 
 constexpr std::int64_t kMaxDim = 1024, kMaxHeads = 4096, kMaxBlocks = 10000;
 
@@ -48,6 +54,7 @@ Attention read_attention(Fields in) {
   out.layout = in.choice("layout", kLayouts);
   out.rope_dim = static_cast<int>(in.integer("rope_dim", 0, out.head_dim));
   if (out.rope_dim % 2 != 0) in.bad("rope_dim", "must be even");
+  if (in.has("placement")) out.placement = in.choice("placement", kPlacements);
   in.finish();
   return out;
 }
@@ -112,10 +119,20 @@ Segment read_segment(Fields in) {
   return out;
 }
 
+/// One number for all axes, or a list with one for each.
+std::vector<double> read_thetas(Fields& in, std::size_t axes) {
+  const Json& theta = in.need("theta");
+  const Json list = theta.is_array() ? theta : Json(axes, theta);
+  const auto is_base = [](const Json& x) { return x.is_number() && x.get<double>() > 0; };
+  if (list.size() != axes || !std::ranges::all_of(list, is_base)) {
+    in.bad("theta", "must be a positive number, or one for each axis");
+  }
+  return list.get<std::vector<double>>();
+}
+
 Table read_table(Fields in) {
   Table out;
   out.name = in.text("name");
-  out.theta = in.positive("theta");
   for (const auto& entry : in.need_list("axes")) {
     const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : 0;
     if (channels < 2 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
@@ -123,8 +140,11 @@ Table read_table(Fields in) {
     }
     out.axes.push_back(static_cast<int>(channels));
   }
+  out.thetas = read_thetas(in, out.axes.size());
   out.axis_order = in.choice("axis_order", kAxisOrders);
-  if (in.has("values")) out.values = in.choice("values", kTableValues);
+  if (in.has("rows")) out.rows = in.choice("rows", kTableRows);
+  if (in.has("values")) out.values = in.choice("values", kDTypes);
+  if (in.has("width")) out.width = in.choice("width", kTableWidths);
   out.position_scale = in.positive_or("position_scale", 1);
   out.per_head = in.flag_or("per_head", false);
   out.segments = in.texts("segments");

@@ -2,9 +2,11 @@
 #include "tools/qkjit/rope_table.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <numeric>
+
+#include "kernels/dtype.cuh"
+#include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
@@ -26,7 +28,7 @@ std::vector<Pair> pairs_of(const Table& table, int rope_dim) {
   if (table.axis_order == AxisOrder::concatenated) {
     for (std::size_t axis = 0; axis < table.axes.size(); ++axis) {
       for (int i = 0; i < table.axes[axis] / 2; ++i) {
-        pairs.push_back({axis, frequency(table.theta, i, table.axes[axis])});
+        pairs.push_back({axis, frequency(table.thetas[axis], i, table.axes[axis])});
       }
     }
     return pairs;
@@ -35,17 +37,30 @@ std::vector<Pair> pairs_of(const Table& table, int rope_dim) {
   for (int i = 0; i < rope_dim / 2; ++i) {
     const auto turn = static_cast<std::size_t>(i % axes);
     const bool used_up = i / axes >= table.axes[turn] / 2;
-    pairs.push_back({used_up ? 0 : turn, frequency(table.theta, i, rope_dim)});
+    const std::size_t axis = used_up ? 0 : turn;
+    pairs.push_back({axis, frequency(table.thetas[axis], i, rope_dim)});
   }
   return pairs;
 }
 
-float round_to(double value, DType dtype) {
+template <DType kDType>
+void append(float value, std::vector<std::byte>& to) {
+  const typename Format<kDType>::Storage stored = Format<kDType>::store(value);
+  const auto* bytes = reinterpret_cast<const std::byte*>(&stored);
+  to.insert(to.end(), bytes, bytes + sizeof(stored));
+}
+
+void append(DType dtype, float value, std::vector<std::byte>& to) {
+  if (dtype == DType::bf16) append<DType::bf16>(value, to);
+  if (dtype == DType::fp16) append<DType::fp16>(value, to);
+  if (dtype == DType::fp32) append<DType::fp32>(value, to);
+}
+
+float rounded(double value, DType dtype) {
   const auto single = static_cast<float>(value);
-  if (dtype == DType::fp32) return single;
-  const auto bits = std::bit_cast<std::uint32_t>(single);
-  const std::uint32_t half = 0x7fff + ((bits >> 16) & 1);  // to nearest, ties to even
-  return std::bit_cast<float>((bits + half) & 0xffff0000u);
+  if (dtype == DType::bf16) return round_to<DType::bf16>(single);
+  if (dtype == DType::fp16) return round_to<DType::fp16>(single);
+  return single;
 }
 
 /// One past the largest coordinate: where the next segment starts.
@@ -61,8 +76,8 @@ void append_row(const std::vector<Pair>& pairs, const std::vector<double>& posit
                 const Table& table, std::vector<float>& out) {
   std::vector<double> angles;
   for (const auto& pair : pairs) angles.push_back(position[pair.axis] * pair.frequency);
-  for (double angle : angles) out.push_back(round_to(std::cos(angle), table.values));
-  for (double angle : angles) out.push_back(round_to(std::sin(angle), table.values));
+  for (double angle : angles) out.push_back(rounded(std::cos(angle), table.values));
+  for (double angle : angles) out.push_back(rounded(std::sin(angle), table.values));
 }
 
 /// To the next token: all axes of a run move together, of a grid the last one moves fastest.
@@ -96,14 +111,11 @@ std::vector<std::vector<double>> axis_coordinates(const Model& model, const Segm
   return result;
 }
 
-Result<RopeTable> build_rope_table(const Model& model, const Table& table) {
-  if (table.per_head) {
-    return fail(Code::unsupported, "table '{}' of model '{}': cos/sin tables per head", table.name,
-                model.name);
-  }
-  RopeTable result;
-  result.rope_dim = std::accumulate(table.axes.begin(), table.axes.end(), 0);
-  const auto pairs = pairs_of(table, result.rope_dim);
+namespace {
+
+/// Calls `visit` with the position of every token of the table's segments, one number an axis.
+template <class Visit>
+void for_each_token(const Model& model, const Table& table, Visit visit) {
   for (const auto& segment_name : table.segments) {
     const Segment& segment = model.segment(segment_name);
     const auto coordinates = axis_coordinates(model, segment);
@@ -113,12 +125,73 @@ Result<RopeTable> build_rope_table(const Model& model, const Table& table) {
       for (std::size_t axis = 0; axis < position.size(); ++axis) {
         position[axis] = coordinates[axis][index[axis]] * table.position_scale;
       }
-      append_row(pairs, position, table, result.values);
+      visit(position);
       advance(index, segment.grid);
     }
-    result.rows += segment.tokens();
+  }
+}
+
+/// Row p has the angles of position p on every axis, up to the largest that a token has.
+Result<RopeTable> build_by_position(const Model& model, const Table& table, RopeTable result) {
+  std::vector<std::vector<std::int64_t>> axes(table.axes.size());
+  bool whole = true;
+  for_each_token(model, table, [&](const std::vector<double>& position) {
+    for (std::size_t axis = 0; axis < axes.size(); ++axis) {
+      const auto row = static_cast<std::int64_t>(position[axis]);
+      whole = whole && row >= 0 && static_cast<double>(row) == position[axis];
+      axes[axis].push_back(row);
+      result.rows = std::max(result.rows, row + 1);
+    }
+  });
+  if (!whole) {
+    return fail(Code::invalid_argument,
+                "table '{}' of model '{}': rows by position need whole positions from 0 on; state "
+                "others, or use rows by token",
+                table.name, model.name);
+  }
+  for (const auto& axis : axes) {
+    result.positions.insert(result.positions.end(), axis.begin(), axis.end());
+  }
+  const auto pairs = pairs_of(table, result.rope_dim);
+  for (std::int64_t row = 0; row < result.rows; ++row) {
+    const std::vector<double> everywhere(axes.size(), static_cast<double>(row));
+    append_row(pairs, everywhere, table, result.values);
   }
   return result;
+}
+
+}  // namespace
+
+Result<RopeTable> build_rope_table(const Model& model, const Table& table) {
+  if (table.per_head) {
+    return fail(Code::unsupported, "table '{}' of model '{}': cos/sin tables per head", table.name,
+                model.name);
+  }
+  RopeTable result;
+  result.rope_dim = std::accumulate(table.axes.begin(), table.axes.end(), 0);
+  if (table.rows == TableBy::position) return build_by_position(model, table, std::move(result));
+  const auto pairs = pairs_of(table, result.rope_dim);
+  for_each_token(model, table, [&](const std::vector<double>& position) {
+    append_row(pairs, position, table, result.values);
+    ++result.rows;
+  });
+  return result;
+}
+
+std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table) {
+  const FloatEnvironment ieee;
+  const bool full = spec.table_width != TableWidth::half;
+  const bool each_twice =
+      full && (spec.layout == Layout::interleaved || spec.table_width == TableWidth::elements);
+  const int half = table.rope_dim / 2;
+  std::vector<std::byte> bytes;
+  for (std::int64_t part = 0; part < 2 * table.rows; ++part) {  // cosines and sines in turns
+    const float* values = table.values.data() + part * half;
+    for (int i = 0; i < (full ? 2 * half : half); ++i) {
+      append(spec.table, values[each_twice ? i / 2 : i % half], bytes);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace qkjit

@@ -16,30 +16,40 @@ struct Known {
   qkjit_tensor qkjit_args::*field;
   Workload::Block block;
 };
-constexpr std::array<Known, 6> kKnown = {{
+constexpr std::array<Known, 8> kKnown = {{
     {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
     {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
     {"q_weight", "[head_dim]", &qkjit_args::q_weight, Workload::kQWeight},
     {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
-    {"cos_sin_cache", "[rows, rope_dim] F32", &qkjit_args::cos_sin_cache, Workload::kTable},
-    {"positions", "[tokens] I32 or I64", &qkjit_args::positions, Workload::kPositions},
+    {"cos_sin_cache", "[rows, rope_dim] (or 'cos' and 'sin')", &qkjit_args::cos_sin_cache,
+     Workload::kTable},
+    {"cos", "[rows, rope_dim/2]", &qkjit_args::cos, Workload::kTable},
+    {"sin", "[rows, rope_dim/2]", &qkjit_args::sin, Workload::kTable},
+    {"positions", "[3, tokens] I32 or I64", &qkjit_args::positions, Workload::kPositions},
 }};
 
-using Tensors = std::vector<StoredTensor>;
+constexpr std::size_t kAlignment = 16;  // of every tensor in its block
 
-bool is_needed(Workload::Block block, const Spec& spec) {
-  if (block == Workload::kTable) return spec.rope_dim > 0;
-  if (block == Workload::kQWeight || block == Workload::kKWeight) return spec.norm != Norm::none;
-  return block == Workload::kQk;
-}
+using Tensors = std::vector<StoredTensor>;
 
 const StoredTensor* find(const Tensors& tensors, std::string_view name) {
   const auto tensor = std::ranges::find(tensors, name, &StoredTensor::name);
   return tensor == tensors.end() ? nullptr : &*tensor;
 }
 
-/// Names that are not known, and those that are missing. A rotation needs the table, a norm the
-/// weights; positions are optional.
+/// A rotation needs the table, whole or as its two parts, a norm the weights, and sections
+/// positions.
+bool is_needed(const Known& known, const Tensors& tensors, const Spec& spec) {
+  const bool rotates = spec.rope_dim > 0;
+  const bool apart = find(tensors, "cos") || find(tensors, "sin");
+  if (known.field == &qkjit_args::cos_sin_cache) return rotates && !apart;
+  if (known.block == Workload::kTable) return rotates && apart;
+  if (known.block == Workload::kPositions) return rotates && has_sections(spec);
+  if (known.block == Workload::kQk) return true;
+  return spec.norm != Norm::none;
+}
+
+/// Names that are not known, and those that are missing.
 Result<void> check_names(const Tensors& tensors, const Spec& spec) {
   std::string known, given;
   for (const Known& k : kKnown) known += fmt::format("{}{}", known.empty() ? "" : ", ", k.name);
@@ -50,7 +60,7 @@ Result<void> check_names(const Tensors& tensors, const Spec& spec) {
                 known);
   }
   for (const Known& k : kKnown) {
-    if (!is_needed(k.block, spec) || find(tensors, k.name)) continue;
+    if (!is_needed(k, tensors, spec) || find(tensors, k.name)) continue;
     return fail(Code::invalid_argument, "there is no tensor '{}' {}; there are: {}", k.name,
                 k.shape, given);
   }
@@ -109,6 +119,7 @@ Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
     if (!view) return tl::unexpected(view.error());
     args.*known.field = *view;
     std::vector<std::byte>& block = work.blocks[known.block];
+    block.resize((block.size() + kAlignment - 1) / kAlignment * kAlignment);
     offsets[i] = block.size();
     block.insert(block.end(), tensor->bytes.begin(), tensor->bytes.end());
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <span>
 
 #include "kernels/dtype.cuh"
 #include "op/check.hpp"
@@ -48,19 +49,35 @@ class NormalSource {
   float spare_ = std::nanf("");
 };
 
-template <class T>
-std::vector<std::byte> bytes_of(const std::vector<T>& values) {
-  const auto* begin = reinterpret_cast<const std::byte*>(values.data());
-  return {begin, begin + values.size() * sizeof(T)};
+std::vector<std::byte> positions_block(Positions kind, std::span<const std::int64_t> values) {
+  std::vector<std::byte> block;
+  const std::size_t size = kind == Positions::int64 ? 8 : 4;  // the low bytes come first
+  for (const std::int64_t value : values) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+    block.insert(block.end(), bytes, bytes + size);
+  }
+  return block;
 }
 
-std::vector<std::byte> positions_block(Positions kind, std::int64_t tokens) {
-  const auto counted = [&]<class T>(T) {
-    std::vector<T> values(static_cast<std::size_t>(tokens));
-    std::iota(values.begin(), values.end(), T{0});
-    return bytes_of(values);
-  };
-  return kind == Positions::int64 ? counted(std::int64_t{}) : counted(std::int32_t{});
+/// The positions of the call's tokens, and their tensor.
+void add_positions(const Spec& spec, const RopeTable& table, std::int64_t first_token,
+                   std::int64_t tokens, Workload& work) {
+  const qkjit_dtype type = spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
+  const bool three = has_sections(spec);
+  std::vector<std::int64_t> values;
+  if (three) {
+    const auto all = static_cast<std::int64_t>(table.positions.size()) / 3;
+    for (int axis = 0; axis < 3; ++axis) {
+      const auto first = table.positions.begin() + axis * all + first_token;
+      values.insert(values.end(), first, first + tokens);
+    }
+  } else {
+    values.resize(static_cast<std::size_t>(tokens));
+    std::iota(values.begin(), values.end(), std::int64_t{0});
+  }
+  auto& block = work.blocks[Workload::kPositions] = positions_block(spec.positions, values);
+  work.args.positions = three ? qkjit_tensor_2d(block.data(), type, 3, tokens)
+                              : qkjit_tensor_1d(block.data(), type, tokens);
 }
 
 }  // namespace
@@ -79,6 +96,8 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   there.q_weight = moved(args.q_weight, kQWeight);
   there.k_weight = moved(args.k_weight, kKWeight);
   there.cos_sin_cache = moved(args.cos_sin_cache, kTable);
+  there.cos = moved(args.cos, kTable);
+  there.sin = moved(args.sin, kTable);
   there.positions = moved(args.positions, kPositions);
   return there;
 }
@@ -89,7 +108,7 @@ double Workload::bytes_moved() const {
 }
 
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
-                           std::int64_t position_offset, float eps, unsigned seed) {
+                           std::int64_t first_token, float eps, unsigned seed) {
   const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
   const std::int64_t q_width = std::int64_t{shape.heads_q} * spec.head_dim;
   const std::int64_t k_width = std::int64_t{shape.heads_k} * spec.head_dim;
@@ -125,15 +144,13 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   }
   if (!table) return work;
 
-  work.blocks[Workload::kTable] = bytes_of(table->values);
-  args.cos_sin_cache = qkjit_tensor_2d(work.blocks[Workload::kTable].data(), QKJIT_FP32,
-                                       table->rows, table->rope_dim);
-  args.position_offset = position_offset;
+  auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);
+  const int width = table->rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
+  args.cos_sin_cache =
+      qkjit_tensor_2d(block.data(), static_cast<qkjit_dtype>(spec.table), table->rows, width);
+  args.position_offset = has_sections(spec) ? 0 : first_token;
   if (spec.positions != Positions::implicit) {
-    work.blocks[Workload::kPositions] = positions_block(spec.positions, shape.tokens);
-    args.positions = qkjit_tensor_1d(work.blocks[Workload::kPositions].data(),
-                                     spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32,
-                                     shape.tokens);
+    add_positions(spec, *table, first_token, shape.tokens, work);
   }
   return work;
 }
@@ -157,7 +174,7 @@ Result<Workload> model_workload(const Model& model, const Call& call, unsigned s
 }
 
 Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed) {
-  RopeTable table{shape.tokens, spec.rope_dim, {}};
+  RopeTable table{shape.tokens, spec.rope_dim, {}, {}};
   const int half = spec.rope_dim / 2;
   table.values.resize(static_cast<std::size_t>(shape.tokens * spec.rope_dim));
   for (std::int64_t row = 0; row < shape.tokens; ++row) {
@@ -167,6 +184,12 @@ Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned
       values[i] = static_cast<float>(std::cos(angle));
       values[half + i] = static_cast<float>(std::sin(angle));
     }
+  }
+  if (has_sections(spec)) {
+    const std::int64_t tokens = shape.tokens;
+    for (std::int64_t t = 0; t < tokens; ++t) table.positions.push_back(t);
+    for (std::int64_t t = 0; t < tokens; ++t) table.positions.push_back(tokens - 1 - t);
+    for (std::int64_t t = 0; t < tokens; ++t) table.positions.push_back(t / 2);
   }
   Workload work =
       generate_workload(spec, shape, spec.rope_dim > 0 ? &table : nullptr, 0, eps, seed);

@@ -45,15 +45,17 @@ struct Shape {
   PackedView view;  ///< row_stride 0: q and k contiguous, one after the other
 };
 
-/// Normally distributed q and k, weights around 1, and `table` (null for rope_dim 0). Explicit
-/// positions are 0, 1, ... The same seed gives the same data everywhere.
+/// Normally distributed q and k, weights around 1, and `table` (null for rope_dim 0), of whose
+/// tokens the first is `first_token`: its row, or in a table by position its place in the
+/// positions. Else explicit positions are 0, 1, ... The same seed gives the same data everywhere.
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
-                           std::int64_t position_offset, float eps, unsigned seed);
+                           std::int64_t first_token, float eps, unsigned seed);
 
 /// A model's call at the model's own size.
 Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed);
 
-/// A spec without a model: positions 0, 1, ... and the usual 1-D table with base 10000.
+/// A spec without a model: the usual 1-D table with base 10000, and positions 0, 1, ...; with
+/// sections, these on the first axis, the reverse on the second, and half as fast on the third.
 Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed);
 
 }  // namespace qkjit

@@ -19,7 +19,11 @@ constexpr unsigned kWarmUpRounds = 1000;  // some 150 ms
 constexpr std::size_t kMostRounds = 256;  // some 100 us, for sets of a few kilobytes
 
 double moved_bytes(const Case& wanted, const PositionData& positions) {
-  const double table = static_cast<double>(positions.distinct_rows) * wanted.spec.rope_dim * 4;
+  const Spec& spec = wanted.spec;
+  const bool twice = spec.table_width == TableWidth::elements ||
+                     (spec.table_width == TableWidth::full && spec.layout == Layout::interleaved);
+  const double table = static_cast<double>(positions.distinct_rows) * spec.rope_dim *
+                       size_of(spec.table) * (twice ? 2 : 1);
   const double weights = 2.0 * wanted.spec.head_dim * size_of(wanted.spec.dtype);
   return 2.0 * static_cast<double>(qk_bytes(wanted)) + table + weights +
          static_cast<double>(positions.array.size());

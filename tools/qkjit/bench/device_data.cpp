@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <random>
 
 #include "kernels/dtype.cuh"
@@ -38,8 +37,11 @@ std::vector<std::byte> random_pattern(std::size_t bytes) {
 PositionData positions_of(const Case& wanted) {
   if (wanted.spec.rope_dim == 0) return {};
   if (wanted.spec.positions == Positions::implicit) return {{}, wanted.tokens};
-  std::vector<std::int64_t> values(static_cast<std::size_t>(wanted.tokens));
-  std::iota(values.begin(), values.end(), std::int64_t{0});
+  const std::int64_t axes = has_sections(wanted.spec) ? 3 : 1;
+  std::vector<std::int64_t> values(static_cast<std::size_t>(axes * wanted.tokens));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<std::int64_t>(i) % wanted.tokens;
+  }
   std::int64_t distinct = wanted.tokens;
   if (wanted.random_positions) {
     std::mt19937_64 random(1);

@@ -35,6 +35,16 @@ qkjit_tensor view(void* data, const qkjit_spec& spec, const Case& wanted, int he
   return tensor;
 }
 
+/// Values of a row of cos_sin_cache.
+std::int64_t table_width(const Spec& spec) {
+  return std::int64_t{spec.rope_dim} * (spec.table_width == TableWidth::half ? 1 : 2);
+}
+
+std::size_t table_bytes(const Case& wanted) {
+  return static_cast<std::size_t>(wanted.table_rows * table_width(wanted.spec) *
+                                  size_of(wanted.spec.table));
+}
+
 }  // namespace
 
 Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size_t most_sets) {
@@ -57,9 +67,9 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
   at.sets = rotated_bytes > 0 ? std::clamp<std::size_t>(needed, 2, most_sets) : 1;
   at.set_bytes = aligned(packed ? tokens * row.q_stride : at.k + tokens * row.k);
   at.table = at.sets * at.set_bytes;
-  at.positions = at.table + aligned(static_cast<std::size_t>(wanted.table_rows) *
-                                    static_cast<std::size_t>(wanted.spec.rope_dim) * sizeof(float));
-  at.q_weight = at.positions + aligned(tokens * sizeof(std::int64_t));
+  at.positions = at.table + aligned(table_bytes(wanted));
+  const std::size_t axes = has_sections(wanted.spec) ? 3 : 1;
+  at.q_weight = at.positions + aligned(axes * tokens * sizeof(std::int64_t));
   at.k_weight = at.q_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
   at.end = at.k_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
   return at;
@@ -78,13 +88,15 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
     args.k_weight = qkjit_tensor_1d(pool + placement.k_weight, spec.dtype, spec.head_dim);
   }
   if (spec.rope_dim == 0) return args;
-  args.cos_sin_cache =
-      qkjit_tensor_2d(pool + placement.table, QKJIT_FP32, wanted.table_rows, spec.rope_dim);
+  args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
+                                       table_width(wanted.spec));
   args.position_offset = wanted.position_offset;
   if (spec.positions != QKJIT_POSITIONS_IMPLICIT) {
     const bool wide = spec.positions == QKJIT_POSITIONS_INT64;
-    args.positions = qkjit_tensor_1d(pool + placement.positions, wide ? QKJIT_INT64 : QKJIT_INT32,
-                                     wanted.tokens);
+    const qkjit_dtype type = wide ? QKJIT_INT64 : QKJIT_INT32;
+    std::byte* const positions = pool + placement.positions;
+    args.positions = has_sections(wanted.spec) ? qkjit_tensor_2d(positions, type, 3, wanted.tokens)
+                                               : qkjit_tensor_1d(positions, type, wanted.tokens);
   }
   return args;
 }
