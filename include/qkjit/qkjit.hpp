@@ -20,6 +20,12 @@
 //
 //   args.q = qkjit::tensor(qkv, QKJIT_BF16, {tokens, 32, 128}, {48 * 128, 128, 1});
 //
+// A table as Hugging Face makes it, cosines and sines apart, in bf16, for a spec with
+// table=bf16,table_width=full:
+//
+//   args.cos = qkjit::tensor(cos, QKJIT_BF16, {rows, 128});
+//   args.sin = qkjit::tensor(sin, QKJIT_BF16, {rows, 128});
+//
 // In host memory, on the CPU, with the same bits:
 //
 //   auto done = runtime.launch(args, qkjit::Stream::host());
@@ -149,7 +155,7 @@ inline Result<qkjit_spec> parse_spec(const std::string& text) {
 
 /// A spec's canonical text.
 inline Result<std::string> to_string(const qkjit_spec& spec) {
-  char text[256];
+  char text[512];
   const qkjit_status code = qkjit_spec_format(&spec, text, sizeof(text), nullptr);
   if (code != QKJIT_OK) return Status(code);
   return std::string(text);

@@ -23,7 +23,8 @@ struct Row {
 
   bool covers(const Spec& spec) const {
     return head_dim == spec.head_dim && (rope_dim == kAnyRope || rope_dim == spec.rope_dim) &&
-           layout == spec.layout && is_fp32 == (spec.dtype == DType::fp32);
+           layout == spec.layout && is_fp32 == (spec.dtype == DType::fp32) &&
+           spec.table_width != TableWidth::elements;  // whose pairs need another mapping
   }
 };
 

@@ -16,6 +16,7 @@ OTHER_SPEC = "head_dim=64,rope_dim=64,layout=interleaved,dtype=bf16"
 SUPPORTED_MODELS = ["deepseek-v4", "ernie-image", "flux1-dev", "flux2-dev", "glm-4.5", "hunyuanvideo", "minimax-h3", "qwen-image",
                     "qwen-image-edit", "qwen3-8b", "qwen3-vl-8b", "z-image"]
 REFUSED_MODELS = {  # by the part of the reason that names what is missing
+    "cosmos1-7b": "q and k of different lengths",
     "gemma-3-4b": "(1+w) norm weights",
     "ltx-2": "norm across heads",
     "wan2.2-t2v-a14b": "norm across heads",

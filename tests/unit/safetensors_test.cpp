@@ -190,6 +190,54 @@ TEST_CASE("positions of either width choose the spec's kind", "[safetensors]") {
   CHECK(narrow->args.spec.positions == QKJIT_POSITIONS_INT32);
 }
 
+TEST_CASE("a table may come in two parts, in bf16, and positions with three axes",
+          "[safetensors]") {
+  Spec spec = kSpec;
+  spec.table = DType::bf16;
+  auto tensors = call_tensors();
+  tensors.pop_back();
+  const auto values = [](const char* name, std::vector<std::uint16_t> bits) {
+    return stored<std::uint16_t>(name, QKJIT_BF16, {3, 1}, std::move(bits));
+  };
+  tensors.push_back(values("cos", {0x3f80, 0, 0xbf80}));
+  tensors.push_back(values("sin", {0, 0x3f80, 0}));
+  const auto apart = workload_of(tensors, spec);
+  REQUIRE(apart.has_value());
+  CHECK(reinterpret_cast<std::uintptr_t>(apart->args.sin.data) % 16 ==
+        reinterpret_cast<std::uintptr_t>(apart->args.cos.data) % 16);
+  const auto op = check_args(apart->args);
+  REQUIRE(op.has_value());
+  run_on_cpu(op->spec, op->params, 1);
+  const auto* k = static_cast<const float*>(apart->args.k.data);
+  CHECK((k[0] == 4 && k[1] == 4 && k[2] == -4 && k[3] == 4));
+
+  CHECK(refuses(tensors, {"cos is bf16", "needs fp32"}));  // kSpec's
+  tensors.pop_back();
+  CHECK(refuses(tensors, {"no tensor 'sin'", "there are"}));
+  tensors.push_back(stored<float>("cos_sin_cache", QKJIT_FP32, {3, 2}, std::vector<float>(6)));
+  CHECK(refuses(tensors, {"no tensor 'sin'"}));
+
+  Spec wide = {6, 6, Layout::neox, DType::fp32};
+  std::ranges::fill(wide.sections, 1);
+  const auto zeros = [](std::size_t count) { return std::vector<float>(count); };
+  std::vector<StoredTensor> three = {
+      stored<float>("q", QKJIT_FP32, {2, 1, 6}, zeros(12)),
+      stored<float>("k", QKJIT_FP32, {2, 1, 6}, zeros(12)),
+      stored<float>("q_weight", QKJIT_FP32, {6}, zeros(6)),
+      stored<float>("k_weight", QKJIT_FP32, {6}, zeros(6)),
+      stored<float>("cos_sin_cache", QKJIT_FP32, {4, 6}, zeros(24)),
+      stored<std::int64_t>("positions", QKJIT_INT64, {3, 2}, {0, 1, 2, 3, 0, 3})};
+  CHECK(workload_of(three, wide).has_value());
+  three.back() = stored<std::int64_t>("positions", QKJIT_INT64, {3, 2}, {0, 1, 2, 4, 0, 3});
+  const auto beyond = workload_of(three, wide);
+  REQUIRE_FALSE(beyond.has_value());
+  CHECK(mentions(beyond.error().message, {"positions[1, 1] = 4", "4 rows"}));
+  three.pop_back();
+  const auto without = workload_of(three, wide);
+  REQUIRE_FALSE(without.has_value());
+  CHECK(mentions(without.error().message, {"no tensor 'positions'", "[3, tokens]"}));
+}
+
 TEST_CASE("without rotation no table is needed, and one that is there is not used",
           "[safetensors]") {
   Spec spec = kSpec;
