@@ -15,9 +15,15 @@ namespace qkjit {
 constexpr unsigned kWholeWarp = 0xffffffff;
 
 /// The butterfly of arithmetic.cuh over a lane group, whose number of lanes is a power of two:
-/// every lane gets its row's sum of squares.
+/// every lane gets its row's sum of squares. Chunks are farthest apart in different runs of lanes,
+/// then in different slots, then in one run.
 template <class T>
 QKJIT_DEVICE float sum_even_group(float (&sums)[T::kSlots]) {
+#pragma unroll
+  for (int d = T::kLanes / 2; d >= T::kRun; d /= 2) {
+#pragma unroll
+    for (float& sum : sums) sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
+  }
 #pragma unroll
   for (int d = next_power_of_two(T::kSlots) / 2; d > 0; d /= 2) {
 #pragma unroll
@@ -26,7 +32,7 @@ QKJIT_DEVICE float sum_even_group(float (&sums)[T::kSlots]) {
     }
   }
 #pragma unroll
-  for (int d = T::kLanes / 2; d > 0; d /= 2) {
+  for (int d = T::kRun / 2; d > 0; d /= 2) {
     sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
   }
   return sums[0];
@@ -94,7 +100,7 @@ struct SliceConstants {
         load_interleaved(table, first, angles[slot]);
       } else if constexpr (T::kPairing != Pairing::in_lane) {
         load_exchanged(table, first, angles[slot]);
-      } else if (slot < T::kNeoxSlots) {
+      } else if (slot < T::kNeoxSlots && first < kSpec.rope_dim / 2) {
         load_neox(table, first, angles[slot]);
       }
     }
@@ -117,6 +123,7 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
   } else if constexpr (T::kPairing == Pairing::in_lane) {
 #pragma unroll
     for (int slot = 0; slot < T::kNeoxSlots; ++slot) {
+      if (lane.first_element(slot) >= kSpec.rope_dim / 2) continue;  // a run that is not rotated
       rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
     }
   } else if constexpr (T::kPairing == Pairing::shuffle) {
