@@ -8,7 +8,7 @@
 namespace qkjit {
 namespace {
 
-constexpr std::uint64_t kMebibyte = 1 << 20;
+constexpr std::uint64_t kKibibyte = 1 << 10, kMebibyte = 1 << 20;
 constexpr int kAnyRope = -1;
 
 /// What was measured best for specs of a kind, as Choices: the first staged in registers; the
@@ -19,7 +19,7 @@ struct Row {
     Layout layout;
     bool is_fp32 = false;
   } of;
-  Choice choices[3];
+  Choice choices[4];
 
   bool covers(const Spec& spec) const {
     return of.head_dim == spec.head_dim &&
@@ -33,15 +33,22 @@ constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 
 // Per cent of an in-place copy's time on an H200, bf16 (or as said), 24 + 24 heads, random int64
 // positions: at 4,096 and 33,280 tokens, the first kernel and the last; or, where sizes are named,
-// at those the kernel that serves them. In full: bench/results/h200-tune-2026-11-24*.json.
+// at those the kernel that serves them. Microseconds are those of small calls. In full:
+// bench/results/h200-tune-2026-11-24*.json.
 constexpr Row kSm90[] = {
-    // 97.3 and 94.5; 93.5 and 96.3
+    // 64 tokens: 1.73 us (the next 1.86, the third 2.21), 256: 2.78 (the first 3.43, the third
+    // 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
     {{128, kAnyRope, kInterleaved},
-     {{0, {.lanes = 16, .rows = 2, .threads = 128}},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {1250 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
+      {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
       {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
-    // 4,096: 96.6, 16,384: 96.4; 33,280: 95.7
+    // 19 tokens: 1.54 us (the third 1.73), 256: 2.96 (the first 3.53, the third 3.62),
+    // 4,096: 96.6, 16,384: 96.4, 33,280: 95.7 (the third 94.1)
     {{128, 128, kNeox},
-     {{0, {.lanes = 8, .rows = 2, .threads = 64, .load = Hint::streaming}},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128}},
+      {1250 * kKibibyte, {.lanes = 8, .rows = 1, .threads = 128, .staging = kBulkLoad}},
+      {8 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 64, .load = Hint::streaming}},
       {280 * kMebibyte, {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}}}},
     // 93.5 and 90.2; 94.1 and 94.2
     {{128, 96, kNeox},
@@ -87,7 +94,7 @@ constexpr Row kSm90[] = {
     // 4,096: 85.7, 8,192: 89.1, 16,384: 92.2 (the first: 73)
     {{72, 72, kNeox},
      {{0, {.lanes = 9, .rows = 2, .threads = 128}},
-      {1, {.lanes = 9, .rows = 4, .threads = 64, .staging = kBulkLoad}},
+      {4 * kMebibyte, {.lanes = 9, .rows = 4, .threads = 64, .staging = kBulkLoad}},
       {80 * kMebibyte, {.lanes = 9, .rows = 8, .threads = 64, .staging = kBulk}}}},
     // 4,096: 91.3, 8,192: 92.4, 16,384: 93.1 (the first: 85)
     {{72, 72, kInterleaved},
@@ -116,13 +123,13 @@ Choices builtin_choices(const Spec& spec, std::string_view target) {
     const auto row = std::ranges::find_if(kSm90, [&](const Row& r) { return r.covers(spec); });
     if (row != std::end(kSm90)) return choices_of(*row);
   }
-  Variant first = default_variant(spec);
-  first.pdl = true;
+  Variant plain = default_variant(spec);
+  plain.pdl = true;
   // 80, 112 and 160 with neox: 95, 93 and 95 % of the copy on an H200; 80, 96, 112 and 160
   // interleaved: 95, 99, 96 and 95 %.
   const Variant odd = odd_row_variant(spec);
-  if (has_odd_rows(spec) && check_variant(spec, odd, target)) return {{0, first}, {1, odd}};
-  return {{0, first}};
+  if (has_odd_rows(spec) && check_variant(spec, odd, target)) return {{0, plain}, {1, odd}};
+  return {{0, plain}};
 }
 
 }  // namespace qkjit
