@@ -13,7 +13,7 @@ constexpr unsigned kWholeWarp = 0xffffffff;
 /// A lane of a group of `lanes`, whose chunks are number in_group, in_group + lanes, ... of a row.
 struct GroupLane {
   int lanes;
-  int half;   ///< the largest power of two below `lanes`
+  int half;   ///< the largest power of two below `lanes`; 0 if there is one lane
   int first;  ///< the group's first lane in the warp
   int in_group;
 };

@@ -9,9 +9,10 @@
 
 namespace qkjit {
 
-/// What a lane group's rows share, and they themselves, in fp32.
+/// What a lane's chunks are rotated by, the same for all of its rows.
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
+/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
 template <int kSlots>
 using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
 

@@ -9,7 +9,7 @@ namespace qkjit {
 /// How the generic kernel divides a warp.
 struct LaneGroups {
   int lanes;  ///< of a group, up to 32: a power of two if they have more than two chunks each
-  int half;   ///< the largest power of two below `lanes`
+  int half;   ///< the largest power of two below `lanes`; 0 if there is one lane
   unsigned per_warp;
   Divisor by_lanes;  ///< divides by `lanes`
 };
