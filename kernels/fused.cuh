@@ -4,76 +4,30 @@
 #pragma once
 
 #include "arithmetic.cuh"
+#include "butterfly.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
 #include "staging.cuh"
 
 namespace qkjit {
 
-// All lanes of a warp stay together, also those without a row or past its end: shuffles then need
-// no test of who is there.
-constexpr unsigned kWholeWarp = 0xffffffff;
-
-/// The butterfly of arithmetic.cuh over a lane group, whose number of lanes is a power of two:
-/// every lane gets its row's sum of squares. Chunks are farthest apart in different runs of lanes,
-/// then in different slots, then in one run.
+/// Every lane gets its row's sum of squares. Chunks are farthest apart in different runs of lanes,
+/// whose steps come first; then a run is a group as any.
 template <class T>
-QKJIT_DEVICE float sum_even_group(float (&sums)[T::kSlots]) {
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
+  float chunks[1][T::kSlots], sums[1];
+#pragma unroll
+  for (int slot = 0; slot < T::kSlots; ++slot) chunks[0][slot] = sum_of_squares(x[slot]);
 #pragma unroll
   for (int d = T::kLanes / 2; d >= T::kRun; d /= 2) {
 #pragma unroll
-    for (float& sum : sums) sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
+    for (float& sum : chunks[0]) sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
   }
-#pragma unroll
-  for (int d = next_power_of_two(T::kSlots) / 2; d > 0; d /= 2) {
-#pragma unroll
-    for (int slot = 0; slot < d && slot + d < T::kSlots; ++slot) {
-      sums[slot] = add_rn(sums[slot], sums[slot + d]);
-    }
-  }
-#pragma unroll
-  for (int d = T::kRun / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
-  }
+  constexpr int kHalf = next_power_of_two(T::kRun) / 2;
+  const auto in_run = static_cast<int>(lane.in_group % T::kRun);
+  add_chunks(GroupLane{T::kRun, kHalf, static_cast<int>(lane.in_warp) - in_run, in_run}, chunks,
+             sums);
   return sums[0];
-}
-
-/// The same for any other number of lanes with one or two chunks each. Chunk c + lanes is lane c's
-/// second. Lane c follows sum c of the butterfly, which is padded with zeros: after two steps all
-/// there is lies in fewer lanes than the group has, and in the end the first lane tells the rest.
-template <class T>
-QKJIT_DEVICE float sum_odd_group(const float (&sums)[T::kSlots], const Lane<T>& lane) {
-  constexpr int kLanes = T::kLanes;
-  constexpr int kPadded = next_power_of_two(kLanes);
-  const int first = static_cast<int>(lane.in_warp - lane.in_group);
-  const int c = static_cast<int>(lane.in_group);
-  const auto ask = [&](float value, int of) { return __shfl_sync(kWholeWarp, value, first + of); };
-  const float second = T::kSlots == 2 ? sums[T::kSlots - 1] : 0;
-  float sum = sums[0];
-  if constexpr (T::kSlots == 2) {  // chunk c + kPadded
-    const float other = ask(second, c + kPadded - kLanes);
-    sum = add_rn(sum, c + kPadded < 2 * kLanes ? other : 0);
-  }
-  // Sum c + kPadded / 2: another lane's, or beyond the lanes a chunk that nothing was added to.
-  const int across = c + kPadded / 2;
-  const float beyond = T::kSlots == 2 ? ask(second, across - kLanes) : 0;
-  const float inside = ask(sum, across);
-  sum = add_rn(sum, across < kLanes ? inside : beyond);
-#pragma unroll
-  for (int d = kPadded / 4; d > 0; d /= 2) sum = add_rn(sum, ask(sum, c ^ d));
-  return ask(sum, 0);
-}
-
-template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
-  float sums[T::kSlots];
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
-  if constexpr (next_power_of_two(T::kLanes) == T::kLanes) {
-    return sum_even_group<T>(sums);
-  } else {
-    return sum_odd_group<T>(sums, lane);
-  }
 }
 
 /// What every row of a slice shares: the norm weight and the token's angles.

@@ -1,7 +1,9 @@
 #include "op/geometry.hpp"
 
-#include <algorithm>
+#include <bit>
+#include <cstdint>
 
+#include "kernels/tile.cuh"
 #include "util/float_environment.hpp"
 
 namespace qkjit {
@@ -9,8 +11,29 @@ namespace {
 
 unsigned ceil_div(unsigned a, unsigned b) { return (a + b - 1) / b; }
 
-int padded_chunks(const Spec& spec) {
-  return next_power_of_two(qkjit::ceil_div(spec.head_dim, kChunk));
+int chunks_of(const Spec& spec) { return qkjit::ceil_div(spec.head_dim, kChunk); }
+
+/// Whether two chunks a lane bring all neox pairs together.
+bool pairs_by_two(const Spec& spec) {
+  return spec.rope_dim == 2 * kChunk * qkjit::ceil_div(chunks_of(spec), 2);
+}
+
+/// As many lanes as the row has chunks for, so that few stay idle; see LaneGroups.
+LaneGroups lane_groups(const Spec& spec) {
+  const int slots = generic_slots(spec);
+  const auto lanes = static_cast<unsigned>(
+      slots == kGenericMaxSlots ? 32 : qkjit::ceil_div(chunks_of(spec), slots));
+  return {.lanes = static_cast<int>(lanes),
+          .half = static_cast<int>(std::bit_ceil(lanes) / 2),
+          .per_warp = 32 / lanes,
+          .by_lanes = Divisor::of(lanes)};
+}
+
+/// In a lane only with 16-byte accesses to the table; by shuffles if lanes have one chunk each.
+Pairing generic_pairing(const Spec& spec, bool wide_table) {
+  const int slots = generic_slots(spec);
+  if (slots == 2 && pairs_by_two(spec) && wide_table) return Pairing::in_lane;
+  return slots == 1 && spec.rope_dim % kChunk == 0 ? Pairing::shuffle : Pairing::exchange;
 }
 
 Slices slices_of(const Operation& op, unsigned rows_per_slice) {
@@ -30,23 +53,28 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
 }
 
 int generic_slots(const Spec& spec) {
-  return padded_chunks(spec) <= 32 * kGenericFewSlots ? kGenericFewSlots : kGenericManySlots;
+  const int chunks = chunks_of(spec);
+  if (chunks > 2 * 32) return kGenericMaxSlots;
+  if (chunks > 32) return 2;
+  // Two chunks a lane cost fewer instructions each, but pairs are shuffled between single ones.
+  return chunks > 1 && (!rotates_neox(spec) || pairs_by_two(spec)) ? 2 : 1;
 }
 
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
-  const int lanes = std::min(32, padded_chunks(op.spec));
-  const int rows_per_slice = 32 / lanes * generic_rows(generic_slots(op.spec));
-  const Slices slices = slices_of(op, static_cast<unsigned>(rows_per_slice));
+  const auto rows = static_cast<unsigned>(generic_rows(generic_slots(op.spec)));
+  const LaneGroups groups = lane_groups(op.spec);
   const bool wide_table = reinterpret_cast<std::uintptr_t>(op.params.cos_sin_cache) % 16 == 0;
   const GenericParams params{.common = op.params,
-                             .slices = slices,
+                             .slices = slices_of(op, rows),
                              .spec = op.spec,
                              .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
-                             .lanes = lanes,
-                             .wide_rows = op.aligned_rows,
+                             .groups = groups,
+                             .pairing = generic_pairing(op.spec, wide_table),
+                             .whole_rows = op.aligned_rows && op.spec.head_dim % kChunk == 0,
                              .wide_table = wide_table};
-  return {params, {ceil_div(slices.count, kGenericThreads / 32u), kGenericThreads}};
+  const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
+  return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }
 
 }  // namespace qkjit
