@@ -33,6 +33,7 @@ KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::st
     }
     ++counters_.cache_hits;
     cached->entry = fused_source(spec, variant).entry;
+    cached->target = target;
     return std::make_shared<const Kernel>(std::move(*cached));
   });
 }

@@ -16,11 +16,12 @@ namespace {
 const Variant kFirstVariant = builtin_choices(kSpec, "sm_90").front().variant;
 const std::string kEntry = fused_source(kSpec, kFirstVariant).entry;
 
-/// Puts code for kSpec's first kernel into the cache, whose metadata calls the function `entry`.
+/// Puts code for kSpec's first kernel into the cache. Its metadata calls the function `entry`, and
+/// has a wrong target.
 void store(const CacheDirectory& directory, const std::string& cubin, const std::string& entry) {
   const Key key = kernel_key(kSpec, kFirstVariant, "sm_90");
   Kernel kernel;
-  kernel.entry = entry, kernel.target = "sm_90", kernel.cubin = cubin;
+  kernel.entry = entry, kernel.target = "sm_0", kernel.cubin = cubin;
   REQUIRE(directory.store(key, to_entry(kernel, key.record())).has_value());
 }
 

@@ -222,6 +222,24 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
   }
 }
 
+TEST_CASE("a cached kernel that a driver refused is compiled anew once, for all", "[jit]") {
+  const TemporaryDirectory root;
+  fill(CacheDirectory(root.path()));
+  Fixture f(CacheDirectory(root.path()));
+  const auto refused = f.obtain();
+  const Error why{Code::compile_failed, "invalid image"};
+  const auto renewed = f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why);
+  REQUIRE((refused.has_value() && renewed.has_value()));
+  CHECK(*renewed != *refused);
+  CHECK((*renewed)->origin == Origin::compiled);
+  CHECK(*f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why) == *renewed);
+  CHECK(*f.obtain() == *renewed);
+  CHECK(f.jit().counters().cache_rejected == 1);
+  CHECK(f.jit().counters().compiled == 1);
+  REQUIRE(f.warnings.size() == 1);
+  CHECK(mentions(f.warnings[0], {"cache entry", "refuses", "invalid image"}));
+}
+
 TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {
   const TemporaryDirectory root;
   const CacheDirectory shipped(root.path() / "shipped"), own(root.path() / "own");
