@@ -13,6 +13,9 @@
 namespace qkjit {
 namespace {
 
+/// At once, where threads can be had.
+constexpr auto kIfPossible = std::launch::async | std::launch::deferred;
+
 /// Nothing may be loaded while the stream is captured.
 tl::expected<void, NoKernel> may_load(const Driver& driver, Stream stream) {
   const auto capturing = driver.is_capturing(stream);
@@ -120,9 +123,7 @@ Result<TableEntry> Loader::find_code(const Driver& driver, const Spec& spec, int
 /// as there is code for them: without one, another serves its calls, slower.
 TableEntry Loader::find_code(const Driver& driver, const Spec& spec, const Choices& choices,
                              const std::string& target) {
-  // At once, where threads can be had: they compile in parallel.
-  constexpr auto kIfPossible = std::launch::async | std::launch::deferred;
-  std::vector<std::future<KernelResult>> obtained;
+  std::vector<std::future<KernelResult>> obtained;  // several compile in parallel
   for (const Choice& choice : choices) {
     obtained.push_back(
         std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
