@@ -36,7 +36,11 @@ struct SliceConstants {
   float weight[T::kSlots][kChunk] = {};
   ChunkAngles angles[T::kSlots] = {};
 
-  QKJIT_DEVICE void load(const TableRow& table, const Rows& rows, const Lane<T>& lane) {
+  QKJIT_DEVICE void load(const Params& p, const Rows& rows, unsigned token, const Lane<T>& lane) {
+    TableRow table{nullptr, kSpec.rope_dim, true};
+    if constexpr (kSpec.rope_dim > 0) {
+      table.cosines = find_angles(p, kSpec.positions, kSpec.rope_dim, token);
+    }
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
@@ -101,11 +105,11 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
 
 /// Normalises, rotates and stores the rows of a slice, whose loads have begun.
 template <Spec kSpec, class Staged>
-static QKJIT_DEVICE void run_rows(const Staged& staged, const TableRow& table, const Rows& rows,
-                                  float eps, const Lane<typename Staged::T>& lane) {
+static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const Rows& rows,
+                                  unsigned token, const Lane<typename Staged::T>& lane) {
   using T = typename Staged::T;
   SliceConstants<kSpec, T> constants;
-  constants.load(table, rows, lane);
+  constants.load(p, rows, token, lane);
   staged.wait();
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
@@ -115,7 +119,7 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const TableRow& table, c
       if (lane.first_element(slot) < kSpec.head_dim) staged.get(i, slot).unpack(y[slot]);
     }
     if constexpr (kSpec.norm != Norm::none) {
-      const float r = reciprocal_rms(sum_row<T>(y, lane), T::kInvHeadDim, eps);
+      const float r = reciprocal_rms(sum_row<T>(y, lane), T::kInvHeadDim, p.eps);
 #pragma unroll
       for (int slot = 0; slot < T::kSlots; ++slot) {
         normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, constants.weight[slot]);
@@ -145,22 +149,17 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
                                 static_cast<Storage*>(rows.out) + row.out_offset(),
                                 rows.in_head_stride, rows.out_head_stride,
                                 left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
-  // What needs no memory is done; from here on nothing waits but for memory. The position leads to
-  // the angles, which are needed last but take two accesses: first.
+  // As late as can be: what needs no memory is done while the grid before still runs.
   if constexpr (kVariant.pdl) wait_for_previous_grid();
-  TableRow table{nullptr, kSpec.rope_dim, true};
-  if constexpr (kSpec.rope_dim > 0) {
-    table.cosines = find_angles(f.common, kSpec.positions, kSpec.rope_dim, token);
-  }
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows<kSpec>(staged, table, rows, f.common.eps, lane);
+    run_rows<kSpec>(staged, f.common, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows<kSpec>(staged, table, rows, f.common.eps, lane);
+    run_rows<kSpec>(staged, f.common, rows, token, lane);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 
 #include "codegen/source.hpp"
 #include "op/geometry.hpp"
@@ -120,26 +121,27 @@ Result<TableEntry> Loader::find_code(const Driver& driver, const Spec& spec, int
 }
 
 /// The first choice's kernel, or why there is none, which stays so; and those of the others as far
-/// as there is code for them: without one, another serves its calls, slower.
+/// as there is code for them: without one, another serves its calls, slower. What has to be
+/// compiled is compiled now, so that no later call waits for it; what is cached is read when a call
+/// needs it.
 TableEntry Loader::find_code(const Driver& driver, const Spec& spec, const Choices& choices,
                              const std::string& target) {
-  std::vector<std::future<KernelResult>> obtained;  // several compile in parallel
-  for (const Choice& choice : choices) {
-    obtained.push_back(
-        std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
-                   [&, choice] { return jit_.obtain(spec, choice.variant, target); }));
+  std::vector<std::optional<std::future<KernelResult>>> compiled(choices.size());
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const Variant& variant = choices[i].variant;
+    if (jit_.is_at_hand(spec, variant, target)) continue;
+    compiled[i] = std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
+                             [&, variant] { return jit_.obtain(spec, variant, target); });
   }
   TableEntry entry;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     const Choice& choice = choices[i];
-    const KernelResult code = obtained[i].get();
-    if (!code && i == 0) return TableEntry{{}, code.error()};
+    const KernelResult code = compiled[i] ? compiled[i]->get() : nullptr;
     if (code) {
-      entry.kernels.emplace_back(choice, [this, &driver, spec, choice, code = *code] {
-        auto loaded = load_code(driver, spec, choice.variant, *code);
-        if (!loaded) warn_without(spec, choice, loaded.error().error);
-        return loaded;
-      });
+      entry.kernels.emplace_back(
+          choice, [=, this, &driver] { return load_code(driver, spec, choice, target); });
+    } else if (i == 0) {
+      return TableEntry{{}, code.error()};
     } else {
       warn_without(spec, choice, code.error().error);
     }
@@ -175,15 +177,22 @@ void Loader::warn_without(const Spec& spec, const Choice& choice, const Error& w
   log_->warn_once(kernel, "{}: {}", kernel, why.message);
 }
 
-/// `code`, or what is compiled in its place if it is a cached one that the driver refuses.
-Loader::Loaded Loader::load_code(const Driver& driver, const Spec& spec, const Variant& variant,
-                                 const Kernel& code) {
-  auto loaded = driver.load(code.cubin, code.entry);
-  const bool refused = !loaded && loaded.error().code == Code::compile_failed;
-  if (!refused || code.origin != Origin::cache) return checked(std::move(loaded));
-  const KernelResult renewed = jit_.renew(spec, variant, code.target, loaded.error());
-  if (!renewed) return tl::unexpected(renewed.error());
-  return checked(driver.load((*renewed)->cubin, (*renewed)->entry));
+/// What is cached but refused by the driver is compiled anew.
+Loader::Loaded Loader::load_code(const Driver& driver, const Spec& spec, const Choice& choice,
+                                 const std::string& target) {
+  const auto load = [&]() -> Loaded {
+    const KernelResult code = jit_.obtain(spec, choice.variant, target);
+    if (!code) return tl::unexpected(code.error());
+    auto loaded = driver.load((*code)->cubin, (*code)->entry);
+    const bool refused = !loaded && loaded.error().code == Code::compile_failed;
+    if (!refused || (*code)->origin != Origin::cache) return checked(std::move(loaded));
+    const KernelResult renewed = jit_.renew(spec, choice.variant, target, loaded.error());
+    if (!renewed) return tl::unexpected(renewed.error());
+    return checked(driver.load((*renewed)->cubin, (*renewed)->entry));
+  };
+  Loaded loaded = load();
+  if (!loaded) warn_without(spec, choice, loaded.error().error);
+  return loaded;
 }
 
 /// Counts a failure, and tells one that stays from one that may pass.

@@ -56,8 +56,8 @@ class Loader {
   Result<const TableKernel*> generic_kernel(const Driver& driver, const Spec& spec, int device);
 
   void warn_without(const Spec& spec, const Choice& choice, const Error& why);
-  Loaded load_code(const Driver& driver, const Spec& spec, const Variant& variant,
-                   const Kernel& code);
+  Loaded load_code(const Driver& driver, const Spec& spec, const Choice& choice,
+                   const std::string& target);
   Loaded checked(Result<LoadedKernel> loaded);
 
   Jit& jit_;

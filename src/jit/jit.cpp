@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "codegen/source.hpp"
@@ -36,6 +37,13 @@ KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::st
     cached->target = target;
     return std::make_shared<const Kernel>(std::move(*cached));
   });
+}
+
+bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string& target) {
+  const std::string digest = kernel_key(spec, variant, target).digest();
+  const auto has_it = [&](const CacheDirectory& layer) { return layer.has(digest); };
+  const std::lock_guard lock(mutex_);
+  return kernels_.contains(digest) || std::ranges::any_of(layers(), has_it);
 }
 
 KernelResult Jit::renew(const Spec& spec, const Variant& variant, const std::string& target,
@@ -93,10 +101,14 @@ KernelResult Jit::compile_if_allowed(const Spec& spec, const Variant& variant, c
   return compiled;
 }
 
-std::optional<Kernel> Jit::find_cached(const Key& key) {
+std::vector<CacheDirectory> Jit::layers() const {
   std::vector<CacheDirectory> layers = options_.read_only;
   if (options_.writable) layers.insert(layers.begin(), *options_.writable);
-  for (const CacheDirectory& layer : layers) {
+  return layers;
+}
+
+std::optional<Kernel> Jit::find_cached(const Key& key) {
+  for (const CacheDirectory& layer : layers()) {
     Result<std::optional<Entry>> entry = layer.find(key);
     if (entry && !*entry) continue;
     Result<Kernel> kernel =

@@ -51,6 +51,9 @@ class Jit {
   /// A failure is remembered: it would fail again.
   KernelResult obtain(const Spec& spec, const Variant& variant, const std::string& target);
 
+  /// Whether obtain() would not compile, as far as can be told without reading the cache's files.
+  bool is_at_hand(const Spec& spec, const Variant& variant, const std::string& target);
+
   /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it
   /// is compiled anew, once, and replaces the entry.
   KernelResult renew(const Spec& spec, const Variant& variant, const std::string& target,
@@ -71,6 +74,7 @@ class Jit {
 
   KernelResult make_once(const std::string& digest, bool anew,
                          const std::function<KernelResult()>& make);
+  std::vector<CacheDirectory> layers() const;
   std::optional<Kernel> find_cached(const Key& key);
   KernelResult compile_if_allowed(const Spec& spec, const Variant& variant, const Key& key,
                                   const std::string& target, const char* state_of_cache);

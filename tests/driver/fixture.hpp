@@ -1,24 +1,41 @@
 // A runtime on the fake driver, with a compiler that the test controls, and calls for it.
 #pragma once
 
+#include <fstream>
 #include <optional>
 
 #include "runtime.hpp"
+#include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "tests/driver/fake_cuda.hpp"
 #include "tests/support/fake_nvrtc.hpp"
 #include "tests/unit/fake_args.hpp"
+#include "tests/unit/temporary_directory.hpp"
+#include "tuning/table.hpp"
 
 namespace qkjit::test {
 
-/// On sm_90 it has two kernels: the second is for calls of 160 MiB and more, without gaps.
+/// Has two kernels by the fixture's tuning table: the second is for calls of 160 MiB and more,
+/// without gaps.
 inline const Spec kSpec = {.head_dim = 128, .rope_dim = 128, .positions = Positions::implicit};
 /// Threads of a block of the two, and of the generic kernel: what tells them apart.
 constexpr unsigned kFirst = 128, kSecond = 64;
+constexpr Variant kFirstVariant = {.lanes = 16, .rows = 2, .threads = kFirst};
+constexpr Variant kSecondVariant = {
+    .lanes = 16, .rows = 4, .threads = kSecond, .staging = Staging::bulk};
 
 /// Set `options` before the first use of runtime().
 class DriverFixture {
  public:
-  DriverFixture() { fake_cuda().reset(); }
+  DriverFixture() {
+    fake_cuda().reset();
+    std::ofstream(tuned_.path() / tuning_file_name("Fake GPU", "sm_90")) << fmt::format(
+        R"({{"schema": "{}", "device": "Fake GPU", "target": "sm_90", "specs": {{"{}": [
+             {{"from_bytes": 0, "variant": "{}"}},
+             {{"from_bytes": {}, "variant": "{}"}}]}}}})",
+        kTuningSchema, to_text(kSpec), to_text(kFirstVariant), 160 << 20, to_text(kSecondVariant));
+    options.read_only = {CacheDirectory(tuned_.path())};
+  }
 
   Runtime& runtime() {
     if (runtime_) return *runtime_;
@@ -41,6 +58,7 @@ class DriverFixture {
   std::vector<std::string> warnings;
 
  private:
+  TemporaryDirectory tuned_;
   std::optional<Runtime> runtime_;
 };
 

@@ -32,6 +32,20 @@ TEST_CASE("a call loads the kernel that it needs and no other", "[driver]") {
   CHECK(cuda().loads == 2);
 }
 
+TEST_CASE("of what is cached, a call reads the kernel that it needs and no other", "[driver]") {
+  const TemporaryDirectory root;
+  for (const std::uint64_t compiled : {2, 0}) {
+    DriverFixture f;
+    f.options.writable = CacheDirectory(root.path());
+    f.launch(small_call());
+    CHECK(f.runtime().stats().compiled == compiled);
+    CHECK(f.runtime().stats().cache_hits == (compiled ? 0 : 1));
+    CHECK(f.launch(large_call()) == "fused (none)");
+    CHECK(served_by() == kSecond);
+    CHECK(f.runtime().stats().cache_hits == (compiled ? 0 : 2));
+  }
+}
+
 TEST_CASE("prepare() loads all that a capture may need, the generic kernel too", "[driver]") {
   DriverFixture f;
   REQUIRE(f.runtime().prepare(kSpec).has_value());

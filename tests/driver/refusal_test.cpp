@@ -6,14 +6,12 @@
 #include "tests/driver/fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
-#include "tuning/builtin.hpp"
 
 using namespace qkjit;
 using namespace qkjit::test;
 
 namespace {
 
-const Variant kFirstVariant = builtin_choices(kSpec, "sm_90").front().variant;
 const std::string kEntry = fused_source(kSpec, kFirstVariant).entry;
 
 /// Puts code for kSpec's first kernel into the cache. Its metadata calls the function `entry`, and
@@ -70,7 +68,7 @@ TEST_CASE("a refused cached kernel falls back where compiling is forbidden", "[d
   store(CacheDirectory(root.path()), "stale cubin", kEntry);
   DriverFixture f;
   fake_cuda().refused = "stale";
-  f.options.read_only = {CacheDirectory(root.path())};
+  f.options.read_only.emplace_back(root.path());
   f.options.may_compile = false;
   for (int i = 0; i < 3; ++i) {
     CHECK(f.launch(small_call()) == "generic (compile_forbidden)");
