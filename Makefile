@@ -10,13 +10,13 @@ CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefil
 WERROR = $(if $(filter true 1,$(CI)),ON,OFF)
 SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh' '*.cu'
 
-.PHONY: run test test-gpu install format tidy clean help setup build-default build-asan build-tsan
+.PHONY: run test test-gpu install format tidy clean help setup setup-tests build-default build-asan build-tsan
 .DEFAULT_GOAL := run
 
 run: build-default  ## a real model's Q and K through a kernel made for it, checked (the default)
 	build/default/bin/qkjit run --model flux1-dev --check
 
-test: build-asan build-tsan build-default  ## everything that needs no GPU, sanitizers included
+test: setup-tests build-asan build-tsan build-default  ## everything that needs no GPU, sanitizers included
 	ctest --preset asan -j$(JOBS)
 	ctest --preset tsan -j$(JOBS)
 	ctest --preset default -j$(JOBS)
@@ -41,6 +41,9 @@ help:  ## this list
 
 setup:
 	@tools/setup.sh
+
+setup-tests:
+	@tools/setup.sh tests
 
 build-default build-asan build-tsan: build-%: setup
 	. build/cuda.env && CMAKE_GENERATOR="$(CMAKE_GENERATOR)" cmake --preset $* \

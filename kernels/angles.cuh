@@ -82,10 +82,10 @@ QKJIT_DEVICE void load_interleaved(const TableRows& table, int first, ChunkAngle
 }
 
 /// Pairs (i, i + rope_dim/2) whose chunks, the one that begins with `first` < rope_dim/2 and its
-/// partner, lie in the same lane. rope_dim is a multiple of 16, and the table is wide.
+/// partner, lie in the same lane. rope_dim is a multiple of 16.
 QKJIT_DEVICE void load_neox(const TableRows& table, int first, ChunkAngles& a) {
-  if (table.form.axes() == 1) return load_angles<kChunk>(table, first, a.c, a.s);
-  if (table.form.has_quads()) {
+  if (table.wide && table.form.axes() == 1) return load_angles<kChunk>(table, first, a.c, a.s);
+  if (table.wide && table.form.has_quads()) {
     load_angles<4>(table, first, a.c, a.s);
     return load_angles<4>(table, first + 4, a.c + 4, a.s + 4);
   }

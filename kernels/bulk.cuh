@@ -20,11 +20,12 @@ QKJIT_DEVICE bool is_leader() {
   return lane == 0;
 }
 
-/// Lets the next grid be set up from now on, and waits until the one before has written its memory.
-QKJIT_DEVICE void wait_for_previous_grid() {
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-}
+/// Lets the next grid in the stream be set up from now on.
+QKJIT_DEVICE void allow_next_grid() { asm volatile("griddepcontrol.launch_dependents;"); }
+
+/// Waits until the grid before has written its memory; the second time there is nothing to wait
+/// for.
+QKJIT_DEVICE void wait_for_previous_grid() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
 /// One transfer into shared memory that a warp waits for. Used once.
 class BulkLoad {
@@ -79,6 +80,7 @@ QKJIT_DEVICE void bulk_store(void* to, const void* from, unsigned bytes) {
 
 #else
 
+QKJIT_DEVICE void allow_next_grid() {}
 QKJIT_DEVICE void wait_for_previous_grid() {}
 
 QKJIT_DEVICE void copy_as_leader(void* to, const void* from, unsigned bytes) {

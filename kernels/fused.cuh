@@ -4,70 +4,39 @@
 #pragma once
 
 #include "arithmetic.cuh"
+#include "butterfly.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
 #include "staging.cuh"
 
 namespace qkjit {
 
-// All lanes of a warp stay together, also those without a row or past its end: shuffles then need
-// no test of who is there.
-constexpr unsigned kWholeWarp = 0xffffffff;
-
-/// The butterfly of arithmetic.cuh over a lane group, whose number of lanes is a power of two:
-/// every lane gets its row's sum of squares.
+/// Every lane gets its row's sum of squares. Chunks are farthest apart in different runs of lanes,
+/// whose steps come first; then a run is a group as any.
 template <class T>
-QKJIT_DEVICE float sum_even_group(float (&sums)[T::kSlots]) {
+QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
+  float chunks[1][T::kSlots], sums[1];
 #pragma unroll
-  for (int d = next_power_of_two(T::kSlots) / 2; d > 0; d /= 2) {
+  for (int slot = 0; slot < T::kSlots; ++slot) chunks[0][slot] = sum_of_squares(x[slot]);
 #pragma unroll
-    for (int slot = 0; slot < d && slot + d < T::kSlots; ++slot) {
-      sums[slot] = add_rn(sums[slot], sums[slot + d]);
-    }
+  for (int d = T::kLanes / 2; d >= T::kRun; d /= 2) {
+#pragma unroll
+    for (float& sum : chunks[0]) sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
   }
-#pragma unroll
-  for (int d = T::kLanes / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(kWholeWarp, sums[0], d));
-  }
+  constexpr int kHalf = next_power_of_two(T::kRun) / 2;
+  const auto in_run = static_cast<int>(lane.in_group % T::kRun);
+  add_chunks(GroupLane{T::kRun, kHalf, static_cast<int>(lane.in_warp) - in_run, in_run}, chunks,
+             sums);
   return sums[0];
 }
 
-/// The same for any other number of lanes with one or two chunks each. Chunk c + lanes is lane c's
-/// second. Lane c follows sum c of the butterfly, which is padded with zeros: after two steps all
-/// there is lies in fewer lanes than the group has, and in the end the first lane tells the rest.
-template <class T>
-QKJIT_DEVICE float sum_odd_group(const float (&sums)[T::kSlots], const Lane<T>& lane) {
-  constexpr int kLanes = T::kLanes;
-  constexpr int kPadded = next_power_of_two(kLanes);
-  const int first = static_cast<int>(lane.in_warp - lane.in_group);
-  const int c = static_cast<int>(lane.in_group);
-  const auto ask = [&](float value, int of) { return __shfl_sync(kWholeWarp, value, first + of); };
-  const float second = T::kSlots == 2 ? sums[T::kSlots - 1] : 0;
-  float sum = sums[0];
-  if constexpr (T::kSlots == 2) {  // chunk c + kPadded
-    const float other = ask(second, c + kPadded - kLanes);
-    sum = add_rn(sum, c + kPadded < 2 * kLanes ? other : 0);
-  }
-  // Sum c + kPadded / 2: another lane's, or beyond the lanes a chunk that nothing was added to.
-  const int across = c + kPadded / 2;
-  const float beyond = T::kSlots == 2 ? ask(second, across - kLanes) : 0;
-  const float inside = ask(sum, across);
-  sum = add_rn(sum, across < kLanes ? inside : beyond);
-#pragma unroll
-  for (int d = kPadded / 4; d > 0; d /= 2) sum = add_rn(sum, ask(sum, c ^ d));
-  return ask(sum, 0);
-}
-
-template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
-  float sums[T::kSlots];
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
-  if constexpr (next_power_of_two(T::kLanes) == T::kLanes) {
-    return sum_even_group<T>(sums);
-  } else {
-    return sum_odd_group<T>(sums, lane);
-  }
+/// Whether the chunk in a slot, which begins with element `first` of the rotated part, has its neox
+/// partners in the same lane, kNeoxSlots on. Runs of lanes that are not rotated have none.
+template <Spec kSpec, class T>
+QKJIT_DEVICE bool has_neox_pairs(int slot, int first) {
+  constexpr auto kHalf = static_cast<unsigned>(kSpec.rope_dim / 2);
+  return T::kNeoxBegin <= slot && slot < T::kNeoxBegin + T::kNeoxSlots &&
+         static_cast<unsigned>(first) < kHalf;
 }
 
 /// What every row of a slice shares: the norm weight and the token's angles.
@@ -94,7 +63,7 @@ struct SliceConstants {
         load_interleaved(table, first - kBegin, angles[slot]);
       } else if constexpr (T::kPairing != Pairing::in_lane) {
         load_exchanged(table, first - kBegin, angles[slot]);
-      } else if (T::kNeoxBegin <= slot && slot < T::kNeoxBegin + T::kNeoxSlots) {
+      } else if (has_neox_pairs<kSpec, T>(slot, first - kBegin)) {
         load_neox(table, first - kBegin, angles[slot]);
       }
     }
@@ -119,6 +88,7 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
   } else if constexpr (T::kPairing == Pairing::in_lane) {
 #pragma unroll
     for (int slot = T::kNeoxBegin; slot < T::kNeoxBegin + T::kNeoxSlots; ++slot) {
+      if (!has_neox_pairs<kSpec, T>(slot, lane.first_element(slot) - kBegin)) continue;
       rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
     }
   } else if constexpr (T::kPairing == Pairing::shuffle) {
@@ -192,6 +162,8 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
                                 static_cast<Storage*>(rows.out) + row.out_offset(),
                                 rows.in_head_stride, rows.out_head_stride,
                                 left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
+  // As late as can be: what needs no memory is done while the grid before still runs.
+  if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
     run_rows<kSpec>(staged, f.common, rows, token, lane);
@@ -208,7 +180,7 @@ template <Spec kSpec, Variant kVariant>
 static QKJIT_DEVICE void fused(const FusedParams& f) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
-  if constexpr (kVariant.pdl) wait_for_previous_grid();
+  if constexpr (kVariant.pdl) allow_next_grid();
   if constexpr (kVariant.span == Span::slice) {
     const unsigned index = blockIdx.x * kWarps + warp;
     if (index >= f.slices.count) return;

@@ -1,145 +1,235 @@
 // The generic kernel: any head_dim up to 1024, any alignment, all shapes at run time. It is
-// compiled to PTX when the library is built, so it serves with no compiler and no cache. As in the
-// fused kernel a warp takes a slice, neighbouring heads of one token, and a group of lanes owns a
-// row of it, or two; lane l has chunks l, l + lanes, ... of each.
+// compiled to PTX when the library is built, so it serves with no compiler and no cache. A group of
+// lanes owns a row, or two, of a token's q or k, and lane l has chunks l, l + lanes, ... of each.
+// What depends on the shape is decided once for all that a lane has, and mostly on the host.
 #pragma once
 
-#include "arithmetic.cuh"
-#include "generic_params.cuh"
-#include "memory.cuh"
+#include "generic_rows.cuh"
 #include "rope.cuh"
-#include "rows.cuh"
 
 namespace qkjit {
 
-/// The `count` elements of a chunk, which may end or begin anywhere; the rest is zero.
-template <DType kDType>
-QKJIT_DEVICE void load_any_chunk(bool wide, const typename Format<kDType>::Storage* from, int count,
-                                 float (&x)[kChunk]) {
-  if (wide && count >= kChunk) return Chunk<kDType>::load(from).unpack(x);
-#pragma unroll
-  for (int i = 0; i < kChunk; ++i) x[i] = i < count ? Format<kDType>::load(from[i]) : 0;
-}
-
-template <DType kDType>
-QKJIT_DEVICE void store_any_chunk(bool wide, typename Format<kDType>::Storage* to, int count,
-                                  const float (&x)[kChunk]) {
-  if (wide && count >= kChunk) return Chunk<kDType>::pack(x).store(to, Hint::streaming);
-#pragma unroll
-  for (int i = 0; i < kChunk; ++i) {
-    if (i < count) to[i] = Format<kDType>::store(x[i]);
-  }
-}
-
-// As in the fused kernel, all lanes of a warp stay together.
-constexpr unsigned kGenericWarp = 0xffffffff;
-
-/// The butterfly of arithmetic.cuh over slots and lanes, padded to kSlots * lanes chunks.
+/// What a lane's chunks are rotated by, the same for all of its rows.
 template <int kSlots>
-QKJIT_DEVICE float sum_any_row(const float (&x)[kSlots][kChunk], int lanes) {
-  float sums[kSlots];
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) sums[slot] = sum_of_squares(x[slot]);
-#pragma unroll
-  for (int d = kSlots / 2; d > 0; d /= 2) {
-#pragma unroll
-    for (int slot = 0; slot < d; ++slot) sums[slot] = add_rn(sums[slot], sums[slot + d]);
-  }
-  for (int d = lanes / 2; d > 0; d /= 2) {
-    sums[0] = add_rn(sums[0], __shfl_xor_sync(kGenericWarp, sums[0], d));
-  }
-  return sums[0];
-}
-
-/// One mode for a whole chunk, so that the choice is made once for eight elements.
-template <DType kDType>
-QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], float r,
-                                      const float (&w)[kChunk]) {
-  switch (rounding) {
-    case Rounding::fused:
-      return normalize_chunk<kDType>(Rounding::fused, x, r, w);
-    case Rounding::split:
-    case Rounding::eager:
-      return normalize_chunk<kDType>(Rounding::split, x, r, w);
-    case Rounding::hf:
-      return normalize_chunk<kDType>(Rounding::hf, x, r, w);
-    case Rounding::late_weight:
-      return normalize_chunk<kDType>(Rounding::late_weight, x, r, w);
-  }
-}
-
-/// Where a lane of the generic kernel stands.
-struct AnyLane {
-  int lanes;     ///< of a group
-  int in_group;  ///< this one's number
-  int group, groups;
-
-  QKJIT_DEVICE explicit AnyLane(int lanes_)
-      : lanes(lanes_),
-        in_group(static_cast<int>(threadIdx.x % 32) % lanes),
-        group(static_cast<int>(threadIdx.x % 32) / lanes),
-        groups(32 / lanes) {}
-
-  QKJIT_DEVICE unsigned row(int i) const { return static_cast<unsigned>(i * groups + group); }
-  QKJIT_DEVICE int first(int slot) const { return (in_group + slot * lanes) * kChunk; }
-};
-
-/// The chunks of the rows that a lane group has in flight.
+using AnyAngles = ChunkAngles[kSlots];
+/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
 template <int kSlots>
-using AnyRows = float[generic_rows(kSlots)][kSlots][kChunk];
+using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
 
-/// The token's angles, whatever their form, as a plain row in shared memory of the warp, `to`, with
-/// room for two values an angle on 16 bytes: so the table's form matters here alone.
-QKJIT_DEVICE TableRows stage_angles(const TableRows& table, float* to) {
-  const int angles = table.form.angles();
-#pragma unroll 1
-  for (int angle = static_cast<int>(threadIdx.x % 32); angle < angles; angle += 32) {
-    to[angle] = table.cosine(angle);
-    to[angles + angle] = table.sine(angle);
-  }
-  __syncwarp();
-  TableForm plain = TableForm::of({.rope_dim = table.form.rope_dim});
-  plain.by_element = table.form.by_element;
-  return {
-      plain, true, reinterpret_cast<const char*>(to), reinterpret_cast<const char*>(to + angles),
-      0,     {}};
-}
-
-/// Neox pairs of rows with one chunk a lane.
-template <DType kDType, int kRows>
-QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const TableRows& table, int begin,
-                                   const AnyLane& lane, float (&y)[kRows][1][kChunk]) {
-  const int rope_dim = table.form.rope_dim, half = rope_dim / 2, first = lane.first(0) - begin;
-  const auto partners =
-      PartnerLanes::of(half, lane.in_group - begin / kChunk, static_cast<int>(threadIdx.x % 32));
-  ChunkAngles angles = {};
-  load_exchanged(table, first, angles);
+/// One rounding mode for all chunks.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void scale_any_rows(Rounding rounding, const float (&r)[generic_rows(kSlots)],
+                                 const AnyChunks<kDType, 1, kSlots>& weight, AnyValues<kSlots>& y) {
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    if (half % kChunk == 0) {
-      rotate_by_shuffle<kDType, 0>(rounding, rope_dim, first, angles, partners, y[i][0]);
-    } else {
-      rotate_by_shuffle<kDType, kChunk / 2>(rounding, rope_dim, first, angles, partners, y[i][0]);
+  for (int slot = 0; slot < kSlots; ++slot) {
+    float w[kChunk];
+    weight[0][slot].unpack(w);
+#pragma unroll
+    for (int i = 0; i < generic_rows(kSlots); ++i) {
+      normalize_chunk<kDType>(rounding, y[i][slot], r[i], w);
     }
   }
 }
 
-/// A rotated part that begins inside a chunk, at element `begin`: pairs of either layout may lie
-/// across chunks, so they are rotated in shared memory, which `shown_row` gives for a row.
-template <DType kDType, int kSlots, class ShownRow>
-QKJIT_DEVICE void rotate_across_chunks(Rounding rounding, bool neox, const TableRows& table,
-                                       int begin, const AnyLane& lane, ShownRow shown_row,
-                                       AnyRows<kSlots>& y) {
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const AnyLane& lane,
+                                     const AnyChunks<kDType, 1, kSlots>& weight,
+                                     AnyValues<kSlots>& y) {
   constexpr int kRows = generic_rows(kSlots);
-  const int half = table.form.rope_dim / 2;
+  float chunks[kRows][kSlots], r[kRows];
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
-    float* const row = shown_row(i);
 #pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) show_chunk(y[i][slot], lane.first(slot), row);
+    for (int slot = 0; slot < kSlots; ++slot) chunks[i][slot] = sum_of_squares(y[i][slot]);
+  }
+  add_chunks(lane.in, chunks, r);
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) r[i] = reciprocal_rms(r[i], g.inv_head_dim, g.common.eps);
+  if (g.spec.rounding == Rounding::fused) {
+    scale_any_rows<kDType, kSlots>(Rounding::fused, r, weight, y);
+  } else if (g.spec.rounding == Rounding::hf) {
+    scale_any_rows<kDType, kSlots>(Rounding::hf, r, weight, y);
+  } else if (g.spec.rounding == Rounding::late_weight) {
+    scale_any_rows<kDType, kSlots>(Rounding::late_weight, r, weight, y);
+  } else {  // eager differs in the rotation only
+    scale_any_rows<kDType, kSlots>(Rounding::split, r, weight, y);
+  }
+}
+
+/// The table in its own form.
+QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, unsigned token) {
+  return find_angles(g.common, g.spec.positions, TableForm::of(g.spec), false, token);
+}
+
+/// The same as the plain form, of which constants are known and values asked for all at once.
+QKJIT_DEVICE TableRows find_plain_angles(const GenericParams& g, unsigned token) {
+  const TableForm form = TableForm::of({.rope_dim = g.spec.rope_dim});
+  return find_angles(g.common, g.spec.positions, form, g.wide_table, token);
+}
+
+/// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
+/// element. In a loop, since unrolled this would be most of the kernel.
+QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int first, ChunkAngles& a) {
+  const TableRows table = find_any_angles(g, token);
+  const bool interleaved = g.spec.layout == Layout::interleaved;
+  const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
+  const int half = g.spec.rope_dim / 2;
+  ChunkAngles found = {};
+#pragma unroll 1
+  for (int i = 0; i < (interleaved ? kChunk / 2 : kChunk); ++i) {
+    const int element = interleaved ? first + 2 * i : first + i;
+    if (element < 0 || element >= g.spec.rope_dim) continue;
+    const int angle = interleaved ? element / 2 : table.form.angle_of(element);
+    found.c[i] = table.cosine(angle);
+    found.s[i] = exchanged && element < half ? -table.sine(angle) : table.sine(angle);
+  }
+  a = found;
+}
+
+/// The angles of pairs that are not exchanged: those load theirs when it is their turn.
+template <int kSlots>
+QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
+                                  const TableRows& plain, unsigned token,
+                                  AnyAngles<kSlots>& angles) {
+  const int begin = rotated_begin(g.spec);
+  if (!g.plain_table) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      load_any_form(g, token, lane.first_element(slot) - begin, angles[slot]);
+    }
+  } else if (g.spec.layout == Layout::interleaved) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      load_interleaved(plain, lane.first_element(slot) - begin, angles[slot]);
+    }
+  } else if (kSlots == 1 && g.pairing == Pairing::shuffle) {
+    load_exchanged(plain, lane.first_element(0) - begin, angles[0]);
+  } else if (kSlots == 2 && g.pairing == Pairing::in_lane) {
+    load_neox(plain, lane.first_element(0), angles[0]);
+  }
+}
+
+/// Calls rotate(end, first) for the chunk that begins with `first`, of which the elements below
+/// `end` are rotated: with constants if these are all, so that none needs to be tested. Chunks
+/// before the rotated part, whose `first` is negative, have none.
+template <class Rotate>
+QKJIT_DEVICE void rotate_part(int end, int first, Rotate rotate) {
+  if (first < 0) return;
+  if (first + kChunk <= end) {
+    rotate(kChunk, 0);
+  } else if (first < end) {
+    rotate(end, first);
+  }
+}
+
+/// Interleaved pairs.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_any_interleaved(Rounding rounding, const Spec& spec, const AnyLane& lane,
+                                         const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const int at = lane.first_element(slot) - rotated_begin(spec);
+    rotate_part(spec.rope_dim, at, [&](int end, int first) {
+#pragma unroll
+      for (int i = 0; i < generic_rows(kSlots); ++i) {
+        rotate_interleaved<kDType>(rounding, end, first, angles[slot], y[i][slot]);
+      }
+    });
+  }
+}
+
+/// Neox pairs of rows with one chunk a lane and a rotated part of whole chunks, with kShift the
+/// half modulo a chunk.
+template <DType kDType, int kShift, int kRows>
+QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const Spec& spec, const AnyLane& lane,
+                                   const ChunkAngles& angles, float (&y)[kRows][1][kChunk]) {
+  const int chunk = lane.in.in_group - rotated_begin(spec) / kChunk;
+  const auto partners =
+      PartnerLanes::of(spec.rope_dim / 2, chunk, static_cast<int>(threadIdx.x % 32));
+  float partner[kRows][kChunk];
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) ask_partners<kShift>(partners, y[i][0], partner[i]);
+  if (chunk < 0 || chunk * kChunk >= spec.rope_dim) return;
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    rotate_elements<kDType>(rounding, kChunk, 0, angles, partner[i], y[i][0]);
+  }
+}
+
+/// The rotated part of the rows, with pairs that lanes have or get by shuffles.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_any_rows(Rounding rounding, const GenericParams& g, const AnyLane& lane,
+                                  const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
+  if (g.spec.layout == Layout::interleaved) {
+    rotate_any_interleaved<kDType, kSlots>(rounding, g.spec, lane, angles, y);
+  } else if constexpr (kSlots == 1) {
+    g.spec.rope_dim / 2 % kChunk == 0
+        ? shuffle_any_rows<kDType, 0>(rounding, g.spec, lane, angles[0], y)
+        : shuffle_any_rows<kDType, kChunk / 2>(rounding, g.spec, lane, angles[0], y);
+  } else if constexpr (kSlots == 2) {
+#pragma unroll
+    for (int i = 0; i < generic_rows(kSlots); ++i) {
+      rotate_neox<kDType>(rounding, angles[0], y[i][0], y[i][1]);
+    }
+  }
+}
+
+/// The same with neox pairs anywhere, row by row through shared memory of the warp.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
+                                    const TableRows& plain, unsigned token, float* shown,
+                                    AnyValues<kSlots>& y) {
+  const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
+  float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
+#pragma unroll
+  for (int i = 0; i < generic_rows(kSlots); ++i) {
+    __syncwarp();  // the row before may still be read
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const int first = lane.first_element(slot) - begin;
+      if (0 <= first && first < rope_dim && !lane.is_left_over) show_chunk(y[i][slot], first, row);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const int at = lane.first_element(slot) - begin;
+      float partner[kChunk] = {};
+      ChunkAngles angles = {};
+      if (g.plain_table) {
+        load_exchanged(plain, at, angles);
+      } else {
+        load_any_form(g, token, at, angles);
+      }
+      read_partners(rope_dim, at, row, partner);
+      rotate_part(rope_dim, at, [&](int end, int first) {
+        g.spec.rounding == Rounding::eager
+            ? rotate_elements<kDType>(Rounding::eager, end, first, angles, partner, y[i][slot])
+            : rotate_elements<kDType>(Rounding::fused, end, first, angles, partner, y[i][slot]);
+      });
+    }
+  }
+}
+
+/// A rotated part that begins inside a chunk: pairs of either layout may lie across chunks, so they
+/// are rotated where they are shown, one at a time.
+template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, unsigned token,
+                                       float* shown, AnyValues<kSlots>& y) {
+  const TableRows table = find_any_angles(g, token);
+  const Rounding rounding = g.spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
+  const bool neox = g.spec.layout == Layout::neox;
+  const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
+  float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
+#pragma unroll
+  for (int i = 0; i < generic_rows(kSlots); ++i) {
+    __syncwarp();  // the row before may still be read
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      if (!lane.is_left_over) show_chunk(y[i][slot], lane.first_element(slot), row);
+    }
     __syncwarp();
 #pragma unroll 1
-    for (int pair = lane.in_group; pair < half; pair += lane.lanes) {
+    for (int pair = lane.in.in_group; pair < half && !lane.is_left_over; pair += lane.in.lanes) {
       float& first = row[begin + (neox ? pair : 2 * pair)];
       float& second = row[begin + (neox ? pair + half : 2 * pair + 1)];
       const int other = neox ? table.form.angle_of(pair + half) : pair;
@@ -149,79 +239,7 @@ QKJIT_DEVICE void rotate_across_chunks(Rounding rounding, bool neox, const Table
     __syncwarp();
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
-      load_floats<kChunk>(row + lane.first(slot), y[i][slot]);
-    }
-  }
-}
-
-/// The rotated part of the rows. `shown` is shared memory of the warp.
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_rows(const Spec& spec, const TableRows& table, const AnyLane& lane,
-                                  float* shown, AnyRows<kSlots>& y) {
-  constexpr int kRows = generic_rows(kSlots);
-  const Rounding rounding = spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
-  const bool neox = spec.layout == Layout::neox;
-  const int begin = rotated_begin(spec);
-  const auto shown_row = [&](int i) { return shown + lane.row(i) * lane.lanes * kSlots * kChunk; };
-  if (begin % kChunk != 0) {
-    return rotate_across_chunks<kDType, kSlots>(rounding, neox, table, begin, lane, shown_row, y);
-  }
-  if constexpr (kSlots == 1) {
-    if (neox && spec.rope_dim % kChunk == 0) {
-      return shuffle_any_rows<kDType>(rounding, table, begin, lane, y);
-    }
-  }
-  if (neox) {
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-#pragma unroll
-      for (int slot = 0; slot < kSlots; ++slot) {
-        const int first = lane.first(slot) - begin;
-        if (0 <= first && first < spec.rope_dim) show_chunk(y[i][slot], first, shown_row(i));
-      }
-    }
-    __syncwarp();
-  }
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    const int first = lane.first(slot) - begin;
-    if (first < 0 || first >= spec.rope_dim) continue;
-    ChunkAngles angles = {};
-    if (neox) {
-      load_exchanged(table, first, angles);
-    } else {
-      load_interleaved(table, first, angles);
-    }
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      if (neox) {
-        rotate_exchanged<kDType>(rounding, spec.rope_dim, first, angles, shown_row(i), y[i][slot]);
-      } else {
-        rotate_interleaved<kDType>(rounding, spec.rope_dim, first, angles, y[i][slot]);
-      }
-    }
-  }
-}
-
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const void* weight,
-                                     const AnyLane& lane, AnyRows<kSlots>& y) {
-  using Storage = typename Format<kDType>::Storage;
-  constexpr int kRows = generic_rows(kSlots);
-  float r[kRows];
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    r[i] = reciprocal_rms(sum_any_row<kSlots>(y[i], lane.lanes), g.inv_head_dim, g.common.eps);
-  }
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    const int first = lane.first(slot);
-    float w[kChunk];
-    load_any_chunk<kDType>(g.wide_rows, static_cast<const Storage*>(weight) + first,
-                           g.spec.head_dim - first, w);
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      normalize_any_chunk<kDType>(g.spec.rounding, y[i][slot], r[i], w);
+      load_floats<kChunk>(row + lane.first_element(slot), y[i][slot]);
     }
   }
 }
@@ -230,52 +248,54 @@ template <DType kDType, int kSlots>
 static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
-  alignas(16) __shared__ float shown[kWarps][32 * kRows * kSlots * kChunk];
-  alignas(16) __shared__ float angles[kWarps][generic_angle_values(kSlots)];
+  alignas(16) __shared__ float shown[kWarps][32 * kSlots * kChunk];
   const unsigned warp = threadIdx.x / 32;
-  const unsigned index = blockIdx.x * kWarps + warp;
+  const unsigned index = (blockIdx.x * kWarps + warp) * g.groups.per_warp;
   if (index >= g.slices.count) return;  // whole warps leave
-  const unsigned token = index / g.slices.by_token;
-  const unsigned slice = index - token * g.slices.per_token;
-  const bool is_q = slice < g.slices.of_q;
-  const AnyLane lane(g.lanes);
-  const Rows& rows = is_q ? g.common.q : g.common.k;
-  const unsigned head = (is_q ? slice : slice - g.slices.of_q) * lane.groups * kRows;
-  const RowView view{rows, token, head};
-  // A lane group without a row goes along with an empty one.
-  const auto elements = [&](int i, int slot) {
-    return (head + lane.row(i) < rows.heads ? g.spec.head_dim : 0) - lane.first(slot);
-  };
+  const AnyLane lane = AnyLane::of(g.groups);
+  const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
 
-  AnyRows<kSlots> y;
-  const Storage* in = static_cast<const Storage*>(rows.in) + view.in_offset();
+  AnyChunks<kDType, kRows, kSlots> stored;
+  if (g.whole_rows) {  // once for all chunks, so that none waits for another
+    load_any_rows<kDType, kRows, kSlots>(true, lane, rows.in, rows.in_step, rows.elements, stored);
+  } else {
+    load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
+  }
+  AnyChunks<kDType, 1, kSlots> weight = {};
+  if (g.spec.norm != Norm::none) {
+    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, rows.weight, 0, {g.spec.head_dim}, weight);
+  }
+  TableRows plain = {};
+  AnyAngles<kSlots> angles = {};
+  const bool across_chunks = rotated_begin(g.spec) % kChunk != 0;
+  const bool exchanged = g.spec.layout == Layout::neox && g.pairing == Pairing::exchange;
+  if (g.spec.rope_dim > 0) {
+    plain = find_plain_angles(g, rows.token);
+    if (!across_chunks && !exchanged) {
+      load_any_angles<kSlots>(g, lane, plain, rows.token, angles);
+    }
+  }
+
+  AnyValues<kSlots> y;
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
 #pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) {
-      load_any_chunk<kDType>(g.wide_rows, in + lane.row(i) * rows.in_head_stride + lane.first(slot),
-                             elements(i, slot), y[i][slot]);
+    for (int slot = 0; slot < kSlots; ++slot) stored[i][slot].unpack(y[i][slot]);
+  }
+  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, lane, weight, y);
+  if (g.spec.rope_dim > 0) {
+    const bool eager = g.spec.rounding == Rounding::eager;
+    if (across_chunks) {
+      rotate_across_chunks<kDType, kSlots>(g, lane, rows.token, shown[warp], y);
+    } else if (exchanged) {
+      exchange_any_rows<kDType, kSlots>(g, lane, plain, rows.token, shown[warp], y);
+    } else if (eager) {
+      rotate_any_rows<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
+    } else {
+      rotate_any_rows<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
     }
   }
-  TableRows table{};
-  if (g.spec.rope_dim > 0) {
-    const TableForm form = TableForm::of(g.spec);
-    table = stage_angles(find_angles(g.common, g.spec.positions, form, false, token), angles[warp]);
-  }
-  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, rows.weight, lane, y);
-  if (g.spec.rope_dim > 0) {
-    rotate_any_rows<kDType, kSlots>(g.spec, table, lane, shown[warp], y);
-  }
-  Storage* out = static_cast<Storage*>(rows.out) + view.out_offset();
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-#pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) {
-      store_any_chunk<kDType>(g.wide_rows,
-                              out + lane.row(i) * rows.out_head_stride + lane.first(slot),
-                              elements(i, slot), y[i][slot]);
-    }
-  }
+  store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
 }
 
 }  // namespace qkjit

@@ -2,39 +2,45 @@
 #pragma once
 
 #include "params.cuh"
+#include "variant.cuh"
 
 namespace qkjit {
 
-struct GenericParams {
-  Params common;
-  Slices slices;
-  Spec spec;
-  float inv_head_dim;  ///< 1 / head_dim, rounded to fp32
-  int lanes;           ///< threads that share a row, a power of two up to 32
-  bool wide_rows;      ///< every row of every tensor and both weights lie on 16 bytes
+/// How the generic kernel divides a warp.
+struct LaneGroups {
+  int lanes;  ///< of a group, up to 32: a power of two if they have more than two chunks each
+  int half;   ///< the largest power of two below `lanes`; 0 if there is one lane
+  unsigned per_warp;
+  Divisor by_lanes;  ///< divides by `lanes`
 };
 
-static_assert(sizeof(GenericParams) == 272,
+struct GenericParams {
+  Params common;
+  Slices slices;  ///< as many rows as one lane group has in flight, not a warp
+  Spec spec;
+  float inv_head_dim;  ///< 1 / head_dim, rounded to fp32
+  LaneGroups groups;
+  Pairing pairing;   ///< of neox; in_lane: a lane's two chunks are partners
+  bool whole_rows;   ///< rows of all tensors and both weights are whole chunks and lie on 16 bytes
+  bool plain_table;  ///< see has_plain_table()
+  bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
+};
+
+static_assert(sizeof(GenericParams) == 296,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
 constexpr int kGenericThreads = 128;
 
-/// Chunks that a lane holds of a row, at most: what the kernel is compiled for. The small one
-/// serves rows of up to 32 chunks, and has registers left for a second row.
-constexpr int kGenericFewSlots = 1;
-constexpr int kGenericManySlots = kGenericMaxHeadDim / kChunk / 32;
+/// Chunks that a lane holds of a row, at most: what the kernel is compiled for.
+constexpr int kGenericMaxSlots = kGenericMaxHeadDim / kChunk / 32;
+constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 
-/// Rows that a lane group has in flight.
-QKJIT_CONSTEXPR int generic_rows(int slots) { return slots == kGenericFewSlots ? 2 : 1; }
+/// Rows that a lane group has in flight, as far as there are registers for them.
+QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
-/// Most rope_dim of a table with a value for each element.
-constexpr int kGenericMaxByElement = 512;
-
-/// Cosines and sines of a token: rope_dim of them, or twice as many by element.
-QKJIT_CONSTEXPR int generic_angle_values(int slots) {
-  const int most = 32 * slots * kChunk;
-  return 2 * most < 2 * kGenericMaxByElement ? 2 * most : 2 * kGenericMaxByElement;
-}
+/// Blocks that registers must leave room for on a multiprocessor: as many as cost next to no
+/// spills.
+QKJIT_CONSTEXPR int generic_blocks(int slots) { return slots == 1 ? 8 : slots == 2 ? 5 : 4; }
 
 }  // namespace qkjit

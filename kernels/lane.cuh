@@ -17,7 +17,8 @@ struct Lane {
   QKJIT_DEVICE unsigned row(int i) const { return i * T::kGroupsPerWarp + group; }
   QKJIT_DEVICE bool has_row(int i, unsigned rows) const { return row(i) < rows && !is_left_over; }
   QKJIT_DEVICE int first_element(int slot) const {
-    return static_cast<int>(in_group + slot * T::kLanes) * kChunk;
+    const unsigned run = in_group / T::kRun, in_run = in_group % T::kRun;
+    return static_cast<int>((run * T::kSlots + slot) * T::kRun + in_run) * kChunk;
   }
 };
 

@@ -51,8 +51,21 @@ QKJIT_DEVICE unsigned pack_pair(float low, float high) {
 /// this form.
 template <DType kDType>
 struct Chunk {
+  using Storage = typename Format<kDType>::Storage;
   static constexpr int kWords = kDType == DType::fp32 ? 2 : 1;
   uint4 words[kWords];
+
+  static QKJIT_DEVICE Chunk of(const Storage (&x)[kChunk]) {
+    if constexpr (kDType == DType::fp32) {
+      return {{uint4{bits_of(x[0]), bits_of(x[1]), bits_of(x[2]), bits_of(x[3])},
+               uint4{bits_of(x[4]), bits_of(x[5]), bits_of(x[6]), bits_of(x[7])}}};
+    } else {
+      unsigned pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) pairs[i] = x[2 * i] | static_cast<unsigned>(x[2 * i + 1]) << 16;
+      return {{uint4{pairs[0], pairs[1], pairs[2], pairs[3]}}};
+    }
+  }
 
   /// `from` lies on 16 bytes.
   static QKJIT_DEVICE Chunk load(const void* from, Hint hint = Hint::normal) {

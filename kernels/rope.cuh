@@ -48,22 +48,37 @@ struct PartnerLanes {
   }
 };
 
-/// Pairs (i, i + rope_dim/2) by shuffles, with kShift the half modulo a chunk, 0 or 4. Every lane
-/// of the warp takes part; elements before number 0 and from `end` on are left as they are.
-template <DType kDType, int kShift>
-QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int end, int first, const ChunkAngles& a,
-                                    const PartnerLanes& lanes, float (&y)[kChunk]) {
-  float partner[kChunk];
+/// The partners of a lane's elements, with kShift the half modulo a chunk, 0 or 4. Every lane of
+/// the warp takes part.
+template <int kShift>
+QKJIT_DEVICE void ask_partners(const PartnerLanes& lanes, const float (&y)[kChunk],
+                               float (&partner)[kChunk]) {
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
     const int from = i < kChunk / 2 ? lanes.first_quad : lanes.last_quad;
     partner[i] = __shfl_sync(0xffffffffu, y[(i + kShift) % kChunk], from);
   }
+}
+
+/// The chunk that begins with element `first`, whose partners are known. Elements before number 0
+/// and from `end` on are left as they are.
+template <DType kDType>
+QKJIT_DEVICE void rotate_elements(Rounding rounding, int end, int first, const ChunkAngles& a,
+                                  const float (&partner)[kChunk], float (&y)[kChunk]) {
 #pragma unroll
   for (int i = 0; i < kChunk; ++i) {
     if (first < 0 || first + i >= end) continue;
     y[i] = rotate_element<kDType>(rounding, y[i], partner[i], a.c[i], a.s[i]);
   }
+}
+
+/// Pairs (i, i + rope_dim/2) by shuffles; see ask_partners().
+template <DType kDType, int kShift>
+QKJIT_DEVICE void rotate_by_shuffle(Rounding rounding, int end, int first, const ChunkAngles& a,
+                                    const PartnerLanes& lanes, float (&y)[kChunk]) {
+  float partner[kChunk];
+  ask_partners<kShift>(lanes, y, partner);
+  rotate_elements<kDType>(rounding, end, first, a, partner, y);
 }
 
 /// Shows the chunk to the lanes of its row. `shown` has room for the row's chunks, on 16 bytes.
@@ -74,31 +89,33 @@ QKJIT_DEVICE void show_chunk(const float (&y)[kChunk], int first, float* shown) 
   }
 }
 
-template <DType kDType>
-QKJIT_DEVICE void rotate_exchanged(Rounding rounding, int rope_dim, int first, const ChunkAngles& a,
-                                   const float* shown, float (&y)[kChunk]) {
+/// The partners of the chunk that begins with `first`, as far as it is rotated.
+QKJIT_DEVICE void read_partners(int rope_dim, int first, const float* shown,
+                                float (&partner)[kChunk]) {
   const int half = rope_dim / 2;
   if (first < 0) return;
 #pragma unroll
   for (int i = 0; i < kChunk; i += 4) {
     const int element = first + i;
-    float partner[4] = {};
     if (half % 4 == 0) {
       if (element >= rope_dim) continue;
-      load_floats<4>(shown + (element < half ? element + half : element - half), partner);
+      load_floats<4>(shown + (element < half ? element + half : element - half), partner + i);
     } else {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         if (element + j >= rope_dim) continue;
-        partner[j] = shown[element + j < half ? element + j + half : element + j - half];
+        partner[i + j] = shown[element + j < half ? element + j + half : element + j - half];
       }
     }
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      if (element + j >= rope_dim) continue;
-      y[i + j] = rotate_element<kDType>(rounding, y[i + j], partner[j], a.c[i + j], a.s[i + j]);
-    }
   }
+}
+
+template <DType kDType>
+QKJIT_DEVICE void rotate_exchanged(Rounding rounding, int rope_dim, int first, const ChunkAngles& a,
+                                   const float* shown, float (&y)[kChunk]) {
+  float partner[kChunk] = {};
+  read_partners(rope_dim, first, shown, partner);
+  rotate_elements<kDType>(rounding, rope_dim, first, a, partner, y);
 }
 
 }  // namespace qkjit

@@ -66,6 +66,13 @@ QKJIT_CONSTEXPR int rotated_begin(const Spec& spec) {
 
 QKJIT_CONSTEXPR bool has_sections(const Spec& spec) { return spec.sections[0] > 0; }
 
+/// Whether a token's angles lie in one row of the table, as fp32 values side by side.
+QKJIT_CONSTEXPR bool has_plain_table(const Spec& spec) {
+  const bool side_by_side = spec.table_width == TableWidth::half ||
+                            (spec.table_width == TableWidth::full && spec.layout == Layout::neox);
+  return spec.table == DType::fp32 && side_by_side && !has_sections(spec);
+}
+
 /// Rows are summed, loaded and stored in chunks of this many elements.
 constexpr int kChunk = 8;
 

@@ -5,17 +5,27 @@
 
 namespace qkjit {
 
-/// With neox the partner of chunk c is chunk c + rope_dim/16. Some lane counts put both in one
-/// lane, and the rotated chunks in the same slots of every lane, where the rotation needs no
-/// exchange of elements and one set of angles; 0 if the halves are not whole chunks.
+/// With neox the partner of chunk c is chunk c + rope_dim/16; 0 if the halves are not whole chunks.
 QKJIT_CONSTEXPR int neox_partner_distance(const Spec& spec) {
   return spec.rope_dim % (2 * kChunk) == 0 ? spec.rope_dim / (2 * kChunk) : 0;
 }
 
-QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
+/// How many lanes in a row have neighbouring chunks, such that partners meet in one lane and turn
+/// by one set of angles, where the rotation needs no exchange: all lanes, if partners are a
+/// multiple of them apart; or, with two chunks a lane, as many as they are apart. The rotated part
+/// begins with the chunk of a first lane. 0: there is no such number.
+QKJIT_CONSTEXPR int neox_run(const Spec& spec, int lanes) {
   const int distance = neox_partner_distance(spec);
-  return distance > 0 && distance % lanes == 0 && rotated_begin(spec) / kChunk % lanes == 0 &&
-         spec.table_width != TableWidth::elements;
+  if (spec.table_width == TableWidth::elements || distance == 0) return 0;
+  const int begin = rotated_begin(spec) / kChunk;
+  if (distance % lanes == 0 && begin % lanes == 0) return lanes;
+  const bool halves = next_power_of_two(lanes) == lanes && 2 * lanes * kChunk == spec.head_dim;
+  const bool whole_runs = lanes % distance == 0 && begin % (2 * distance) == 0;
+  return halves && whole_runs ? distance : 0;
+}
+
+QKJIT_CONSTEXPR bool neox_pairs_in_lane(const Spec& spec, int lanes) {
+  return neox_run(spec, lanes) > 0;
 }
 
 QKJIT_CONSTEXPR bool is_lane_count(const Spec& spec, int lanes) {
@@ -45,9 +55,10 @@ QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
   return rotates_neox(spec) && pairing_of(spec, variant) == Pairing::exchange;
 }
 
-/// Chunk c of a row belongs to lane c % lanes of the row's lane group, in its slot c / lanes: lanes
-/// access neighbouring memory, and the butterfly over chunks is first one over slots (in
-/// registers), then one over lanes (by shuffles).
+/// Lane l of a row's lane group has chunk l + slot * lanes in each slot: lanes access neighbouring
+/// memory, and the butterfly over chunks is first one over slots (in registers), then one over
+/// lanes (by shuffles). Where neox partners are nearer than that, runs of fewer lanes do so, one
+/// run's chunks after the other's: kRun.
 template <Spec kSpec, Variant kVariant>
 struct Tile {
   static constexpr int kChunks = kSpec.head_dim / kChunk;
@@ -59,8 +70,11 @@ struct Tile {
   static constexpr int kWarps = kVariant.threads / 32;
   static constexpr int kRowBytes = kSpec.head_dim * size_of(kSpec.dtype);
   static constexpr Pairing kPairing = pairing_of(kSpec, kVariant);
-  static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kLanes;  // between partners
-  static constexpr int kNeoxBegin = rotated_begin(kSpec) / kChunk / kLanes;
+  static constexpr int kRun =
+      rotates_neox(kSpec) && kPairing == Pairing::in_lane ? neox_run(kSpec, kLanes) : kLanes;
+  static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kRun;  // between partners
+  /// The slot of the first chunk that has a partner in its lane: a shorter run has it in its first.
+  static constexpr int kNeoxBegin = kRun == kLanes ? rotated_begin(kSpec) / kChunk / kLanes : 0;
   static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);
 
   static_assert(

@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <vector>
 
-#include "kernel_table.hpp"
+#include "cuda/driver.hpp"
 #include "op/geometry.hpp"
 #include "qkjit/qkjit.h"
 
@@ -18,7 +17,7 @@ struct ReadyCall {
   std::uint64_t runtime = 0;  ///< number of the runtime that checked it; 0: empty
   int device = 0;
   qkjit_args args;
-  const TableKernel* kernel = nullptr;
+  const LoadedKernel* kernel = nullptr;
   FusedLaunch launch;
 };
 
@@ -42,7 +41,7 @@ class CallCache {
     return same ? &call : nullptr;
   }
   /// `kernel` must live as long as the runtime.
-  void keep(std::uint64_t runtime, int device, const qkjit_args& args, const TableKernel& kernel,
+  void keep(std::uint64_t runtime, int device, const qkjit_args& args, const LoadedKernel& kernel,
             const FusedLaunch& launch) {
     ReadyCall& call = calls_[place_of(args)];
     call.runtime = runtime, call.device = device, call.kernel = &kernel, call.launch = launch;

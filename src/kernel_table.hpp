@@ -1,33 +1,26 @@
-// The kernels that are loaded, found without a lock.
+// The kernels of each spec and device, found without a lock.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <type_traits>
 #include <vector>
 
-#include "cuda/driver.hpp"
 #include "kernels/spec.cuh"
 #include "spec/path.hpp"
-#include "tuning/choice.hpp"
+#include "table_kernel.hpp"
 
 namespace qkjit {
 
-/// A loaded kernel and what it is chosen for.
-struct TableKernel {
-  Choice choice;
-  LoadedKernel kernel;
-};
-
-/// The loaded kernels of a spec, or the reason why there is none.
+/// The kernels of a spec, by their choices as in Choices; or why there is none.
 struct TableEntry {
-  std::vector<TableKernel> kernels;
-  Reason reason = Reason::none;
-  Error error{Code::ok, {}};
+  std::deque<TableKernel> kernels;
+  NoKernel why_none;
 };
 
 /// Thread-safe. Readers see a snapshot through one atomic pointer; writers replace the snapshot and

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <future>
 
 #include "call_cache.hpp"
-#include "codegen/source.hpp"
 #include "cpu/cpu_path.hpp"
 #include "op/geometry.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "tuning/builtin.hpp"
-#include "util/embedded_file.hpp"
 
 namespace qkjit {
 namespace {
@@ -49,7 +46,7 @@ Runtime::Runtime(RuntimeOptions options)
     : number_(next_number()),
       options_(std::move(options)),
       jit_(options_.jit, options_.log),
-      tuning_(cache_directories(options_.jit), options_.log) {}
+      loader_(jit_, cache_directories(options_.jit), options_.log) {}
 
 Result<const Driver*> Runtime::driver() {
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) return open;
@@ -94,18 +91,12 @@ Result<void> Runtime::prepare_for(const Spec& spec, const std::string& target) {
 }
 
 Result<void> Runtime::prepare(const Spec& spec) {
-  const auto support = supports(spec);
-  if (!support) return tl::unexpected(support.error());
+  if (const auto support = supports(spec); !support) return tl::unexpected(support.error());
   const auto cuda = driver();
   if (!cuda) return tl::unexpected(cuda.error());
   const auto device = (*cuda)->current_device();
   if (!device) return tl::unexpected(device.error());
-  const bool is_fused = support->dispatch.path == Path::fused;
-  const auto entry = is_fused ? fused_kernel(**cuda, spec, *device, nullptr)
-                              : generic_kernel(**cuda, spec, *device, nullptr);
-  if (!entry) return tl::unexpected(entry.error());
-  if ((*entry)->kernels.empty()) return tl::unexpected((*entry)->error);
-  return {};
+  return loader_.prepare(**cuda, spec, *device);
 }
 
 Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
@@ -173,35 +164,33 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
     return launch_generic(driver, *op, *device, stream, Reason::shape, op->support.text);
   }
   if (!op->aligned) return launch_generic(driver, *op, *device, stream, Reason::alignment);
-  const auto entry = fused_kernel(driver, op->spec, *device, stream);
-  if (!entry) return tl::unexpected(entry.error());
-  if ((*entry)->kernels.empty()) {
-    return launch_generic(driver, *op, *device, stream, (*entry)->reason, (*entry)->error.message);
+  const auto kernel = loader_.fused(driver, *op, *device, stream);
+  if (!kernel) {
+    const auto& [reason, error] = kernel.error();
+    if (reason == Reason::none) return tl::unexpected(error);
+    return launch_generic(driver, *op, *device, stream, reason, error.message);
   }
-  const TableKernel& chosen =
-      choose((*entry)->kernels, op->bytes, op->without_gaps, &TableKernel::choice);
-  const FusedLaunch launch = fused_launch(*op, chosen.choice.variant);
-  calls.keep(number_, *device, args, chosen, launch);
-  return launch_ready(driver, chosen, launch, stream);
+  const FusedLaunch launch = fused_launch(*op, kernel->variant);
+  if (!kernel->is_stand_in) calls.keep(number_, *device, args, *kernel->loaded, launch);
+  return launch_ready(driver, *kernel->loaded, launch, stream);
 }
 
-Result<Dispatch> Runtime::launch_ready(const Driver& driver, const TableKernel& kernel,
+Result<Dispatch> Runtime::launch_ready(const Driver& driver, const LoadedKernel& kernel,
                                        const FusedLaunch& launch, Stream stream) {
-  if (auto done = driver.launch(kernel.kernel, launch.grid, stream, &launch.params); !done) {
+  if (auto done = driver.launch(kernel, launch.grid, stream, &launch.params); !done) {
     return tl::unexpected(done.error());
   }
   return count({Path::fused, Reason::none});
 }
 
-Result<TableKernel> Runtime::chosen_kernel(const Operation& op) {
+Result<FusedKernel> Runtime::chosen_kernel(const Operation& op) {
   const auto cuda = driver();
   if (!cuda) return tl::unexpected(cuda.error());
   const auto device = (*cuda)->current_device();
   if (!device) return tl::unexpected(device.error());
-  const auto entry = fused_kernel(**cuda, op.spec, *device, nullptr);
-  if (!entry) return tl::unexpected(entry.error());
-  if ((*entry)->kernels.empty()) return tl::unexpected((*entry)->error);
-  return choose((*entry)->kernels, op.bytes, op.without_gaps, &TableKernel::choice);
+  const auto kernel = loader_.fused(**cuda, op, *device, nullptr);
+  if (!kernel) return tl::unexpected(kernel.error().error);
+  return *kernel;
 }
 
 Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,
@@ -210,11 +199,10 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
     return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
                 to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  const auto entry = generic_kernel(driver, op.spec, device, stream);
-  if (!entry) return tl::unexpected(entry.error());
+  const auto kernel = loader_.generic(driver, op.spec, device, stream);
+  if (!kernel) return tl::unexpected(kernel.error());
   const GenericLaunch launch = generic_launch(op);
-  const LoadedKernel& kernel = (*entry)->kernels.front().kernel;
-  if (auto done = driver.launch(kernel, launch.grid, stream, &launch.params); !done) {
+  if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params); !done) {
     return tl::unexpected(done.error());
   }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {
@@ -222,107 +210,6 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
                        name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
   return count({Path::generic, reason});
-}
-
-Result<const TableEntry*> Runtime::fused_kernel(const Driver& driver, const Spec& spec, int device,
-                                                Stream stream) {
-  const auto key = KernelTable::fused_key(spec, device);
-  if (const TableEntry* entry = table_.find(key)) return entry;
-  const auto capturing = driver.is_capturing(stream);
-  if (!capturing) return tl::unexpected(capturing.error());
-  static const TableEntry kCapturing{
-      {},
-      Reason::stream_capturing,
-      {Code::not_ready, "call qkjit_prepare() before the capture begins"}};
-  if (*capturing) return &kCapturing;
-  auto loaded = load_fused(driver, spec, device);
-  if (!loaded) return tl::unexpected(loaded.error());
-  return table_.insert(key, std::move(*loaded));
-}
-
-Result<Choices> Runtime::device_choices(const Driver& driver, const Spec& spec, int device) {
-  const auto target = driver.target(device);
-  if (!target) return tl::unexpected(target.error());
-  const auto name = driver.device_name(device);
-  if (!name) return tl::unexpected(name.error());
-  return tuning_.choices(spec, *name, *target);
-}
-
-/// Without kernels if there is no code to be had, which stays so; an error if the driver cannot
-/// load it, which may pass.
-Result<TableEntry> Runtime::load_fused(const Driver& driver, const Spec& spec, int device) {
-  const auto target = driver.target(device);
-  if (!target) return tl::unexpected(target.error());
-  const auto chosen = device_choices(driver, spec, device);
-  if (!chosen) return tl::unexpected(chosen.error());
-  auto entry = load_choices(driver, spec, *chosen, *target);
-  // What was tuned here may not have been precompiled elsewhere.
-  const Choices builtin = builtin_choices(spec, *target);
-  if (!entry || entry->kernels.size() == chosen->size() || *chosen == builtin) return entry;
-  auto other = load_choices(driver, spec, builtin, *target);
-  return other && other->kernels.size() > entry->kernels.size() ? std::move(other) : entry;
-}
-
-/// The first choice's kernel, or the reason or error why there is none, and those of the others as
-/// far as they can be had: without one, another serves its calls, slower.
-Result<TableEntry> Runtime::load_choices(const Driver& driver, const Spec& spec,
-                                         const Choices& choices, const std::string& target) {
-  // At once, where threads can be had: they compile in parallel.
-  constexpr auto kIfPossible = std::launch::async | std::launch::deferred;
-  std::vector<std::future<KernelResult>> obtained;
-  for (const Choice& choice : choices) {
-    obtained.push_back(
-        std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
-                   [&, choice] { return jit_.obtain(spec, choice.variant, target); }));
-  }
-  TableEntry entry;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    const KernelResult kernel = obtained[i].get();
-    if (!kernel && i == 0) return TableEntry{{}, kernel.error().reason, kernel.error().error};
-    auto loaded = kernel ? load(driver, **kernel)
-                         : Result<LoadedKernel>(tl::unexpected(kernel.error().error));
-    if (!loaded && i == 0) return tl::unexpected(loaded.error());
-    if (loaded) {
-      entry.kernels.push_back({choices[i], std::move(*loaded)});
-    } else {
-      options_.log->warn("{} goes without its kernel for {} bytes and more ({}): {}", to_text(spec),
-                         choices[i].from_bytes, to_text(choices[i].variant),
-                         loaded.error().message);
-    }
-  }
-  return entry;
-}
-
-Result<LoadedKernel> Runtime::load(const Driver& driver, const Kernel& kernel) {
-  const std::lock_guard lock(loading_);
-  return driver.load(kernel.cubin, kernel.entry);
-}
-
-Result<const TableEntry*> Runtime::generic_kernel(const Driver& driver, const Spec& spec,
-                                                  int device, Stream stream) {
-  const int slots = generic_slots(spec);
-  const auto key = KernelTable::generic_key(spec.dtype, slots, device);
-  if (const TableEntry* entry = table_.find(key)) return entry;
-  const auto capturing = driver.is_capturing(stream);
-  if (!capturing) return tl::unexpected(capturing.error());
-  if (*capturing) {
-    return fail(
-        Code::not_ready,
-        "the stream is capturing and no kernel for this call is loaded: call qkjit_prepare() with "
-        "its spec before the capture begins");
-  }
-  const auto target = driver.target(device);
-  if (!target) return tl::unexpected(target.error());
-  const int capability =
-      kGenericCapabilities[compute_capability(*target) >= kGenericCapabilities[1]];
-  const std::string file = generic_file(spec.dtype, slots, capability);
-  const auto code = std::ranges::find(embedded_ptx(), file, &EmbeddedFile::name);
-  const std::lock_guard lock(loading_);
-  auto loaded = driver.load(code->text, generic_entry(spec.dtype, slots));
-  if (!loaded) return tl::unexpected(loaded.error());
-  TableEntry entry;
-  entry.kernels.push_back({{}, std::move(*loaded)});
-  return table_.insert(key, std::move(entry));
 }
 
 Dispatch Runtime::count(Dispatch dispatch) {
@@ -339,7 +226,7 @@ Stats Runtime::stats() const {
   stats.compiled = counters.compiled;
   stats.cache_hits = counters.cache_hits;
   stats.cache_rejected = counters.cache_rejected;
-  stats.failed = counters.failed;
+  stats.failed = counters.failed + loader_.failed();
   return stats;
 }
 

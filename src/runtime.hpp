@@ -11,10 +11,9 @@
 #include "cuda/driver.hpp"
 #include "device_pages.hpp"
 #include "jit/jit.hpp"
-#include "kernel_table.hpp"
+#include "loader.hpp"
 #include "op/geometry.hpp"
 #include "spec/path.hpp"
-#include "tuning/tuning.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
@@ -38,8 +37,8 @@ class Runtime {
  public:
   explicit Runtime(RuntimeOptions options);
 
-  /// Compiles or finds the fused kernel and loads it on the current device; for a spec without one,
-  /// loads the generic kernel.
+  /// Compiles or finds the fused kernels and loads them on the current device, and the generic one
+  /// that serves the spec's other calls.
   Result<void> prepare(const Spec& spec);
   /// Fills the cache for `target`; needs no GPU. A spec without a fused kernel needs nothing.
   Result<void> prepare_for(const Spec& spec, const std::string& target);
@@ -54,9 +53,9 @@ class Runtime {
   /// The same in device memory, in stream order.
   Result<Dispatch> launch(const qkjit_args& args, Stream stream);
 
-  /// The loaded fused kernel that launch() takes for the call on the current device; `op` is one
+  /// The fused kernel that launch() takes for the call on the current device, loaded; `op` is one
   /// that the fused path serves.
-  Result<TableKernel> chosen_kernel(const Operation& op);
+  Result<FusedKernel> chosen_kernel(const Operation& op);
 
   Stats stats() const;
   Jit& jit() { return jit_; }
@@ -64,18 +63,9 @@ class Runtime {
 
  private:
   Result<const Driver*> driver();
-  Result<Dispatch> launch_ready(const Driver& driver, const TableKernel& kernel,
+  Result<Dispatch> launch_ready(const Driver& driver, const LoadedKernel& kernel,
                                 const FusedLaunch& launch, Stream stream);
   Result<void> check_memory(const Driver& driver, const Operation& op);
-  Result<const TableEntry*> fused_kernel(const Driver& driver, const Spec& spec, int device,
-                                         Stream stream);
-  Result<const TableEntry*> generic_kernel(const Driver& driver, const Spec& spec, int device,
-                                           Stream stream);
-  Result<Choices> device_choices(const Driver& driver, const Spec& spec, int device);
-  Result<TableEntry> load_fused(const Driver& driver, const Spec& spec, int device);
-  Result<TableEntry> load_choices(const Driver& driver, const Spec& spec, const Choices& choices,
-                                  const std::string& target);
-  Result<LoadedKernel> load(const Driver& driver, const Kernel& kernel);
   Result<Dispatch> launch_generic(const Driver& driver, const Operation& op, int device,
                                   Stream stream, Reason reason, const std::string& detail = {});
   /// Counts a launch; a reason is logged by the caller when it is counted first.
@@ -84,15 +74,13 @@ class Runtime {
   const std::uint64_t number_;  // of this runtime in the process, from 1
   RuntimeOptions options_;
   Jit jit_;
-  Tuning tuning_;
 
   std::once_flag driver_opened_;
   Result<std::shared_ptr<const Driver>> driver_;
   std::atomic<const Driver*> open_driver_{nullptr};  // once it is open
 
-  KernelTable table_;
+  Loader loader_;
   DevicePages device_pages_;
-  std::mutex loading_;  // one load at a time; never taken on the way of a prepared launch
 
   std::array<std::atomic<std::uint64_t>, 4> path_counts_{};
   std::array<std::atomic<std::uint64_t>, kReasonCount> reason_counts_{};

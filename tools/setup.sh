@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Makes a machine ready to build: Debian packages, CUDA headers and NVRTC. Silent when nothing is to do.
 #
+# usage: setup.sh [tests]    tests: also what only tests use, where it can be had
+#
 # Writes build/cuda.env with QKJIT_CUDA_INCLUDE_DIR (has cuda.h and nvrtc.h) and QKJIT_NVRTC_LIBRARY.
 # They come from the first toolkit of CUDA 12 or newer in CUDAToolkit_ROOT, CUDA_HOME, /usr/local/cuda
 # (QKJIT_CUDA_ROOTS, colon-separated, replaces this list), else from PyPI wheels into build/venv.
@@ -12,6 +14,7 @@ packages=(cmake g++ make pkg-config libfmt-dev libspdlog-dev nlohmann-json3-dev 
           libsodium-dev libexpected-dev python3)
 wheel_packages=(python3-venv ca-certificates)  # needed only to fetch wheels
 nice_to_have=(ninja-build)                     # installed along with others, never asked for alone
+test_packages=(python3-torch)                  # tests that lack them are skipped and say so
 wheels=('nvidia-cuda-nvrtc==13.0.*' 'nvidia-cuda-runtime==13.0.*')  # nvrtc.h, libnvrtc; cuda.h
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -88,6 +91,13 @@ ensure_packages() {
     die "missing Debian packages; as root, run: apt-get install ${missing[*]}"
 }
 
+want_test_packages() {
+  local missing
+  mapfile -t missing < <(missing_packages "${test_packages[@]}")
+  [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}" ||
+    say "tests that need them are skipped; as root, run: apt-get install ${missing[*]}"
+}
+
 # Other systems name their packages differently: look for what the packages hold.
 ensure_contents() {
   local missing=() command header
@@ -106,6 +116,7 @@ ensure_contents() {
 
 find_toolkit || find_wheels || packages+=("${wheel_packages[@]}")
 if command -v dpkg-query >/dev/null; then ensure_packages "${packages[@]}"; else ensure_contents; fi
+if [[ ${1-} == tests ]] && command -v dpkg-query >/dev/null; then want_test_packages; fi
 [[ -n ${nvrtc-} ]] || fetch_wheels
 
 result=$(printf '%s=%q\n' QKJIT_CUDA_INCLUDE_DIR "$include_dir" QKJIT_NVRTC_LIBRARY "$nvrtc")

@@ -49,7 +49,7 @@ typedef enum qkjit_status {
   QKJIT_UNSUPPORTED = 1,      /* no path serves this spec; the message has the reason */
   QKJIT_INVALID_ARGUMENT = 2, /* the call is wrong */
   QKJIT_NOT_READY = 3,        /* only possible after qkjit_prepare(), e.g. during stream capture */
-  QKJIT_COMPILE_FAILED = 4,   /* NVRTC refused the kernel; the message has its log */
+  QKJIT_COMPILE_FAILED = 4,   /* NVRTC or the driver refused the kernel; the message says why */
   QKJIT_CACHE_IO = 5,         /* the kernel cache was asked for and could not be read or written */
   QKJIT_CUDA_ERROR = 6,       /* no driver, no device, or the driver's own error */
   QKJIT_INTERNAL = 7
@@ -267,10 +267,11 @@ typedef struct qkjit_support {
 QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* support);
 
 /* Compiles the spec's kernels (one, or another for large calls), or finds them in the cache, and
- * with target == NULL loads them for the current device, so that qkjit_launch() only looks up and
- * launches. With a target ("sm_90", "sm_90a") it only fills the cache, with what is built in and
- * not with what `qkjit tune` chose, and needs no GPU. A spec without a fused kernel loads the
- * generic one and is OK. */
+ * with target == NULL loads them for the current device, and the generic one for calls that they
+ * cannot serve, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
+ * "sm_90a") it only fills the cache, with what is built in and not with what `qkjit tune` chose,
+ * and needs no GPU. A spec without a fused kernel loads the generic one and is OK; one with fused
+ * kernels is OK with the first of them, which can serve all of their calls. */
 QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec,
                                      const char* target);
 
@@ -345,7 +346,9 @@ typedef struct CUstream_st* qkjit_stream;
 
 /* Normalises and rotates every row of q and k. On a CUDA stream: asynchronous, in stream order, on
  * the current context, with no synchronisation and no allocation once the spec is prepared; may be
- * captured. Positions in device memory are not read before the launch: one outside the table
+ * captured. Of a spec that is not prepared, the first call that needs a kernel finds or compiles it
+ * and loads it; during capture nothing is, and the best kernel that is loaded serves, or the call
+ * is NOT_READY. Positions in device memory are not read before the launch: one outside the table
  * reads outside it; in host memory it is INVALID_ARGUMENT. Memory of the wrong side is
  * INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory before, it
  * takes that for granted. From sm_90 on launches are programmatically dependent (a captured graph
@@ -364,8 +367,8 @@ typedef struct qkjit_stats {
   uint64_t reasons[QKJIT_REASON_COUNT]; /* launches by reason, index qkjit_reason */
   uint64_t compiled;                    /* kernels compiled by this process */
   uint64_t cache_hits;                  /* kernels found in a cache directory */
-  uint64_t cache_rejected;              /* entries that were damaged or not what their name says */
-  uint64_t failed;                      /* compiles that failed */
+  uint64_t cache_rejected;              /* entries that were damaged, or refused by the driver */
+  uint64_t failed;                      /* compiles and loads that failed, every try */
 } qkjit_stats;
 
 #define QKJIT_STATS_INIT \

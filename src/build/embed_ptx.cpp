@@ -30,7 +30,7 @@ Result<void> embed_ptx(const std::string& library, const std::filesystem::path& 
     headers.push_back({names.back(), texts.back()});
   }
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-    for (const int slots : {kGenericFewSlots, kGenericManySlots}) {
+    for (const int slots : kGenericSlots) {
       const Source source = generic_source(dtype, slots);
       for (const int capability : kGenericCapabilities) {
         const auto compiled = (*nvrtc)->compile(

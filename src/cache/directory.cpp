@@ -22,10 +22,14 @@ std::filesystem::path CacheDirectory::file_of(const std::string& digest) const {
   return path_ / (digest + kExtension);
 }
 
-Result<std::optional<Entry>> CacheDirectory::find(const Key& key) const {
-  const std::filesystem::path file = file_of(key.digest());
+bool CacheDirectory::has(const std::string& digest) const {
   std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return std::nullopt;
+  return std::filesystem::exists(file_of(digest), ignored);
+}
+
+Result<std::optional<Entry>> CacheDirectory::find(const Key& key) const {
+  if (!has(key.digest())) return std::nullopt;
+  const std::filesystem::path file = file_of(key.digest());
   auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
   auto entry = decode(*bytes);

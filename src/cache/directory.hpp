@@ -20,6 +20,9 @@ class CacheDirectory {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path file_of(const std::string& digest) const;
 
+  /// Whether there is a file for it, good or not.
+  bool has(const std::string& digest) const;
+
   /// Nothing if there is no such entry; Code::cache_io if there is one that is damaged, unreadable
   /// or another key's.
   Result<std::optional<Entry>> find(const Key& key) const;

@@ -5,7 +5,8 @@
 //   version  = u32                             ; kEntryVersion, little-endian like all numbers
 //   length   = u32                             ; of key, metadata, cubin, ptx, in this order
 //   key      = the key record (key.hpp)
-//   metadata = JSON: target, compiler, resources, ... ; for people and tools, never for decisions
+//   metadata = JSON: function, target, compiler, resources, ... ; for people and tools: what is
+//              launched, and how, follows from the key
 //   digest   = BLAKE2b-256 of all before it
 #pragma once
 

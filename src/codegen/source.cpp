@@ -70,11 +70,12 @@ Source generic_source(DType dtype, int slots) {
   const std::string entry = generic_entry(dtype, slots);
   const std::string text = fmt::format(
       "#include \"generic.cuh\"\n\n"
-      "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads)\n"
+      "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
+      "qkjit::generic_blocks({}))\n"
       "{}(const __grid_constant__ qkjit::GenericParams params) {{\n"
       "  qkjit::generic<qkjit::DType::{}, {}>(params);\n"
       "}}\n",
-      entry, name_of(dtype), slots);
+      slots, entry, name_of(dtype), slots);
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

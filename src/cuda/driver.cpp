@@ -2,12 +2,19 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+
 #include "cuda/api.hpp"
 
 namespace qkjit {
 namespace {
 
 const std::string kLibrary[] = {"libcuda.so.1"};
+
+/// What the driver says to code that it does not take.
+constexpr CUresult kRefusals[] = {CUDA_ERROR_INVALID_IMAGE,           CUDA_ERROR_NO_BINARY_FOR_GPU,
+                                  CUDA_ERROR_INVALID_SOURCE,          CUDA_ERROR_INVALID_PTX,
+                                  CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUDA_ERROR_NOT_FOUND};
 
 /// The bound functions together with the library that they live in.
 struct BoundApi {
@@ -134,12 +141,19 @@ Result<MemoryKind> Driver::memory_kind(const void* pointer) const {
   return managed ? MemoryKind::both : MemoryKind::device_only;
 }
 
+tl::unexpected<Error> Driver::load_failure(int result) const {
+  Error error = failure("load the kernel", result).value();
+  if (std::ranges::find(kRefusals, result) != std::end(kRefusals))
+    error.code = Code::compile_failed;
+  return tl::unexpected(std::move(error));
+}
+
 Result<LoadedKernel> Driver::load(std::string_view code, const std::string& entry) const {
   const std::string image(code);  // PTX text must end in a NUL
   CUlibrary library = nullptr;
   CUresult result =
       api_->library_load(&library, image.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
-  if (result != CUDA_SUCCESS) return failure("load the kernel", result);
+  if (result != CUDA_SUCCESS) return load_failure(result);
   // Errors while unloading are ignored: at process exit the driver may be gone before us.
   std::shared_ptr<CUlib_st> owner(library, [api = api_](CUlibrary l) { api->library_unload(l); });
   CUkernel kernel = nullptr;
@@ -147,7 +161,7 @@ Result<LoadedKernel> Driver::load(std::string_view code, const std::string& entr
   result = api_->library_kernel(&kernel, library, entry.c_str());
   if (result == CUDA_SUCCESS) result = api_->kernel_function(&function, kernel);
   if (result == CUDA_SUCCESS) result = api_->function_load(function);
-  if (result != CUDA_SUCCESS) return failure("load the kernel", result);
+  if (result != CUDA_SUCCESS) return load_failure(result);
   return LoadedKernel(std::move(owner), kernel);
 }
 

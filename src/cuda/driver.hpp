@@ -60,6 +60,8 @@ class Driver {
 
   /// Loads a cubin or PTX text and makes the kernel resident on the current device, so that the
   /// first launch does nothing but launch. `code` must be whole: the driver takes no length.
+  /// Code::compile_failed if the driver refuses the code, as it would again; Code::cuda_error for
+  /// all else, which may pass.
   Result<LoadedKernel> load(std::string_view code, const std::string& entry) const;
 
   /// Asynchronous. `params` is the kernel's one argument.
@@ -72,6 +74,7 @@ class Driver {
 
  private:
   explicit Driver(std::shared_ptr<const CudaApi> api) : api_(std::move(api)) {}
+  tl::unexpected<Error> load_failure(int result) const;
 
   std::shared_ptr<const CudaApi> api_;  // shared with what must outlive the driver object
 };

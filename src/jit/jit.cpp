@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "codegen/source.hpp"
@@ -26,22 +27,54 @@ Key kernel_key(const Spec& spec, const Variant& variant, const std::string& targ
 
 KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::string& target) {
   const Key key = kernel_key(spec, variant, target);
+  return make_once(key.digest(), false, [&]() -> KernelResult {
+    auto cached = find_cached(key);
+    if (!cached) {
+      return compile_if_allowed(spec, variant, key, target, "is in no cache directory");
+    }
+    ++counters_.cache_hits;
+    cached->entry = fused_source(spec, variant).entry;
+    cached->target = target;
+    return std::make_shared<const Kernel>(std::move(*cached));
+  });
+}
+
+bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string& target) {
+  const std::string digest = kernel_key(spec, variant, target).digest();
+  const auto has_it = [&](const CacheDirectory& layer) { return layer.has(digest); };
+  const std::lock_guard lock(mutex_);
+  return kernels_.contains(digest) || std::ranges::any_of(layers(), has_it);
+}
+
+KernelResult Jit::renew(const Spec& spec, const Variant& variant, const std::string& target,
+                        const Error& why) {
+  const Key key = kernel_key(spec, variant, target);
+  return make_once(key.digest(), true, [&] {
+    ++counters_.cache_rejected;
+    log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
+               fused_source(spec, variant).entry, key.digest(), why.message);
+    return compile_if_allowed(spec, variant, key, target, "is cached as what the driver refuses");
+  });
+}
+
+KernelResult Jit::make_once(const std::string& digest, bool anew,
+                            const std::function<KernelResult()>& make) {
   std::promise<KernelResult> promise;
-  std::shared_future<KernelResult> future;
+  std::shared_future<KernelResult> made;
   {
     const std::lock_guard lock(mutex_);
-    auto& slot = kernels_[key.digest()];
-    if (slot.valid()) {
-      future = slot;
+    Slot& slot = kernels_[digest];
+    if (slot.result.valid() && (!anew || slot.is_renewed)) {
+      made = slot.result;
     } else {
-      slot = promise.get_future().share();
+      slot = {promise.get_future().share(), anew};
     }
   }
-  if (future.valid()) return future.get();
+  if (made.valid()) return made.get();
   // This thread is the one; whatever happens, the waiters get an answer.
   KernelResult result;
   try {
-    result = produce(spec, variant, key, target);
+    result = make();
   } catch (const std::exception& error) {
     ++counters_.failed;
     result = tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
@@ -50,19 +83,14 @@ KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::st
   return result;
 }
 
-KernelResult Jit::produce(const Spec& spec, const Variant& variant, const Key& key,
-                          const std::string& target) {
-  if (auto cached = find_cached(key)) {
-    ++counters_.cache_hits;
-    return cached;
-  }
+KernelResult Jit::compile_if_allowed(const Spec& spec, const Variant& variant, const Key& key,
+                                     const std::string& target, const char* state_of_cache) {
   if (!options_.may_compile) {
-    return tl::unexpected(
-        NoKernel{Reason::compile_forbidden,
-                 {Code::not_ready,
-                  fmt::format("{} for {} is in no cache directory and compiling is forbidden: "
-                              "precompile it, or allow compiling",
-                              to_text(spec), target)}});
+    return tl::unexpected(NoKernel{
+        Reason::compile_forbidden,
+        {Code::not_ready,
+         fmt::format("{} for {} {} and compiling is forbidden: precompile it, or allow compiling",
+                     to_text(spec), target, state_of_cache)}});
   }
   KernelResult compiled = compile(spec, variant, key, target);
   if (compiled) {
@@ -73,19 +101,23 @@ KernelResult Jit::produce(const Spec& spec, const Variant& variant, const Key& k
   return compiled;
 }
 
-std::shared_ptr<const Kernel> Jit::find_cached(const Key& key) {
+std::vector<CacheDirectory> Jit::layers() const {
   std::vector<CacheDirectory> layers = options_.read_only;
   if (options_.writable) layers.insert(layers.begin(), *options_.writable);
-  for (const CacheDirectory& layer : layers) {
+  return layers;
+}
+
+std::optional<Kernel> Jit::find_cached(const Key& key) {
+  for (const CacheDirectory& layer : layers()) {
     Result<std::optional<Entry>> entry = layer.find(key);
     if (entry && !*entry) continue;
     Result<Kernel> kernel =
         entry ? to_kernel(**entry, key.digest()) : tl::unexpected(entry.error());
-    if (kernel) return std::make_shared<const Kernel>(std::move(*kernel));
+    if (kernel) return std::move(*kernel);
     ++counters_.cache_rejected;
     log_->warn("cache entry ignored: {}", kernel.error().message);
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 KernelResult Jit::compile(const Spec& spec, const Variant& variant, const Key& key,

@@ -32,12 +32,7 @@ struct JitCounters {
   std::atomic<std::uint64_t> compiled{0}, cache_hits{0}, cache_rejected{0}, failed{0};
 };
 
-/// Why there is no kernel: the reason that a fallback states, and the whole story.
-struct NoKernel {
-  Reason reason;
-  Error error;
-};
-
+/// A NoKernel of the Jit always has a reason.
 using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 
 /// Cache key of a fused kernel: schema, spec, variant, sources, options, target. The kernel headers
@@ -56,6 +51,14 @@ class Jit {
   /// A failure is remembered: it would fail again.
   KernelResult obtain(const Spec& spec, const Variant& variant, const std::string& target);
 
+  /// Whether obtain() would not compile, as far as can be told without reading the cache's files.
+  bool is_at_hand(const Spec& spec, const Variant& variant, const std::string& target);
+
+  /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it
+  /// is compiled anew, once, and replaces the entry.
+  KernelResult renew(const Spec& spec, const Variant& variant, const std::string& target,
+                     const Error& why);
+
   /// The compiler, opened now if it was not before.
   Result<std::shared_ptr<const Nvrtc>> compiler();
 
@@ -63,9 +66,18 @@ class Jit {
   const JitCounters& counters() const { return counters_; }
 
  private:
-  KernelResult produce(const Spec& spec, const Variant& variant, const Key& key,
-                       const std::string& target);
-  std::shared_ptr<const Kernel> find_cached(const Key& key);
+  /// A kernel that one thread makes and all others wait for.
+  struct Slot {
+    std::shared_future<KernelResult> result;
+    bool is_renewed = false;
+  };
+
+  KernelResult make_once(const std::string& digest, bool anew,
+                         const std::function<KernelResult()>& make);
+  std::vector<CacheDirectory> layers() const;
+  std::optional<Kernel> find_cached(const Key& key);
+  KernelResult compile_if_allowed(const Spec& spec, const Variant& variant, const Key& key,
+                                  const std::string& target, const char* state_of_cache);
   KernelResult compile(const Spec& spec, const Variant& variant, const Key& key,
                        const std::string& target);
   void publish(const Key& key, const Kernel& kernel);
@@ -74,8 +86,8 @@ class Jit {
   std::shared_ptr<Log> log_;
   JitCounters counters_;
 
-  std::mutex mutex_;  // guards what follows; never held during I/O or a compile
-  std::map<std::string, std::shared_future<KernelResult>> kernels_;  // by key digest
+  std::mutex mutex_;                     // guards what follows; never held during I/O or a compile
+  std::map<std::string, Slot> kernels_;  // by key digest
 
   std::once_flag compiler_opened_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;

@@ -27,6 +27,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
 }
 
 Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
+  if (entry.cubin.empty()) return fail(Code::cache_io, "entry has no code");
   try {
     const auto metadata = nlohmann::json::parse(entry.metadata);
     const auto& r = metadata.at("resources");

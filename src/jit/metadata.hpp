@@ -10,8 +10,8 @@ namespace qkjit {
 
 Entry to_entry(const Kernel& kernel, const std::string& key_record);
 
-/// `digest` is that of the entry's key. Code::cache_io if the metadata is not what to_entry()
-/// writes.
+/// `digest` is that of the entry's key. Code::cache_io if there is no code, or the metadata is not
+/// what to_entry() writes.
 Result<Kernel> to_kernel(const Entry& entry, const std::string& digest);
 
 /// The kernel in an entry's file; Code::cache_io says what is wrong with it.

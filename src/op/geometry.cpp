@@ -1,18 +1,51 @@
 #include "op/geometry.hpp"
 
-#include <algorithm>
+#include <bit>
+#include <cstdint>
 
+#include "kernels/tile.cuh"
 #include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
 
-static_assert(kMaxHeadDim == kGenericMaxHeadDim && kMaxRopeByElement == kGenericMaxByElement);
+static_assert(kMaxHeadDim == kGenericMaxHeadDim);
 
 unsigned ceil_div(unsigned a, unsigned b) { return (a + b - 1) / b; }
 
-int padded_chunks(const Spec& spec) {
-  return next_power_of_two(qkjit::ceil_div(spec.head_dim, kChunk));
+int chunks_of(const Spec& spec) { return qkjit::ceil_div(spec.head_dim, kChunk); }
+
+/// Whether two chunks a lane bring all neox pairs together, each with one angle.
+bool pairs_by_two(const Spec& spec) {
+  return spec.rope_dim == 2 * kChunk * qkjit::ceil_div(chunks_of(spec), 2) &&
+         spec.table_width != TableWidth::elements;
+}
+
+/// As many lanes as the row has chunks for, so that few stay idle; see LaneGroups.
+LaneGroups lane_groups(const Spec& spec) {
+  const int slots = generic_slots(spec);
+  const auto lanes = static_cast<unsigned>(
+      slots == kGenericMaxSlots ? 32 : qkjit::ceil_div(chunks_of(spec), slots));
+  return {.lanes = static_cast<int>(lanes),
+          .half = static_cast<int>(std::bit_ceil(lanes) / 2),
+          .per_warp = 32 / lanes,
+          .by_lanes = Divisor::of(lanes)};
+}
+
+/// By shuffles if lanes have one chunk each, and the rotated part is whole chunks.
+Pairing generic_pairing(const Spec& spec) {
+  const int slots = generic_slots(spec);
+  if (slots == 2 && pairs_by_two(spec)) return Pairing::in_lane;
+  const bool whole_chunks = rotated_begin(spec) % kChunk == 0 && spec.rope_dim % kChunk == 0;
+  return slots == 1 && whole_chunks ? Pairing::shuffle : Pairing::exchange;
+}
+
+/// For 16-byte accesses to cosines and sines.
+bool has_wide_table(const Params& p) {
+  return (reinterpret_cast<std::uintptr_t>(p.cosines) | reinterpret_cast<std::uintptr_t>(p.sines) |
+          static_cast<std::uintptr_t>(p.table_row_bytes)) %
+             16 ==
+         0;
 }
 
 Slices slices_of(const Operation& op, unsigned rows_per_slice) {
@@ -32,21 +65,28 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
 }
 
 int generic_slots(const Spec& spec) {
-  return padded_chunks(spec) <= 32 * kGenericFewSlots ? kGenericFewSlots : kGenericManySlots;
+  const int chunks = chunks_of(spec);
+  if (chunks > 2 * 32) return kGenericMaxSlots;
+  if (chunks > 32) return 2;
+  // Two chunks a lane cost fewer instructions each, but pairs are shuffled between single ones.
+  return chunks > 1 && (!rotates_neox(spec) || pairs_by_two(spec)) ? 2 : 1;
 }
 
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
-  const int lanes = std::min(32, padded_chunks(op.spec));
-  const int rows_per_slice = 32 / lanes * generic_rows(generic_slots(op.spec));
-  const Slices slices = slices_of(op, static_cast<unsigned>(rows_per_slice));
+  const auto rows = static_cast<unsigned>(generic_rows(generic_slots(op.spec)));
+  const LaneGroups groups = lane_groups(op.spec);
   const GenericParams params{.common = op.params,
-                             .slices = slices,
+                             .slices = slices_of(op, rows),
                              .spec = op.spec,
                              .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
-                             .lanes = lanes,
-                             .wide_rows = op.aligned_rows};
-  return {params, {ceil_div(slices.count, kGenericThreads / 32u), kGenericThreads}};
+                             .groups = groups,
+                             .pairing = generic_pairing(op.spec),
+                             .whole_rows = op.aligned_rows && op.spec.head_dim % kChunk == 0,
+                             .plain_table = has_plain_table(op.spec),
+                             .wide_table = has_wide_table(op.params)};
+  const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
+  return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }
 
 }  // namespace qkjit

@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "util/error.hpp"
+
 namespace qkjit {
 
 /// Same values as qkjit_path.
@@ -30,6 +32,13 @@ struct Dispatch {
   Reason reason = Reason::none;
 
   friend bool operator==(const Dispatch&, const Dispatch&) = default;
+};
+
+/// Why there is no fused kernel: the reason that a fallback states, and the whole story. Without a
+/// reason it is an error that may pass, and no cause to fall back.
+struct NoKernel {
+  Reason reason = Reason::none;
+  Error error{Code::ok, {}};
 };
 
 struct ReasonText {

@@ -12,10 +12,6 @@ namespace {
 /// Pairs that turn by two angles each: one model has them, with neox.
 Result<void> check_elements(const Spec& spec) {
   if (spec.table_width != TableWidth::elements) return {};
-  if (spec.rope_dim > kMaxRopeByElement) {
-    return fail(Code::unsupported, "table_width=elements with rope_dim={}: use a rope_dim up to {}",
-                spec.rope_dim, kMaxRopeByElement);
-  }
   if (spec.layout == Layout::neox && !has_sections(spec)) return {};
   return fail(Code::unsupported,
               "table_width=elements with layout={}{}: it is for layout=neox without sections; use "

@@ -11,7 +11,6 @@ namespace qkjit {
 
 inline constexpr int kMaxHeadDim = 1024;
 inline constexpr int kMaxFusedHeadDim = 512;
-inline constexpr int kMaxRopeByElement = 512;  ///< with table_width=elements
 
 struct Support {
   Dispatch dispatch;  ///< fused, or generic with Reason::shape

@@ -8,109 +8,112 @@
 namespace qkjit {
 namespace {
 
-constexpr std::uint64_t kMebibyte = 1 << 20;
+constexpr std::uint64_t kKibibyte = 1 << 10, kMebibyte = 1 << 20;
 constexpr int kAnyRope = -1;
 
-/// What was measured best for specs of a kind: a first kernel staged in registers, and one staged
-/// in shared memory for calls from so many bytes of q and k on.
+/// What was measured best for specs of a kind, as Choices: the first staged in registers; the
+/// others may be missing (no lanes).
 struct Row {
-  int head_dim, rope_dim;
-  Layout layout;
-  bool is_fp32;
-  Variant registers;
-  std::uint64_t staged_from;
-  Variant staged;
+  struct {
+    int head_dim, rope_dim;
+    Layout layout;
+    bool is_fp32 = false;
+  } of;
+  Choice choices[4];
 
   bool covers(const Spec& spec) const {
-    return head_dim == spec.head_dim && (rope_dim == kAnyRope || rope_dim == spec.rope_dim) &&
-           layout == spec.layout && is_fp32 == (spec.dtype == DType::fp32) &&
-           spec.table_width != TableWidth::elements;  // whose pairs need another mapping
+    return of.head_dim == spec.head_dim &&
+           (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
+           of.is_fp32 == (spec.dtype == DType::fp32) && has_plain_table(spec) &&
+           spec.placement == RopePlacement::head;  // others were not measured
   }
 };
 
+constexpr Layout kInterleaved = Layout::interleaved, kNeox = Layout::neox;
 constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 
-// Per cent of an in-place copy on an H200, bf16 (or as said), 24 + 24 heads, random int64
-// positions, at 4,096 and 33,280 tokens: the first kernel, then the second. In full:
-// bench/results/h200-tune-2026-11-24.json.
+// Per cent of an in-place copy's time on an H200, bf16 (or as said), 24 + 24 heads, random int64
+// positions: at 4,096 and 33,280 tokens, the first kernel and the last; or, where sizes are named,
+// at those the kernel that serves them. Microseconds are those of small calls. In full:
+// bench/results/h200-tune-2026-11-24*.json.
 constexpr Row kSm90[] = {
-    // 97.3 and 94.5; 93.5 and 96.3
-    {128,
-     kAnyRope,
-     Layout::interleaved,
-     false,
-     {.lanes = 16, .rows = 2, .threads = 128},
-     160 * kMebibyte,
-     {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}},
-    // 96.7 and 94.1; 92.9 and 95.7
-    {128,
-     128,
-     Layout::neox,
-     false,
-     {.lanes = 8, .rows = 2, .threads = 128},
-     160 * kMebibyte,
-     {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}},
+    // 64 tokens: 1.73 us (the next 1.86, the third 2.21), 256: 2.78 (the first 3.43, the third
+    // 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
+    {{128, kAnyRope, kInterleaved},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {1250 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
+      {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
+      {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
+    // 19 tokens: 1.54 us (the third 1.73), 256: 2.96 (the first 3.53, the third 3.62),
+    // 4,096: 96.4, 16,384: 95.8, 33,280: 95.7 (the third 94.1); 64 threads with streaming loads are
+    // as fast in bf16, and 4 % slower in fp16
+    {{128, 128, kNeox},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128}},
+      {1250 * kKibibyte, {.lanes = 8, .rows = 1, .threads = 128, .staging = kBulkLoad}},
+      {8 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 128}},
+      {280 * kMebibyte, {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}}}},
     // 93.5 and 90.2; 94.1 and 94.2
-    {128,
-     96,
-     Layout::neox,
-     false,
-     {.lanes = 16, .rows = 4, .threads = 64},
-     1,
-     {.lanes = 16, .rows = 4, .threads = 128, .blocks = 8, .staging = kBulkLoad}},
-    // 94.3 and 93.5; 97.6 and 95.5
-    {128,
-     64,
-     Layout::neox,
-     false,
-     {.lanes = 16, .rows = 4, .threads = 64},
-     1,
-     {.lanes = 4, .rows = 1, .threads = 64, .staging = kBulkLoad}},
+    {{128, 96, kNeox},
+     {{0, {.lanes = 16, .rows = 4, .threads = 64}},
+      {1, {.lanes = 16, .rows = 4, .threads = 128, .blocks = 8, .staging = kBulkLoad}}}},
+    // 4,096: 97.2, 16,384: 98.7 (the first: 96.4 and 97.8)
+    {{128, 64, kNeox},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128}},
+      {1, {.lanes = 8, .rows = 2, .threads = 128, .staging = kBulkLoad}}}},
+    // 4,096: 97.9, 16,384: 97.6
+    {{64, 32, kNeox}, {{0, {.lanes = 4, .rows = 1, .threads = 128, .load = Hint::streaming}}}},
     // 97.8 and 96.0; 95.9 and 96.5
-    {256,
-     kAnyRope,
-     Layout::interleaved,
-     false,
-     {.lanes = 32, .rows = 2, .threads = 256, .load = Hint::streaming},
-     160 * kMebibyte,
-     {.lanes = 32, .rows = 4, .threads = 64, .staging = kBulk}},
+    {{256, kAnyRope, kInterleaved},
+     {{0, {.lanes = 32, .rows = 2, .threads = 256, .load = Hint::streaming}},
+      {160 * kMebibyte, {.lanes = 32, .rows = 4, .threads = 64, .staging = kBulk}}}},
     // 96.3 and 94.3; 94.5 and 96.5
-    {256,
-     256,
-     Layout::neox,
-     false,
-     {.lanes = 16, .rows = 1, .threads = 128},
-     160 * kMebibyte,
-     {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}},
+    {{256, 256, kNeox},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // 4,096: 97.3 (the first: 94.9), 16,384: 97.1
+    {{256, 128, kNeox},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {1, {.lanes = 8, .rows = 1, .threads = 64, .staging = kBulkLoad}},
+      {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // 4,096: 97.4, 16,384: 97.5
+    {{256, 64, kNeox},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulkLoad}}}},
     // fp32: 97.3 and 97.2; 97.5 and 97.8
-    {128,
-     kAnyRope,
-     Layout::interleaved,
-     true,
-     {.lanes = 8, .rows = 2, .threads = 32},
-     64 * kMebibyte,
-     {.lanes = 16, .rows = 2, .threads = 64, .staging = kBulk}},
-    // 86.4 and 85.0; 93.4 and 93.0
-    {192,
-     192,
-     Layout::neox,
-     false,
-     {.lanes = 4, .rows = 4, .threads = 32},
-     1,
-     {.lanes = 4, .rows = 4, .threads = 32, .staging = kBulkLoad}},
-    // 72.8 and 71.8; 87.7 and 91.2
-    {72,
-     72,
-     Layout::neox,
-     false,
-     {.lanes = 9, .rows = 2, .threads = 128},
-     1,
-     {.lanes = 9, .rows = 4, .threads = 128, .staging = kBulkLoad}},
+    {{128, kAnyRope, kInterleaved, true},
+     {{0, {.lanes = 8, .rows = 2, .threads = 32}},
+      {64 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 64, .staging = kBulk}}}},
+    // 4,096: 92.3, 8,192: 93.4, 16,384: 95.4 (the first: 86)
+    {{192, 192, kNeox},
+     {{0, {.lanes = 4, .rows = 4, .threads = 32}},
+      {1, {.lanes = 4, .rows = 4, .threads = 32, .staging = kBulkLoad}},
+      {100 * kMebibyte, {.lanes = 12, .rows = 4, .threads = 64, .staging = kBulk}}}},
+    // 4,096: 96.2, 8,192: 94.3, 16,384: 95.8 (the first: 91)
+    {{192, 192, kInterleaved},
+     {{0, {.lanes = 8, .rows = 4, .threads = 32}},
+      {1, {.lanes = 8, .rows = 2, .threads = 64, .staging = kBulkLoad}},
+      {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // 4,096: 85.7, 8,192: 89.1, 16,384: 92.2 (the first: 73)
+    {{72, 72, kNeox},
+     {{0, {.lanes = 9, .rows = 2, .threads = 128}},
+      {4 * kMebibyte, {.lanes = 9, .rows = 4, .threads = 64, .staging = kBulkLoad}},
+      {80 * kMebibyte, {.lanes = 9, .rows = 8, .threads = 64, .staging = kBulk}}}},
+    // 4,096: 91.3, 8,192: 92.4, 16,384: 93.1 (the first: 85)
+    {{72, 72, kInterleaved},
+     {{0, {.lanes = 4, .rows = 1, .threads = 64}},
+      {1, {.lanes = 9, .rows = 4, .threads = 128, .blocks = 8, .staging = kBulkLoad}},
+      {80 * kMebibyte, {.lanes = 9, .rows = 8, .threads = 64, .staging = kBulk}}}},
 };
 
-Variant with_pdl(Variant variant) {
-  variant.pdl = true;
-  return variant;
+/// With dependent launch, as of sm_90.
+Choices choices_of(const Row& row) {
+  Choices choices;
+  for (const Choice& choice : row.choices) {
+    if (choice.variant.lanes == 0) break;
+    choices.push_back(choice);
+    choices.back().variant.pdl = true;
+  }
+  return choices;
 }
 
 }  // namespace
@@ -120,20 +123,15 @@ Choices builtin_choices(const Spec& spec, std::string_view target) {
   if (capability < kFirstWithBulk) return {{0, default_variant(spec)}};
   if (capability == 90) {
     const auto row = std::ranges::find_if(kSm90, [&](const Row& r) { return r.covers(spec); });
-    if (row != std::end(kSm90)) {
-      return {{0, with_pdl(row->registers)}, {row->staged_from, with_pdl(row->staged)}};
-    }
+    if (row != std::end(kSm90)) return choices_of(*row);
   }
-  const Variant plain = default_variant(spec);
-  const Choice first = {0, with_pdl(plain)};
-  // 80, 112 and 160 with neox: 95, 93 and 95 % of the copy on an H200; 72, 80, 96, 112 and 160
-  // interleaved: 92, 95, 99, 96 and 95 %.
+  Variant plain = default_variant(spec);
+  plain.pdl = true;
+  // 80, 112 and 160 with neox: 95, 93 and 95 % of the copy on an H200; 80, 96, 112 and 160
+  // interleaved: 95, 99, 96 and 95 %.
   const Variant odd = odd_row_variant(spec);
-  if (has_odd_rows(spec) && check_variant(spec, odd, target)) return {first, {1, odd}};
-  // As 64 of 128 above; other sizes were not measured.
-  const bool four_chunks = plain.lanes * 4 * kChunk == spec.head_dim;
-  if (rotates_neox(spec) && four_chunks) return {first, {1, partial_row_variant(plain.lanes)}};
-  return {first};
+  if (has_odd_rows(spec) && check_variant(spec, odd, target)) return {{0, plain}, {1, odd}};
+  return {{0, plain}};
 }
 
 }  // namespace qkjit

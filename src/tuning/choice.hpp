@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <ranges>
 #include <string_view>
 #include <vector>
 
@@ -21,18 +22,26 @@ struct Choice {
 /// By from_bytes, the first from 0 and staged in registers, which serves every call.
 using Choices = std::vector<Choice>;
 
-/// The last item whose choice (`choice_of` it) is for at most `bytes` and can serve the call: bulk
-/// copies need heads without gaps.
-template <class Item, class ChoiceOf = std::identity>
-const Item& choose(const std::vector<Item>& items, std::uint64_t bytes, bool without_gaps,
-                   ChoiceOf choice_of = {}) {
-  const Item* best = &items.front();
-  for (const Item& item : items) {
+/// Of the usable items whose choice (`choice_of` it) can serve a call, the last that is for at most
+/// `bytes`, else the first that is for more; null if there is none. Bulk copies need heads without
+/// gaps.
+template <class Items, class ChoiceOf, class Usable>
+const std::ranges::range_value_t<Items>* choose(const Items& items, std::uint64_t bytes,
+                                                bool without_gaps, ChoiceOf choice_of,
+                                                Usable usable) {
+  const std::ranges::range_value_t<Items>* best = nullptr;
+  for (const auto& item : items) {
     const Choice& choice = std::invoke(choice_of, item);
     const bool fits = without_gaps || choice.variant.staging == Staging::registers;
-    if (fits && choice.from_bytes <= bytes) best = &item;
+    if (fits && (!best || choice.from_bytes <= bytes) && usable(item)) best = &item;
   }
-  return *best;
+  return best;
+}
+
+/// The one for a call where all can be had.
+inline const Choice& choose(const Choices& choices, std::uint64_t bytes, bool without_gaps) {
+  const auto any = [](const Choice&) { return true; };
+  return *choose(choices, bytes, without_gaps, std::identity{}, any);
 }
 
 /// Code::invalid_argument if they are not as stated above, or a variant is not for the spec and

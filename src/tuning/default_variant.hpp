@@ -20,16 +20,18 @@ constexpr int default_lanes(const Spec& spec) {
   return most;
 }
 
-/// Staged in registers, two rows in flight, and blocks of 128 threads, or fewer where those would
-/// have more than 8 KiB in flight: more at once costs the memory system its order, less costs
-/// instructions (docs/kernels.md).
+/// Staged in registers, two rows in flight (one where neox pairs meet in shorter runs of lanes),
+/// and blocks of 128 threads, or fewer where those would have more than 8 KiB in flight: more at
+/// once costs the memory system its order, less costs instructions (docs/kernels.md).
 constexpr Variant default_variant(const Spec& spec) {
   constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
+  const int run = rotates_neox(spec) ? neox_run(spec, lanes) : 0;
+  const int rows = 0 < run && run < lanes ? 1 : 2;
   const int row_bytes = spec.head_dim * size_of(spec.dtype);
-  const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * 2 * row_bytes);
+  const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * rows * row_bytes);
   return {.lanes = lanes,
-          .rows = 2,
+          .rows = rows,
           .threads = static_cast<int>(32 * std::bit_floor(std::clamp(warps, 1u, 4u)))};
 }
 
@@ -54,12 +56,6 @@ constexpr Variant odd_row_variant(const Spec& spec) {
     variant.lanes = std::min(chunks, 32), variant.rows = 4, variant.threads = 64;
   }
   return variant;
-}
-
-/// For neox rows of which a part is rotated, with pairs in lanes of four chunks: bulk loads leave
-/// registers for those.
-constexpr Variant partial_row_variant(int lanes) {
-  return {.lanes = lanes, .rows = 1, .threads = 64, .staging = Staging::bulk_load, .pdl = true};
 }
 
 }  // namespace qkjit

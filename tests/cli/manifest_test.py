@@ -16,9 +16,10 @@ class Manifests(CliTest):
         wanted = {"schema": "qkjit.manifest/1", "models": ["qwen3-8b"], "specs": [SPEC],
                   "targets": ["sm_90"]}
         document = self.manifest(wanted).json()
-        # qwen3-8b has a second kernel, for calls of many bytes.
-        self.assertEqual([k["spec"] == SPEC for k in document["kernels"]], [False, False, True])
-        self.assertEqual(document["compiled"], 3)
+        # qwen3-8b has several kernels, for calls of few bytes and of many.
+        specs = [k["spec"] for k in document["kernels"]]
+        self.assertEqual((specs.count(SPEC), specs[-1], len(set(specs))), (1, SPEC, 2))
+        self.assertEqual(document["compiled"], len(specs))
         (self.dir / "wanted.json").write_text(json.dumps(wanted | {"models": [], "targets": []}))
         document = self.qkjit("precompile", "--json", "--manifest", "wanted.json", "--out", "out",
                               "--spec", OTHER_SPEC, "--target", "sm_90").json()

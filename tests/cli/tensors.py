@@ -7,7 +7,7 @@ import struct
 
 HEAD_DIM, ROPE_DIM, TOKENS, HEADS_Q, HEADS_K, ROWS, EPS = 8, 6, 3, 2, 1, 16, 2**-17
 SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8}
-FORMATS = {"F32": "f", "F16": "e", "I32": "i", "I64": "q"}
+FORMATS = {"F32": "f", "F16": "e", "BF16": "h", "I32": "i", "I64": "q"}  # BF16: its bits
 
 
 def write(path, tensors):

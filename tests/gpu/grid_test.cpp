@@ -114,6 +114,58 @@ TEST_CASE("gpu: fused, generic and CPU path agree in every byte over the grid") 
   }
 }
 
+namespace {
+
+/// Tables, placements and positions as models have them, in shapes of every pairing.
+std::vector<Spec> rope_forms() {
+  std::vector<Spec> specs;
+  const auto add = [&](Spec spec) {
+    for (const Layout layout : {Layout::interleaved, Layout::neox}) {
+      for (const DType table : {DType::bf16, DType::fp16, DType::fp32}) {
+        spec.layout = layout, spec.table = table;
+        spec.dtype = static_cast<DType>(specs.size() / 2 % 3);
+        spec.rounding = static_cast<Rounding>(specs.size() % 5);
+        specs.push_back(spec);
+      }
+    }
+  };
+  constexpr RopePlacement kTail = RopePlacement::tail;
+  for (const TableWidth width : {TableWidth::half, TableWidth::full}) {
+    add({.head_dim = 128, .rope_dim = 128, .table_width = width});
+    add({.head_dim = 128, .rope_dim = 64, .table_width = width, .placement = kTail});
+    add({.head_dim = 512, .rope_dim = 64, .table_width = width, .placement = kTail});
+    add({.head_dim = 72, .rope_dim = 40, .table_width = width, .placement = kTail});
+    add({.head_dim = 128,
+         .rope_dim = 128,
+         .positions = Positions::int32,
+         .table_width = width,
+         .sections = {24, 20, 20},
+         .section_order = SectionOrder::interleaved});
+    add({.head_dim = 128, .rope_dim = 128, .table_width = width, .sections = {16, 24, 24}});
+    add({.head_dim = 80, .rope_dim = 80, .table_width = width, .sections = {15, 13, 12}});
+  }
+  return specs;
+}
+
+}  // namespace
+
+TEST_CASE("gpu: every form of table, placement and positions") {
+  const Gpu gpu;
+  std::vector<Spec> specs = rope_forms();
+  specs.push_back({.head_dim = 128,
+                   .rope_dim = 128,
+                   .layout = Layout::neox,
+                   .table = DType::bf16,
+                   .table_width = TableWidth::elements});
+  for (const std::string& failure : precompile(gpu.runtime(), specs, gpu.target())) {
+    FAIL_CHECK(failure);
+  }
+  std::size_t number = 0;
+  for (const Spec& spec : specs) check_every_path(gpu, config_of(spec, number++));
+  const Spec across{.head_dim = 100, .rope_dim = 64, .placement = RopePlacement::tail};
+  check_every_path(gpu, config_of(across, number), {QKJIT_PATH_GENERIC, QKJIT_REASON_SHAPE});
+}
+
 TEST_CASE("gpu: shapes that only the generic kernel takes") {
   const Gpu gpu;
   std::size_t number = 0;

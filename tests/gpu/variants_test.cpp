@@ -83,6 +83,7 @@ TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
   for (const Spec& spec : {Spec{128, 128, Layout::interleaved, DType::bf16, Rounding::fused},
                            Spec{128, 128, Layout::neox, DType::bf16, Rounding::eager},
                            Spec{96, 72, Layout::neox, DType::fp16, Rounding::hf},
+                           Spec{256, 128, Layout::neox, DType::bf16, Rounding::late_weight},
                            Spec{256, 256, Layout::neox, DType::fp32, Rounding::split}}) {
     const std::vector<Variant> tuned = variants(spec, target);
     const std::vector<Compiled> compiled = compile_all(*nvrtc, spec, tuned, target);

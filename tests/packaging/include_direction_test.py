@@ -27,16 +27,19 @@ ALLOWED = {
     "src/jit": ["src/util", "src/spec", "src/codegen", "src/compile", "src/cache", "kernels"],
     "src/op": ["src/util", "src/spec", "kernels", "include/qkjit"],
     "src/device_pages": [],
-    "src/call_cache": ["src/op", "src/kernel_table", "include/qkjit"],
-    "src/kernel_table": ["src/util", "src/spec", "src/tuning", "src/cuda", "kernels"],
-    "src/runtime": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/kernel_table"],
+    "src/call_cache": ["src/op", "src/cuda", "include/qkjit"],
+    "src/table_kernel": ["src/spec", "src/tuning", "src/cuda"],
+    "src/kernel_table": ["src/spec", "src/table_kernel", "kernels"],
+    "src/loader": BELOW_OP + ["src/op", "src/kernel_table"],
+    "src/runtime": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/loader"],
     "src/options": ["src/util", "src/runtime", "include/qkjit"],
     "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "src/options", "include/qkjit"],
     "src/build": ["src/util", "src/codegen", "src/compile", "kernels"],  # programs that the build itself runs
     "tools/oracle": ["src/util", "src/spec", "kernels/spec.cuh", "include/qkjit"],  # no arithmetic of the kernels
     "tools": BELOW_OP + ["src/op", "src/runtime", "src/options", "tools/oracle"],
     "tests/packaging": ["include/qkjit"],
-    "tests": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/kernel_table", "src/runtime", "src/options", "tools"],
+    "tests": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/kernel_table", "src/loader", "src/runtime", "src/options",
+                           "tools"],
     "examples": ["include/qkjit"],
     "bench": BELOW_OP + ["src/op", "src/runtime", "src/options"],
 }

@@ -48,10 +48,10 @@ class Setup(unittest.TestCase):
             (self.root / name / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name / path).write_text(text)
 
-    def run_setup(self, roots=("cuda13",), missing="", uid=1000, **more):
+    def run_setup(self, *arguments, roots=("cuda13",), missing="", uid=1000, **more):
         environment = {"PATH": str(self.bin), "FAKE_BIN": str(self.bin), "MISSING": missing, "FAKE_UID": str(uid),
                        "QKJIT_CUDA_ROOTS": ":".join(str(self.root / r) for r in roots), **more}
-        result = subprocess.run([self.root / "tools/setup.sh"], env=environment, stdin=subprocess.DEVNULL,
+        result = subprocess.run([self.root / "tools/setup.sh", *arguments], env=environment, stdin=subprocess.DEVNULL,
                                 capture_output=True, text=True, check=False, cwd="/")
         return result.returncode, (result.stdout + result.stderr).splitlines()
 
@@ -89,6 +89,18 @@ class Setup(unittest.TestCase):
         code, lines = self.run_setup(missing="catch2", uid=0, APT_EXIT="100")
         self.assertEqual(code, 4)
         self.assertIn("run: apt-get install catch2", lines[-1])
+
+    def test_what_only_tests_use_is_asked_for_by_them(self):
+        self.assertEqual(self.run_setup(missing="python3-torch", uid=0), (0, []))
+        self.assertEqual(self.run_setup("tests", missing="python3-torch", uid=0)[0], 0)
+        self.assertTrue(self.log()[-1].endswith(" python3-torch"), self.log())
+
+    def test_what_only_tests_use_may_be_missing(self):
+        for uid in (0, 1000):
+            code, lines = self.run_setup("tests", missing="python3-torch", uid=uid, APT_EXIT="100")
+            self.assertEqual(code, 0, lines)
+            self.assertIn("skipped; as root, run: apt-get install python3-torch", lines[-1])
+            self.assertTrue(self.cuda_env())
 
     def test_only_ninja_missing_is_fine(self):
         self.assertEqual(self.run_setup(missing="ninja-build"), (0, []))

@@ -119,4 +119,7 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, neox") {
   check_lanes<Spec{80, 40, Layout::neox, DType::bf16, Rounding::late_weight}>(5);
   check_lanes<Spec{128, 96, Layout::neox, DType::bf16, Rounding::fused}>(6);
   check_lanes<Spec{256, 256, Layout::neox, DType::fp32, Rounding::hf}>(7);
+  check_lanes<Spec{64, 32, Layout::neox, DType::bf16, Rounding::fused}>(1);
+  check_lanes<Spec{128, 32, Layout::neox, DType::fp16, Rounding::eager}>(2);
+  check_lanes<Spec{256, 128, Layout::neox, DType::bf16, Rounding::split}>(3);
 }

@@ -1,6 +1,7 @@
 // The generic kernel over the full grid: its shapes are known at run time only, so nothing is left
 // out to spare the compiler.
 #include <set>
+#include <vector>
 
 #include "tests/catch.hpp"
 #include "tests/simt/paths.hpp"
@@ -75,6 +76,60 @@ TEST_CASE("generic: every misalignment with every stride kind, in place and out 
       auto config = config_of_cycle(spec, i, i);
       config.misalignment = misalignment;
       check_generic(config);
+    }
+  }
+}
+
+namespace {
+
+/// Tokens whose slices fill one block and half of another.
+int tokens_of_two_blocks(test::ProblemConfig config) {
+  config.tokens = 1;
+  Problem one(config);
+  const GenericParams params = generic_launch(checked(one.args())).params;
+  const unsigned per_block = params.groups.per_warp * (kGenericThreads / 32);
+  return static_cast<int>(3 * per_block / 2 / params.slices.per_token) + 1;
+}
+
+}  // namespace
+
+TEST_CASE("generic: rows of every number of chunks, whole or in part, in more than a block") {
+  const Layout layout = GENERATE(Layout::interleaved, Layout::neox);
+  std::size_t number = 0;
+  for (int chunks = 1; chunks <= kGenericMaxHeadDim / kChunk; ++chunks) {
+    for (const int head_dim : {kChunk * chunks, kChunk * chunks - 3}) {
+      const int even = head_dim / 2 * 2;
+      for (const int rope_dim : {even, head_dim / 16 * 8, head_dim / 4 * 2, even - 2}) {
+        ++number;
+        const Spec spec{head_dim, rope_dim, layout, static_cast<DType>(number % 3),
+                        static_cast<Rounding>(number / 3 % 5)};
+        auto config = config_of_cycle(spec, number, number % kCycle);
+        config.misalignment = number % 4 == 3 ? 1 : 0;
+        config.tokens = tokens_of_two_blocks(config);
+        check_generic(config);
+      }
+    }
+  }
+}
+
+TEST_CASE("generic: rows on 16 bytes with a table that is not") {
+  for (const Layout layout : {Layout::interleaved, Layout::neox}) {
+    for (const int head_dim : {64, 72, 320, 1024}) {
+      for (const int rope_dim : {head_dim, head_dim / 2}) {
+        const Problem before(
+            {.spec = {head_dim, rope_dim, layout, DType::bf16}, .data = test::Data::special});
+        Problem after = before;
+        qkjit_args args = after.args();
+        const auto* const table = static_cast<const float*>(args.cos_sin_cache.data);
+        std::vector<float> moved(1);
+        moved.insert(moved.end(), table, table + args.cos_sin_cache.shape[0] * rope_dim);
+        args.cos_sin_cache.data = moved.data() + 1;
+        const Operation operation = checked(args);
+        const GenericParams params = generic_launch(operation).params;
+        REQUIRE((operation.aligned_rows && !params.wide_table));
+        run_generic(operation);
+        check_against_cpu("generic, moved table", before, after);
+      }
     }
   }
 }

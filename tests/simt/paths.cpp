@@ -22,10 +22,11 @@ Operation checked(const qkjit_args& args) {
 
 void run_generic(const Operation& operation) {
   const GenericLaunch call = generic_launch(operation);
-  const bool few = generic_slots(operation.spec) == kGenericFewSlots;
+  const int slots = generic_slots(operation.spec);
   const auto run = [&]<DType kDType> {
-    few ? generic<kDType, kGenericFewSlots>(call.params)
-        : generic<kDType, kGenericManySlots>(call.params);
+    return slots == 1   ? generic<kDType, 1>(call.params)
+           : slots == 2 ? generic<kDType, 2>(call.params)
+                        : generic<kDType, kGenericMaxSlots>(call.params);
   };
   launch(call.grid.blocks, call.grid.threads, [&] {
     switch (operation.spec.dtype) {

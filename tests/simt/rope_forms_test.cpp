@@ -62,6 +62,17 @@ TEST_CASE("rope forms, fused: the last give the bytes of the CPU path") {
   check_forms<30, kForms>();
 }
 
+TEST_CASE("rope forms, fused: pairs of a rotated tail meet in shorter runs of lanes") {
+  constexpr Spec kSpec{
+      .head_dim = 512, .rope_dim = 64, .layout = Layout::neox, .placement = RopePlacement::tail};
+  STATIC_REQUIRE(neox_run(kSpec, 32) == 4);
+  constexpr Spec kAcross{
+      .head_dim = 128, .rope_dim = 96, .layout = Layout::neox, .placement = RopePlacement::tail};
+  STATIC_REQUIRE(neox_run(kAcross, 8) == 0);  // begins with the chunk of lane 4
+  check_fused(fused_kernel<kSpec>(), 0);
+  check_fused(fused_kernel<kAcross>(), 1);
+}
+
 TEST_CASE("rope forms, fused: an angle for each element gives the bytes of the CPU path") {
   constexpr auto kSpec = [](int head_dim, int rope_dim, DType table, Rounding rounding,
                             RopePlacement placement = RopePlacement::head) {

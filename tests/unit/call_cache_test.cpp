@@ -11,7 +11,7 @@ using namespace qkjit;
 
 namespace {
 
-const TableKernel* const kKernel = reinterpret_cast<const TableKernel*>(std::uintptr_t{64});
+const LoadedKernel* const kKernel = reinterpret_cast<const LoadedKernel*>(std::uintptr_t{64});
 
 void keep(std::uint64_t runtime, int device, const qkjit_args& args, unsigned blocks) {
   FusedLaunch launch{};

@@ -7,39 +7,20 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/support/fake_nvrtc.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
 #include "tuning/default_variant.hpp"
 #include "util/file.hpp"
 
 using namespace qkjit;
+using qkjit::test::FakeNvrtc;
 namespace fs = std::filesystem;
 
 namespace {
 
 const Spec kSpec = {.head_dim = 128, .rope_dim = 128};
 const Spec kOther = {.head_dim = 64, .rope_dim = 64};
-
-class FakeNvrtc final : public Nvrtc {
- public:
-  const std::string& path() const override { return path_; }
-  std::string version() const override { return "13.9"; }
-  std::vector<std::string> targets() const override { return {"sm_90"}; }
-  Result<Compiled> compile(const CompileRequest& request) const override {
-    ++compiles;
-    if (inside) inside();
-    if (refuse) return fail(Code::compile_failed, "log of compile {}", compiles);
-    return Compiled{
-        "cubin for " + request.target, "ptx of " + request.file, "log", {{"k", 32, 1, 2, 3, 4}}};
-  }
-
-  std::function<void()> inside;  ///< runs in every compile
-  bool refuse = false;
-  mutable std::atomic<int> compiles{0};
-
- private:
-  std::string path_ = "/fake";
-};
 
 /// A Jit with its compiler and what it logged; set options before the first use of jit().
 class Fixture {
@@ -224,8 +205,9 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
   const std::string record = kernel_key(kSpec, default_variant(kSpec), "sm_90").record();
   const std::string whole = *read_file(file, kMaxEntryBytes);
   const std::string damages[] = {
-      whole.substr(0, whole.size() / 2), "", encode({record, "{", "cubin", "ptx"}),
-      encode({record, "{\"entry\": 5}", "cubin", "ptx"}), encode({"x", "{}", "cubin", "ptx"})};
+      whole.substr(0, whole.size() / 2),     "",
+      encode({record, "{", "cubin", "ptx"}), encode({record, "{\"entry\": 5}", "cubin", "ptx"}),
+      encode({"x", "{}", "cubin", "ptx"}),   encode({record, decode(whole)->metadata, "", "ptx"})};
   for (const std::string& damaged : damages) {
     std::ofstream(file, std::ios::binary) << damaged;
     Fixture f(directory);
@@ -238,6 +220,24 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
     CHECK(mentions(f.warnings[0], {"ignored", "entry"}));
     CHECK(*read_file(file, kMaxEntryBytes) == whole);
   }
+}
+
+TEST_CASE("a cached kernel that a driver refused is compiled anew once, for all", "[jit]") {
+  const TemporaryDirectory root;
+  fill(CacheDirectory(root.path()));
+  Fixture f(CacheDirectory(root.path()));
+  const auto refused = f.obtain();
+  const Error why{Code::compile_failed, "invalid image"};
+  const auto renewed = f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why);
+  REQUIRE((refused.has_value() && renewed.has_value()));
+  CHECK(*renewed != *refused);
+  CHECK((*renewed)->origin == Origin::compiled);
+  CHECK(*f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why) == *renewed);
+  CHECK(*f.obtain() == *renewed);
+  CHECK(f.jit().counters().cache_rejected == 1);
+  CHECK(f.jit().counters().compiled == 1);
+  REQUIRE(f.warnings.size() == 1);
+  CHECK(mentions(f.warnings[0], {"cache entry", "refuses", "invalid image"}));
 }
 
 TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {

@@ -1,10 +1,11 @@
-// The table of loaded kernels. Entries here have no kernel, since only a driver can make one.
+// The table of kernels. Entries here have none: tests/driver has kernels.
 #include "kernel_table.hpp"
 
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "kernels/generic_params.cuh"
 #include "tests/catch.hpp"
 
 using namespace qkjit;
@@ -12,7 +13,7 @@ using namespace qkjit;
 namespace {
 
 TableEntry entry_of(const std::string& message) {
-  return {{}, Reason::compile_failed, {Code::compile_failed, message}};
+  return {{}, {Reason::compile_failed, {Code::compile_failed, message}}};
 }
 
 KernelTable::Key key_of(unsigned device) {
@@ -25,7 +26,7 @@ TEST_CASE("the table keeps what was inserted first", "[kernel_table]") {
   KernelTable table;
   CHECK(table.find(key_of(5)) == nullptr);
   const TableEntry* first = table.insert(key_of(5), entry_of("first"));
-  CHECK(first->error.message == "first");
+  CHECK(first->why_none.error.message == "first");
   CHECK(table.insert(key_of(5), entry_of("second")) == first);
   CHECK(table.find(key_of(5)) == first);
   CHECK(table.find(key_of(4)) == nullptr);
@@ -41,7 +42,7 @@ TEST_CASE("entries stay where they are as the table grows", "[kernel_table]") {
   }
   for (unsigned key = 1; key <= 100; ++key) {
     CHECK(table.find(key_of(key)) == entries[key]);
-    CHECK(entries[key]->error.message == std::to_string(key));
+    CHECK(entries[key]->why_none.error.message == std::to_string(key));
   }
   CHECK(table.find(key_of(0)) == nullptr);
   CHECK(table.find(key_of(101)) == nullptr);
@@ -53,7 +54,7 @@ TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_tab
   const auto add = [&](KernelTable::Key key) { keys.insert(key), ++count; };
   for (const int device : {0, 1, 15, 16, 65535}) {
     for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-      for (const int slots : {1, 4}) add(KernelTable::generic_key(dtype, slots, device));
+      for (const int slots : kGenericSlots) add(KernelTable::generic_key(dtype, slots, device));
       for (const int head_dim : {1, 8, 16, 128, 256, 512, 1024})
         for (const int rope_dim : {0, 2, 16, 512, 1024})
           for (const Layout layout : {Layout::interleaved, Layout::neox})
@@ -81,7 +82,7 @@ TEST_CASE("readers see whole entries while writers insert", "[kernel_table][thre
         for (unsigned key = kKeys; key-- > 0;) {
           const TableEntry* entry = nullptr;
           while (!(entry = table.find(key_of(key))) && key + 1 == kKeys) std::this_thread::yield();
-          if (!entry || entry->error.message != std::to_string(key)) ++wrong;
+          if (!entry || entry->why_none.error.message != std::to_string(key)) ++wrong;
         }
       });
     }

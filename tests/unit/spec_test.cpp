@@ -156,11 +156,6 @@ TEST_CASE("a table by elements is for neox pairs of one axis", "[spec]") {
   CHECK(supports(spec)->dispatch.path == Path::fused);
   spec.sections[0] = 24, spec.sections[1] = spec.sections[2] = 20;
   CHECK(fails(supports(spec), Code::unsupported, {"table_width=elements", "sections"}));
-  spec = {.head_dim = 1024,
-          .rope_dim = 514,
-          .layout = Layout::neox,
-          .table_width = TableWidth::elements};
-  CHECK(fails(supports(spec), Code::unsupported, {"rope_dim=514", "up to 512"}));
   spec = {.head_dim = 64, .rope_dim = 64, .table_width = TableWidth::elements};
   CHECK(fails(supports(spec), Code::unsupported, {"layout=interleaved", "table_width=full"}));
 }

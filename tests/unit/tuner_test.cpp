@@ -41,12 +41,13 @@ TEST_CASE("a variant stays as long as no other is clearly faster", "[tune]") {
   CHECK(choices == Choices{{0, kSmall}, {100'000, kMiddle}});
 }
 
-TEST_CASE("the first variant serves every call: it is staged in registers", "[tune]") {
+TEST_CASE("the first variant serves every call: it is staged in registers, others may be faster",
+          "[tune]") {
   const Choices choices =
       choices_from({size_of_bytes(100, {{kBulk, 1, 99}, {kSmall, 1, 60}, {kMiddle, 1, 70}}),
                     size_of_bytes(400, {{kBulk, 1, 99}, {kMiddle, 1, 70}})},
                    0.01);
-  CHECK(choices == Choices{{0, kMiddle}, {200, kBulk}});
+  CHECK(choices == Choices{{0, kMiddle}, {1, kBulk}});
   CHECK(check_choices(kSpec, choices, "sm_90").has_value());
 }
 

@@ -105,3 +105,23 @@ TEST_CASE("the choice follows the size of the call and what its strides allow", 
   CHECK(choose(choices, 1000, true).variant == bulk);
   CHECK(choose(choices, 1000, false).variant == wide);
 }
+
+TEST_CASE("where not all can be had, the best that serves the call is chosen", "[tuning]") {
+  const Variant registers{.lanes = 16, .rows = 2, .threads = 128};
+  Variant bulk = registers;
+  bulk.staging = Staging::bulk;
+  Variant wide = registers;
+  wide.threads = 256;
+  const Choices choices = {{0, registers}, {100, wide}, {200, bulk}};
+  const auto among = [&](std::uint64_t bytes, bool without_gaps,
+                         const std::vector<Variant>& usable) {
+    return choose(choices, bytes, without_gaps, std::identity{}, [&](const Choice& choice) {
+      return std::ranges::find(usable, choice.variant) != usable.end();
+    });
+  };
+  CHECK(among(1000, true, {registers, wide})->variant == wide);
+  CHECK(among(1000, true, {registers})->variant == registers);
+  CHECK(among(0, true, {wide, bulk})->variant == wide);  // for more, but it serves
+  CHECK(among(0, true, {bulk})->variant == bulk);
+  CHECK(among(1000, false, {bulk}) == nullptr);
+}

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "tools/qkjit/console.hpp"
 #include "tools/qkjit/jobs.hpp"
 
@@ -16,7 +17,8 @@ class Progress {
       : console_(console), total_(total), terminal_(isatty(STDERR_FILENO)) {}
 
   void step(const JobResult& result) {
-    step(fmt::format("{}  {}", result.job.target, to_text(result.job.spec)));
+    step(fmt::format("{}  {}  {}", result.job.target, to_text(result.job.spec),
+                     to_text(result.job.variant)));
   }
 
   void step(const std::string& what) {

@@ -59,7 +59,7 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
 /// The variant that serves a call here, or without a GPU would serve it.
 Variant variant_of(Runtime& runtime, const Place& place, const Operation& op) {
   if (place.gpu) {
-    if (const auto chosen = runtime.chosen_kernel(op)) return chosen->choice.variant;
+    if (const auto chosen = runtime.chosen_kernel(op)) return chosen->variant;
   }
   return choose(builtin_choices(op.spec, place.target), op.bytes, op.without_gaps).variant;
 }

@@ -9,7 +9,7 @@ Result<RawLaunch> raw_launch_of(Runtime& runtime, const qkjit_args& args) {
   if (!op) return tl::unexpected(op.error());
   const auto kernel = runtime.chosen_kernel(*op);
   if (!kernel) return tl::unexpected(kernel.error());
-  return RawLaunch{kernel->kernel, fused_launch(*op, kernel->choice.variant)};
+  return RawLaunch{*kernel->loaded, fused_launch(*op, kernel->variant)};
 }
 
 }  // namespace qkjit::bench

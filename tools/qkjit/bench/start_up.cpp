@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "op/check.hpp"
 #include "tools/qkjit/bench/child.hpp"
 #include "tools/qkjit/bench/device_call.hpp"
 #include "tools/qkjit/bench/first_call.hpp"
@@ -24,6 +25,8 @@ Result<std::vector<double>> start_up(const Case& wanted, const std::string& targ
   if (!gpu) return tl::unexpected(gpu.error());
   const auto call = make_device_call(*gpu, wanted);
   if (!call) return tl::unexpected(call.error());
+  const auto op = check_args(call->args);
+  if (!op) return tl::unexpected(op.error());
   laps.push_back(watch.lap_ms());
 
   const auto runtime = cache.runtime();
@@ -32,7 +35,8 @@ Result<std::vector<double>> start_up(const Case& wanted, const std::string& targ
   const auto kernel = (*runtime)->compile(wanted.spec, target);
   if (!kernel) return tl::unexpected(kernel.error());
   laps.push_back(watch.lap_ms());
-  if (auto done = (*runtime)->prepare(wanted.spec); !done) return tl::unexpected(done.error());
+  const auto loaded = (*runtime)->chosen_kernel(*op);
+  if (!loaded) return tl::unexpected(loaded.error());
   laps.push_back(watch.lap_ms());
   const auto launched = (*runtime)->launch(call->args, gpu->stream());
   if (!launched) return tl::unexpected(launched.error());

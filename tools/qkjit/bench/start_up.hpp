@@ -10,8 +10,8 @@ namespace qkjit::bench {
 struct StartUp {
   double driver = 0;   ///< cuInit, context, memory: what any CUDA program pays
   double runtime = 0;  ///< creating the runtime
-  double lookup = 0;   ///< finding the kernel in the cache
-  double load = 0;     ///< cuLibraryLoadData and loading the function
+  double lookup = 0;   ///< finding the spec's first kernel in the cache
+  double load = 0;     ///< finding its others, and loading the one that the case needs
   double launch = 0;   ///< the first launch, until the GPU has finished it
 
   double without_driver() const { return runtime + lookup + load + launch; }

@@ -8,7 +8,7 @@
 namespace qkjit::tune {
 namespace {
 
-constexpr int kLeastBlockBytes = 2048, kMostBlockBytes = 16384;
+constexpr int kLeastBlockBytes = 512, kMostBlockBytes = 16384;
 constexpr int kThreadsOfAMultiprocessor = 2048;
 
 /// Lane counts with up to six chunks a lane, if few of the lanes' places stay empty, and one

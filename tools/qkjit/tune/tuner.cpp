@@ -47,20 +47,25 @@ const Measured* SizeResult::find(const Variant& variant) const {
 }
 
 Choices choices_from(const std::vector<SizeResult>& sizes, double tolerance) {
+  const auto in_registers = [](const Measured& m) {
+    return m.variant.staging == Staging::registers;
+  };
   Choices choices;
   std::uint64_t previous_bytes = 0;
   for (const SizeResult& size : sizes) {
-    const auto fits = [&](const Measured& m) {
-      return !choices.empty() || m.variant.staging == Staging::registers;
-    };
-    const auto best = std::ranges::find_if(size.variants, fits);
-    if (best == size.variants.end()) continue;
-    const Measured* kept = choices.empty() ? nullptr : size.find(choices.back().variant);
-    if (!kept || kept->percent_of_copy < best->percent_of_copy * (1 - tolerance)) {
+    if (choices.empty()) {
+      const auto first = std::ranges::find_if(size.variants, in_registers);
+      if (first == size.variants.end()) continue;
+      choices.push_back({0, first->variant});
+    }
+    const Measured* kept = size.find(choices.back().variant);
+    const Measured& best = size.variants.front();
+    if (!kept || kept->percent_of_copy < best.percent_of_copy * (1 - tolerance)) {
       // The change lies somewhere between the two sizes.
       const auto from =
           std::sqrt(static_cast<double>(previous_bytes) * static_cast<double>(size.bytes));
-      choices.push_back({static_cast<std::uint64_t>(from), best->variant});
+      choices.push_back(
+          {std::max<std::uint64_t>(static_cast<std::uint64_t>(from), 1), best.variant});
     }
     previous_bytes = size.bytes;
   }

@@ -1,0 +1,70 @@
+// From a call or a spec to a kernel that is loaded on a device.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "cuda/driver.hpp"
+#include "jit/jit.hpp"
+#include "kernel_table.hpp"
+#include "op/check.hpp"
+#include "tuning/tuning.hpp"
+#include "util/log.hpp"
+
+namespace qkjit {
+
+/// A loaded fused kernel, as long as its Loader.
+struct FusedKernel {
+  const LoadedKernel* loaded;
+  Variant variant;
+  bool is_stand_in;  ///< for a better one that is not loaded now, but may be later
+};
+
+/// Thread-safe. What is loaded is found without a lock. Each kernel is loaded when a call first
+/// needs it or prepare() asks, and during the capture of a stream nothing is. The drivers given
+/// must outlive it.
+class Loader {
+ public:
+  /// `tuning_directories` as Tuning takes them.
+  Loader(Jit& jit, std::vector<std::filesystem::path> tuning_directories, std::shared_ptr<Log> log)
+      : jit_(jit), tuning_(std::move(tuning_directories), log), log_(std::move(log)) {}
+
+  /// The best kernel that can be had for a call that the fused path serves: all give the same bits.
+  tl::expected<FusedKernel, NoKernel> fused(const Driver& driver, const Operation& op, int device,
+                                            Stream stream);
+  /// Code::not_ready if it is not loaded and the stream is captured.
+  Result<const LoadedKernel*> generic(const Driver& driver, const Spec& spec, int device,
+                                      Stream stream);
+
+  /// Loads all that calls of the spec may need. Fused kernels beside the first, and the generic one
+  /// beside fused ones, may be missing: that is only logged.
+  Result<void> prepare(const Driver& driver, const Spec& spec, int device);
+
+  /// Loads that failed, tries that were repeated included.
+  std::uint64_t failed() const { return failed_; }
+
+ private:
+  using Loaded = tl::expected<LoadedKernel, NoKernel>;
+
+  tl::expected<const TableEntry*, NoKernel> fused_entry(const Driver& driver, const Spec& spec,
+                                                        int device, Stream stream);
+  Result<TableEntry> find_code(const Driver& driver, const Spec& spec, int device);
+  TableEntry find_code(const Driver& driver, const Spec& spec, const Choices& choices,
+                       const std::string& target);
+  Result<const TableKernel*> generic_kernel(const Driver& driver, const Spec& spec, int device);
+
+  void warn_without(const Spec& spec, const Choice& choice, const Error& why);
+  Loaded load_code(const Driver& driver, const Spec& spec, const Choice& choice,
+                   const std::string& target);
+  Loaded checked(Result<LoadedKernel> loaded);
+
+  Jit& jit_;
+  Tuning tuning_;
+  std::shared_ptr<Log> log_;
+  KernelTable table_;
+  std::atomic<std::uint64_t> failed_{0};
+};
+
+}  // namespace qkjit
