@@ -36,11 +36,11 @@ constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 // at those the kernel that serves them. Microseconds are those of small calls. In full:
 // bench/results/h200-tune-2026-11-24*.json.
 constexpr Row kSm90[] = {
-    // 64 tokens: 1.73 us (the next 1.86, the third 2.21), 256: 2.78 (the first 3.43, the third
-    // 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
+    // 19 tokens: 1.38 us (the next 1.54), 64: 1.86 (the first 2.11), 256: 2.78 (the first 5.36, the
+    // third 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
     {{128, kAnyRope, kInterleaved},
-     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
-      {1250 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
+     {{0, {.lanes = 16, .rows = 1, .threads = 32}},
+      {420 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
       {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
       {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
     // 19 tokens: 1.54 us (the third 1.73), 256: 2.96 (the first 3.53, the third 3.62),
