@@ -5,6 +5,7 @@
 #pragma once
 
 #include "generic_rows.cuh"
+#include "norm.cuh"
 #include "rope.cuh"
 
 namespace qkjit {
@@ -16,43 +17,93 @@ using AnyAngles = ChunkAngles[kSlots];
 template <int kSlots>
 using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
 
-/// One rounding mode for all chunks.
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void scale_any_rows(Rounding rounding, const float (&r)[generic_rows(kSlots)],
-                                 const AnyChunks<kDType, 1, kSlots>& weight, AnyValues<kSlots>& y) {
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    float w[kChunk];
-    weight[0][slot].unpack(w);
-#pragma unroll
-    for (int i = 0; i < generic_rows(kSlots); ++i) {
-      normalize_chunk<kDType>(rounding, y[i][slot], r[i], w);
-    }
+/// One mode for a whole chunk, so that the choice is made once for all of its elements. `vectors`
+/// are the chunk's weights, and its biases if there are any.
+template <DType kDType, class... Vectors>
+QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], float r,
+                                      const Vectors&... vectors) {
+  if (rounding == Rounding::fused) {
+    normalize_chunk<kDType>(Rounding::fused, x, r, vectors...);
+  } else if (rounding == Rounding::hf) {
+    normalize_chunk<kDType>(Rounding::hf, x, r, vectors...);
+  } else if (rounding == Rounding::late_weight) {
+    normalize_chunk<kDType>(Rounding::late_weight, x, r, vectors...);
+  } else {  // eager differs in the rotation only
+    normalize_chunk<kDType>(Rounding::split, x, r, vectors...);
   }
 }
 
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const AnyLane& lane,
-                                     const AnyChunks<kDType, 1, kSlots>& weight,
+/// Element `i` of a vector of weights or biases.
+QKJIT_DEVICE float load_any_weight(DType dtype, const void* from, int i) {
+  if (dtype == DType::fp32) return Format<DType::fp32>::load(static_cast<const float*>(from)[i]);
+  const unsigned short bits = static_cast<const unsigned short*>(from)[i];
+  return dtype == DType::bf16 ? Format<DType::bf16>::load(bits) : Format<DType::fp16>::load(bits);
+}
+
+/// The chunk that begins with `first` of a vector of weights or biases.
+QKJIT_DEVICE void load_any_vector(const Spec& spec, const void* from, int first,
+                                  float (&x)[kChunk]) {
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    x[i] = first + i < spec.head_dim ? load_any_weight(dtype_of_weights(spec), from, first + i) : 0;
+  }
+}
+
+/// All lanes add chunks together, whichever norm their rows have.
+template <DType kDType, int kSlots, class SomeRows>
+QKJIT_DEVICE void normalize_any_rows(const Spec& spec, float inv, float eps, const AnyLane& lane,
+                                     const SomeRows& rows, Norm norm,
+                                     const AnyChunks<kDType, 1, kSlots>& early,
                                      AnyValues<kSlots>& y) {
   constexpr int kRows = generic_rows(kSlots);
+  const bool centres = spec.q_norm == Norm::layer || spec.k_norm == Norm::layer;
+  const auto elements = [&](int i) {
+    return [&, i](int slot) { return rows.elements[i] - lane.first_element(slot); };
+  };
   float chunks[kRows][kSlots], r[kRows];
+  if (spec.norm_order == NormOrder::after && norm != Norm::none) {
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-#pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) chunks[i][slot] = sum_of_squares(y[i][slot]);
+    for (int i = 0; i < kRows; ++i) hand_over_row<kDType>(spec.rounding, elements(i), y[i]);
   }
+  if (centres) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) sum_chunks(y[i], chunks[i]);
+    add_chunks(lane.in, chunks, r);
+  }
+  if (norm == Norm::layer) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) centre_row(r[i], inv, elements(i), y[i]);
+  }
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) square_chunks(y[i], chunks[i]);
   add_chunks(lane.in, chunks, r);
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) r[i] = reciprocal_rms(r[i], g.inv_head_dim, g.common.eps);
-  if (g.spec.rounding == Rounding::fused) {
-    scale_any_rows<kDType, kSlots>(Rounding::fused, r, weight, y);
-  } else if (g.spec.rounding == Rounding::hf) {
-    scale_any_rows<kDType, kSlots>(Rounding::hf, r, weight, y);
-  } else if (g.spec.rounding == Rounding::late_weight) {
-    scale_any_rows<kDType, kSlots>(Rounding::late_weight, r, weight, y);
-  } else {  // eager differs in the rotation only
-    scale_any_rows<kDType, kSlots>(Rounding::split, r, weight, y);
+  for (int i = 0; i < kRows; ++i) r[i] = reciprocal_rms(r[i], inv, eps);
+  if (norm == Norm::none) return;
+#pragma unroll
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const int first = lane.first_element(slot);
+    float w[kChunk] = {};
+    if (dtype_of_weights(spec) == kDType) {
+      early[0][slot].unpack(w);
+    } else if (has_weight(spec, norm)) {
+      load_any_vector(spec, rows.weight, first, w);
+    }
+#pragma unroll
+    for (int i = 0; i < kChunk; ++i) w[i] = effective_weight(spec.weight, w[i]);
+    if (has_bias(spec, norm)) {
+      float b[kChunk];
+      load_any_vector(spec, rows.bias, first, b);
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        normalize_any_chunk<kDType>(spec.rounding, y[i][slot], r[i], w, b);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        normalize_any_chunk<kDType>(spec.rounding, y[i][slot], r[i], w);
+      }
+    }
   }
 }
 
@@ -117,8 +168,8 @@ QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, int rope_dim, const AnyLan
 
 /// The rotated part of the rows, with pairs that lanes have or get by shuffles.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_rows(Rounding rounding, const GenericParams& g, const AnyLane& lane,
-                                  const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
+QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, const AnyLane& lane,
+                                   const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim;
   if (g.spec.layout == Layout::interleaved) {
     rotate_any_interleaved<kDType, kSlots>(rounding, rope_dim, lane, angles, y);
@@ -164,6 +215,20 @@ QKJIT_DEVICE void exchange_any_rows(bool eager, const TableRow& table, const Any
 }
 
 template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRow& table,
+                                  const AnyLane& lane, const AnyAngles<kSlots>& angles,
+                                  float* shown, AnyValues<kSlots>& y) {
+  const bool eager = g.spec.rounding == Rounding::eager;
+  if (g.spec.layout == Layout::neox && g.pairing == Pairing::exchange) {
+    exchange_any_rows<kDType, kSlots>(eager, table, lane, shown, y);
+  } else if (eager) {
+    rotate_any_pairs<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
+  } else {
+    rotate_any_pairs<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  }
+}
+
+template <DType kDType, int kSlots, Forms kForms>
 static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
@@ -171,7 +236,8 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   const unsigned warp = threadIdx.x / 32;
   const unsigned index = (blockIdx.x * kWarps + warp) * g.groups.per_warp;
   if (index >= g.slices.count) return;  // whole warps leave
-  const AnyLane lane = AnyLane::of(g.groups);
+  const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
+  AnyLane lane = AnyLane::of(g.groups);
   const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
 
   AnyChunks<kDType, kRows, kSlots> stored;
@@ -180,9 +246,11 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   } else {
     load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
   }
+  const Norm norm = rows.is_q ? spec.q_norm : spec.k_norm;
   AnyChunks<kDType, 1, kSlots> weight = {};
-  if (g.spec.norm != Norm::none) {
-    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, rows.weight, 0, {g.spec.head_dim}, weight);
+  if (has_weight(spec, norm) && dtype_of_weights(spec) == kDType) {
+    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
+                                     0, {g.spec.head_dim}, weight);
   }
   TableRow table{nullptr, g.spec.rope_dim, g.wide_table};
   AnyAngles<kSlots> angles = {};
@@ -197,15 +265,27 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) stored[i][slot].unpack(y[i][slot]);
   }
-  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, lane, weight, y);
-  if (table.rope_dim > 0) {
-    const bool eager = g.spec.rounding == Rounding::eager;
-    if (g.spec.layout == Layout::neox && g.pairing == Pairing::exchange) {
-      exchange_any_rows<kDType, kSlots>(eager, table, lane, shown[warp], y);
-    } else if (eager) {
-      rotate_any_rows<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
-    } else {
-      rotate_any_rows<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  const auto normalize = [&] {
+    if (!has_norm(spec)) return;
+    normalize_any_rows<kDType, kSlots>(spec, g.inv_head_dim, g.common.eps, lane, rows, norm, weight,
+                                       y);
+  };
+  const auto rotate = [&] {
+    if (spec.rope_dim > 0) rotate_any_rows<kDType, kSlots>(g, table, lane, angles, shown[warp], y);
+  };
+  if constexpr (kForms == Forms::common) {
+    normalize();
+    rotate();
+  } else {
+    const bool norm_first = spec.norm_order == NormOrder::before;
+#pragma unroll 1  // in either order, but each once in the code
+    for (int step = 0; step < 2; ++step) {
+      stay_in_loop(lane.in.in_group);
+      if ((step == 0) == norm_first) {
+        normalize();
+      } else {
+        rotate();
+      }
     }
   }
   store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
