@@ -1,4 +1,4 @@
-/* libqkjit, the C interface: RMSNorm and rotary embedding of Q and K in one pass over memory.
+/* libqkjit, the C interface: norm and rotary embedding of Q and K in one pass over memory.
  *
  * The binary contract of the library. Conventions:
  *  1. Every function that can fail returns qkjit_status; qkjit_last_error() then has the message of

@@ -65,7 +65,7 @@ TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_tab
                 for (const Norm norm : {Norm::rms, Norm::none})
                   add(KernelTable::fused_key(
                       {head_dim, rope_dim, layout, dtype, static_cast<Rounding>(rounding),
-                       static_cast<Positions>(positions), norm},
+                       static_cast<Positions>(positions), norm, norm},
                       device));
     }
   }

@@ -102,6 +102,7 @@ CallPlan plan(const Model& model, const Call& call) {
   if (attention.norm == NormKind::rms_across_heads) {
     refuse("norm across heads (q and k normalised over heads x head_dim)");
   }
+  if (attention.weights_per_head) refuse("norm weights of its own for every head");
   if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
   if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");
   return result;

@@ -32,6 +32,7 @@ struct Attention {
   double eps = 0;
   NormKind norm = NormKind::rms_per_head;
   Weight weight_form = Weight::plain;
+  bool weights_per_head = false;  ///< [heads, head_dim] instead of [head_dim]
   Bias bias = Bias::no;
   WeightDType weight_dtype = WeightDType::same;
   NormOrder norm_order = NormOrder::before;

@@ -49,6 +49,7 @@ Attention read_attention(Fields in) {
   if (out.norm != NormKind::none) {
     out.eps = in.positive("eps");
     out.weight_form = in.choice("weight_form", kWeightForms);
+    out.weights_per_head = in.flag_or("weights_per_head", false);
     if (in.flag_or("bias", false)) out.bias = Bias::yes;
     if (out.bias == Bias::yes && out.norm != NormKind::layer_per_head) {
       in.bad("bias", "needs norm layer_per_head");
@@ -184,7 +185,8 @@ Model read_model(Fields in) {
   out.title = in.text("title");
   out.attentions = read_list(in, "attentions", read_attention);
   out.segments = read_list(in, "segments", read_segment);
-  out.tables = read_list(in, "tables", read_table);
+  const Json& tables = in.need("tables");  // none where nothing is rotated
+  if (!tables.is_array() || !tables.empty()) out.tables = read_list(in, "tables", read_table);
   out.calls = read_list(in, "calls", read_call);
   for (const auto& [fact, source] : in.need_object("sources").items()) {
     if (!source.is_string()) in.bad("sources", fmt::format("has no text for '{}'", fact));
