@@ -58,7 +58,8 @@ TEST_CASE("fields may come in any order, defaults may be spelled out", "[spec]")
 
 TEST_CASE("without rotation, layout and positions mean nothing", "[spec]") {
   const auto neox = parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,positions=int32");
-  const auto interleaved = parse_spec("head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16");
+  const auto interleaved =
+      parse_spec("head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16,positions=implicit");
   REQUIRE(neox.has_value());
   REQUIRE(interleaved.has_value());
   CHECK(*neox == *interleaved);
@@ -122,7 +123,7 @@ TEST_CASE("what means nothing is left out of a spec", "[spec]") {
   CHECK(same(",norm=none,weight=one_plus,weight_dtype=fp32,norm_order=after", ",norm=none"));
   CHECK(same(",q_norm=none,norm_order=after", ",q_norm=none,k_norm=rms,norm_order=after"));
   CHECK(to_text(*parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,norm_order=after")) ==
-        "head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16");
+        "head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16,positions=implicit");
 }
 
 TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
