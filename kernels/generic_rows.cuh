@@ -74,6 +74,10 @@ struct AnyRows {
 template <DType kDType, int kRows, int kSlots>
 using AnyChunks = Chunk<kDType>[kRows][kSlots];
 
+/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
+template <int kSlots>
+using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
+
 /// A chunk of which `count` elements exist: all or none if `whole`, and then on 16 bytes.
 template <DType kDType>
 QKJIT_DEVICE Chunk<kDType> load_any_chunk(bool whole, const typename Format<kDType>::Storage* from,

@@ -1,27 +1,16 @@
-// The norm of a row that lies in chunks in the registers of a lane group: what it takes from
-// memory, and its steps, which the fused and the generic kernel put together. Kinds and shapes are
-// arguments; in the fused kernel they are constants.
+// The norm of a row that lies in chunks in the registers of a lane group: its steps, which the
+// fused and the generic kernel put together. Kinds and shapes are arguments; in the fused kernel
+// they are constants.
 #pragma once
 
 #include "arithmetic.cuh"
 
 namespace qkjit {
 
-/// What a chunk is multiplied by once it is normalised, and what is added to it.
-struct ChunkNorm {
-  float weight[kChunk] = {}, bias[kChunk] = {};
-};
-
-/// `load_weight` and `load_bias` read the chunk's part of them into an array of kChunk floats.
-template <class LoadWeight, class LoadBias>
-QKJIT_DEVICE void load_norm(const Spec& spec, Norm norm, const LoadWeight& load_weight,
-                            const LoadBias& load_bias, ChunkNorm& chunk) {
-  if (has_weight(spec, norm)) load_weight(chunk.weight);
-  if (has_bias(spec, norm)) load_bias(chunk.bias);
+/// effective_weight() for a chunk.
+QKJIT_DEVICE void make_effective(Weight weight, float (&w)[kChunk]) {
 #pragma unroll
-  for (int i = 0; i < kChunk; ++i) {
-    chunk.weight[i] = effective_weight(spec.weight, chunk.weight[i]);
-  }
+  for (int i = 0; i < kChunk; ++i) w[i] = effective_weight(weight, w[i]);
 }
 
 /// The two sums that norms need, chunk by chunk: of a row's elements, and of their squares.
@@ -50,6 +39,7 @@ QKJIT_DEVICE void centre_row(float sum, float inv, const Elements& elements,
   }
 }
 
+/// normalize() for a chunk, without a bias and with one.
 template <DType kDType>
 QKJIT_DEVICE void normalize_chunk(Rounding rounding, float (&x)[kChunk], float r,
                                   const float (&w)[kChunk]) {
