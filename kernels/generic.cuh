@@ -4,7 +4,7 @@
 // What depends on the shape is decided once for all that a lane has, and mostly on the host.
 #pragma once
 
-#include "generic_rows.cuh"
+#include "generic_norm.cuh"
 #include "rope.cuh"
 
 namespace qkjit {
@@ -12,49 +12,6 @@ namespace qkjit {
 /// What a lane's chunks are rotated by, the same for all of its rows.
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
-/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
-template <int kSlots>
-using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
-
-/// One rounding mode for all chunks.
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void scale_any_rows(Rounding rounding, const float (&r)[generic_rows(kSlots)],
-                                 const AnyChunks<kDType, 1, kSlots>& weight, AnyValues<kSlots>& y) {
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    float w[kChunk];
-    weight[0][slot].unpack(w);
-#pragma unroll
-    for (int i = 0; i < generic_rows(kSlots); ++i) {
-      normalize_chunk<kDType>(rounding, y[i][slot], r[i], w);
-    }
-  }
-}
-
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const AnyLane& lane,
-                                     const AnyChunks<kDType, 1, kSlots>& weight,
-                                     AnyValues<kSlots>& y) {
-  constexpr int kRows = generic_rows(kSlots);
-  float chunks[kRows][kSlots], r[kRows];
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-#pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) chunks[i][slot] = sum_of_squares(y[i][slot]);
-  }
-  add_chunks(lane.in, chunks, r);
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) r[i] = reciprocal_rms(r[i], g.inv_head_dim, g.common.eps);
-  if (g.spec.rounding == Rounding::fused) {
-    scale_any_rows<kDType, kSlots>(Rounding::fused, r, weight, y);
-  } else if (g.spec.rounding == Rounding::hf) {
-    scale_any_rows<kDType, kSlots>(Rounding::hf, r, weight, y);
-  } else if (g.spec.rounding == Rounding::late_weight) {
-    scale_any_rows<kDType, kSlots>(Rounding::late_weight, r, weight, y);
-  } else {  // eager differs in the rotation only
-    scale_any_rows<kDType, kSlots>(Rounding::split, r, weight, y);
-  }
-}
 
 /// What is wanted early of the angles: pairs that are exchanged load theirs when it is their turn.
 template <int kSlots>
@@ -117,8 +74,8 @@ QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, int rope_dim, const AnyLan
 
 /// The rotated part of the rows, with pairs that lanes have or get by shuffles.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_rows(Rounding rounding, const GenericParams& g, const AnyLane& lane,
-                                  const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
+QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, const AnyLane& lane,
+                                   const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim;
   if (g.spec.layout == Layout::interleaved) {
     rotate_any_interleaved<kDType, kSlots>(rounding, rope_dim, lane, angles, y);
@@ -164,6 +121,20 @@ QKJIT_DEVICE void exchange_any_rows(bool eager, const TableRow& table, const Any
 }
 
 template <DType kDType, int kSlots>
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRow& table,
+                                  const AnyLane& lane, const AnyAngles<kSlots>& angles,
+                                  float* shown, AnyValues<kSlots>& y) {
+  const bool eager = g.spec.rounding == Rounding::eager;
+  if (g.spec.layout == Layout::neox && g.pairing == Pairing::exchange) {
+    exchange_any_rows<kDType, kSlots>(eager, table, lane, shown, y);
+  } else if (eager) {
+    rotate_any_pairs<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
+  } else {
+    rotate_any_pairs<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  }
+}
+
+template <DType kDType, int kSlots, Forms kForms>
 static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
@@ -171,7 +142,8 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   const unsigned warp = threadIdx.x / 32;
   const unsigned index = (blockIdx.x * kWarps + warp) * g.groups.per_warp;
   if (index >= g.slices.count) return;  // whole warps leave
-  const AnyLane lane = AnyLane::of(g.groups);
+  const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
+  AnyLane lane = AnyLane::of(g.groups);
   const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
 
   AnyChunks<kDType, kRows, kSlots> stored;
@@ -180,9 +152,11 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   } else {
     load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
   }
+  const Norm norm = rows.is_q ? spec.q_norm : spec.k_norm;
   AnyChunks<kDType, 1, kSlots> weight = {};
-  if (g.spec.norm != Norm::none) {
-    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, rows.weight, 0, {g.spec.head_dim}, weight);
+  if (has_weight(spec, norm) && dtype_of_weights(spec) == kDType) {
+    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
+                                     0, {g.spec.head_dim}, weight);
   }
   TableRow table{nullptr, g.spec.rope_dim, g.wide_table};
   AnyAngles<kSlots> angles = {};
@@ -197,15 +171,27 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) stored[i][slot].unpack(y[i][slot]);
   }
-  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, lane, weight, y);
-  if (table.rope_dim > 0) {
-    const bool eager = g.spec.rounding == Rounding::eager;
-    if (g.spec.layout == Layout::neox && g.pairing == Pairing::exchange) {
-      exchange_any_rows<kDType, kSlots>(eager, table, lane, shown[warp], y);
-    } else if (eager) {
-      rotate_any_rows<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
-    } else {
-      rotate_any_rows<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  const auto normalize = [&] {
+    if (!has_norm(spec)) return;
+    normalize_any_rows<kDType, kSlots>(spec, g.inv_head_dim, g.common.eps, lane, rows, norm, weight,
+                                       y);
+  };
+  const auto rotate = [&] {
+    if (spec.rope_dim > 0) rotate_any_rows<kDType, kSlots>(g, table, lane, angles, shown[warp], y);
+  };
+  if constexpr (kForms == Forms::common) {
+    normalize();
+    rotate();
+  } else {
+    const bool norm_first = spec.norm_order == NormOrder::before;
+#pragma unroll 1  // in either order, but each once in the code
+    for (int step = 0; step < 2; ++step) {
+      stay_in_loop(lane.in.in_group);
+      if ((step == 0) == norm_first) {
+        normalize();
+      } else {
+        rotate();
+      }
     }
   }
   store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);

@@ -11,8 +11,9 @@ namespace qkjit {
 /// elements.
 struct Rows {
   const void* in;
-  void* out;  ///< may equal `in`
-  const void* weight;
+  void* out;           ///< may equal `in`
+  const void* weight;  ///< null without one
+  const void* bias;    ///< null without one
   long long in_token_stride, in_head_stride;
   long long out_token_stride, out_head_stride;
   unsigned heads;
@@ -40,9 +41,9 @@ struct FusedParams {
   Slices slices;
 };
 
-static_assert(sizeof(Rows) == 64, "host and device must agree: change both sides and this size");
-static_assert(sizeof(Params) == 160, "host and device must agree: change both sides and this size");
-static_assert(sizeof(FusedParams) == 184,
+static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
+static_assert(sizeof(Params) == 176, "host and device must agree: change both sides and this size");
+static_assert(sizeof(FusedParams) == 200,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

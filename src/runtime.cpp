@@ -15,13 +15,15 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<const char*, const void*>, 8> pointers(const Params& p) {
+std::array<std::pair<const char*, const void*>, 10> pointers(const Params& p) {
   return {{{"q", p.q.in},
            {"k", p.k.in},
            {"q_out", p.q.out},
            {"k_out", p.k.out},
            {"q_weight", p.q.weight},
            {"k_weight", p.k.weight},
+           {"q_bias", p.q.bias},
+           {"k_bias", p.k.bias},
            {"cos_sin_cache", p.cos_sin_cache},
            {"positions", p.positions}}};
 }

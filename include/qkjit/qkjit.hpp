@@ -149,7 +149,7 @@ inline Result<qkjit_spec> parse_spec(const std::string& text) {
 
 /// A spec's canonical text.
 inline Result<std::string> to_string(const qkjit_spec& spec) {
-  char text[256];
+  char text[512];
   const qkjit_status code = qkjit_spec_format(&spec, text, sizeof(text), nullptr);
   if (code != QKJIT_OK) return Status(code);
   return std::string(text);

@@ -18,10 +18,10 @@ struct Operation {
   Params params;  ///< row_count 0: nothing to do
   std::int64_t tokens;
   std::int64_t table_rows;  ///< rows of cos_sin_cache
-  bool aligned_rows;        ///< every row of q, k, their outputs and weights lies on 16 bytes
-  bool aligned;             ///< and so does cos_sin_cache: what the fused kernel needs
-  bool without_gaps;        ///< the heads of a token follow one another, in and out
-  std::uint64_t bytes;      ///< of q and k
+  bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
+  bool aligned;         ///< and so does cos_sin_cache: what the fused kernel needs
+  bool without_gaps;    ///< the heads of a token follow one another, in and out
+  std::uint64_t bytes;  ///< of q and k
   Path requested;
 };
 

@@ -23,6 +23,7 @@ struct Field {
   std::function<Result<void>(std::string_view value, Struct& to)> parse;
   std::function<std::string(const Struct& from)> print;
   std::function<bool(const Struct& from)> is_default;
+  std::vector<std::string_view> not_with = {};  ///< fields that say the same
 };
 
 template <class Struct>
@@ -92,6 +93,11 @@ Result<Struct> parse_fields(const std::vector<Field<Struct>>& fields, std::strin
     }
     if (!seen.insert(field->name).second) {
       return fail(Code::invalid_argument, "{} field {} is given twice: give it once", what, name);
+    }
+    for (const std::string_view other : field->not_with) {
+      if (!seen.contains(other)) continue;
+      return fail(Code::invalid_argument, "{} gives both {} and {}: give one of them", what, other,
+                  name);
     }
     if (auto parsed = field->parse(item.substr(equals + 1), result); !parsed) {
       return fail(Code::invalid_argument, "{} {}", what, parsed.error().message);

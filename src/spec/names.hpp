@@ -1,10 +1,11 @@
-// The field's names of every enumerator of a Spec or a Variant, for printing and strict parsing.
+// The names of every enumerator of a Spec, a Variant or a GenericKind, for printing and strict
+// parsing.
 #pragma once
 
 #include <array>
 #include <string_view>
 
-#include "kernels/variant.cuh"
+#include "kernels/generic_params.cuh"
 
 namespace qkjit {
 
@@ -22,7 +23,18 @@ template <>
 inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
 
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<Norm> = {"rms", "none"};
+inline constexpr std::array<std::string_view, 3> kNames<Norm> = {"rms", "none", "layer"};
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<Weight> = {"plain", "one_plus", "none"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Bias> = {"no", "yes"};
+template <>
+inline constexpr std::array<std::string_view, 4> kNames<WeightDType> = {"same", "bf16", "fp16",
+                                                                        "fp32"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<NormOrder> = {"before", "after"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Forms> = {"common", "all"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>

@@ -5,6 +5,28 @@
 namespace qkjit {
 namespace {
 
+/// One norm for q and k. The fields of each say it where they differ.
+Field<Spec> common_norm_field() {
+  Field<Spec> field = enum_field("norm", &Spec::q_norm, false);
+  field.parse = [parse_q = field.parse](std::string_view value, Spec& to) -> Result<void> {
+    auto parsed = parse_q(value, to);
+    to.k_norm = to.q_norm;
+    return parsed;
+  };
+  field.is_default = [](const Spec& from) {
+    return from.q_norm != from.k_norm || from.q_norm == Spec{}.q_norm;
+  };
+  field.not_with = {"q_norm", "k_norm"};
+  return field;
+}
+
+Field<Spec> single_norm_field(std::string_view name, Norm Spec::*member) {
+  Field<Spec> field = enum_field(name, member, false);
+  field.is_default = [](const Spec& from) { return from.q_norm == from.k_norm; };
+  field.not_with = {"norm"};
+  return field;
+}
+
 /// In canonical order. A new field of Spec needs a line here.
 const std::vector<Field<Spec>>& fields() {
   static const std::vector<Field<Spec>> all = {
@@ -14,7 +36,13 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("dtype", &Spec::dtype, true),
       enum_field("rounding", &Spec::rounding, false),
       enum_field("positions", &Spec::positions, false),
-      enum_field("norm", &Spec::norm, false),
+      common_norm_field(),
+      single_norm_field("q_norm", &Spec::q_norm),
+      single_norm_field("k_norm", &Spec::k_norm),
+      enum_field("weight", &Spec::weight, false),
+      enum_field("bias", &Spec::bias, false),
+      enum_field("weight_dtype", &Spec::weight_dtype, false),
+      enum_field("norm_order", &Spec::norm_order, false),
   };
   return all;
 }
@@ -30,8 +58,17 @@ Result<Spec> parse_spec(std::string_view text) {
 }
 
 Spec normalized(Spec spec) {
-  if (spec.rope_dim == 0) spec.layout = Layout::interleaved, spec.positions = Positions::implicit;
-  if (spec.norm == Norm::none && spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
+  if (spec.rope_dim == 0) {
+    spec.layout = Layout::interleaved, spec.positions = Positions::implicit;
+    spec.norm_order = NormOrder::before;
+  }
+  if (!has_norm(spec)) {
+    if (spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
+    spec.weight = Weight::plain, spec.norm_order = NormOrder::before;
+  }
+  const bool reads_weights = has_norm(spec) && spec.weight != Weight::none;
+  const bool is_same = dtype_of_weights(spec) == spec.dtype;
+  if (is_same || !(reads_weights || spec.bias == Bias::yes)) spec.weight_dtype = WeightDType::same;
   return spec;
 }
 

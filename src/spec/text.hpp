@@ -9,17 +9,18 @@
 
 namespace qkjit {
 
-/// "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16", then those of rounding, positions
-/// and norm that are not the default.
+/// "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16", then the other fields that are not
+/// the default. Where q and k have different norms, q_norm and k_norm take norm's place.
 std::string to_text(const Spec& spec);
 
 /// Reads what to_text() writes, fields in any order; the first four are required. Strict: an
-/// unknown field, a bad value or a repeated field is an error that names it. Checks no shape (see
-/// support.hpp).
+/// unknown field, a bad value, a repeated field or two that say the same is an error that names
+/// it. Checks no shape (see support.hpp).
 Result<Spec> parse_spec(std::string_view text);
 
-/// The spec that names the same kernel: without rotation, layout and positions mean nothing,
-/// and without a norm there is nothing to round before the rotation.
+/// The spec that names the same kernel: without rotation, layout, positions and the norm's place
+/// mean nothing, without a norm there is nothing to round before the rotation, and a weight_dtype
+/// that no tensor has, or that is the dtype, is `same`.
 Spec normalized(Spec spec);
 
 }  // namespace qkjit

@@ -63,7 +63,12 @@ struct WideProblem {
                  QKJIT_BF16,
                  QKJIT_ROUNDING_SPLIT,
                  QKJIT_POSITIONS_INT32,
-                 QKJIT_NORM_RMS};
+                 QKJIT_NORM_RMS,
+                 QKJIT_NORM_RMS,
+                 QKJIT_WEIGHT_PLAIN,
+                 QKJIT_BIAS_NO,
+                 QKJIT_WEIGHT_DTYPE_SAME,
+                 QKJIT_NORM_ORDER_BEFORE};
     args.q = qkjit_tensor_3d(q.data(), QKJIT_BF16, kTokens, kHeads, 64);
     args.q.strides[0] = kFar, args.q.strides[1] = kNear;
     args.k = qkjit_tensor_3d(k.data(), QKJIT_BF16, kTokens, kHeads, 64);

@@ -63,14 +63,9 @@ std::string to_text(const ProblemConfig& c) {
 
 Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
-  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
   place_heads();
-  if (spec.norm != Norm::none) {
-    for (const auto& [name, field] : {std::pair{"q_weight", &qkjit_args::q_weight},
-                                      std::pair{"k_weight", &qkjit_args::k_weight}}) {
-      place_dense(name, field, qkjit_tensor_1d(nullptr, dtype, spec.head_dim), element_size(dtype));
-    }
-  }
+  place_norm(spec.q_norm, {"q_weight", "q_bias"}, &qkjit_args::q_weight, &qkjit_args::q_bias);
+  place_norm(spec.k_norm, {"k_weight", "k_bias"}, &qkjit_args::k_weight, &qkjit_args::k_bias);
   if (spec.rope_dim > 0) {
     table_rows_ = config_.position_offset + config_.tokens;
     place_dense("cos_sin_cache", &qkjit_args::cos_sin_cache,
@@ -146,6 +141,15 @@ void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkj
   arguments_.push_back({name, field, block, shift, view});
 }
 
+void Problem::place_norm(Norm norm, std::array<const char*, 2> names,
+                         qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias) {
+  const Spec& spec = config_.spec;
+  const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(spec));
+  const qkjit_tensor view = qkjit_tensor_1d(nullptr, dtype, spec.head_dim);
+  if (has_weight(spec, norm)) place_dense(names[0], weight, view, element_size(dtype));
+  if (has_bias(spec, norm)) place_dense(names[1], bias, view, element_size(dtype));
+}
+
 void Problem::fill() {
   const Spec& spec = config_.spec;
   std::uint64_t number = 0;
@@ -173,7 +177,7 @@ void Problem::fill() {
         std::memcpy(begin + static_cast<std::size_t>(token) * size, &value, size);
       }
     } else {
-      fill_weights(config_.data, spec.dtype, random, begin, spec.head_dim);
+      fill_weights(config_.data, dtype_of_weights(spec), random, begin, spec.head_dim);
     }
   }
 }

@@ -22,9 +22,9 @@ namespace {
 const Spec kSpec = {.head_dim = 128, .rope_dim = 64, .layout = Layout::neox};
 const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
-/// kSpec and specs that differ from it in one field each, and from one another.
+/// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(13, kSpec);
+  std::vector<Spec> specs(23, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -36,7 +36,17 @@ std::vector<Spec> neighbours() {
   specs[9].rounding = Rounding::late_weight;
   specs[10].positions = Positions::int32;
   specs[11].positions = Positions::implicit;
-  specs[12].norm = Norm::none;
+  specs[12].q_norm = Norm::none;
+  specs[13].k_norm = Norm::none;
+  specs[14].q_norm = specs[14].k_norm = Norm::none;
+  specs[15].q_norm = specs[15].k_norm = Norm::layer;
+  specs[16].weight = Weight::one_plus;
+  specs[17].weight = Weight::none;
+  specs[18].weight_dtype = WeightDType::fp32;
+  specs[19].weight_dtype = WeightDType::fp16;
+  specs[20].norm_order = NormOrder::after;
+  specs[21].k_norm = Norm::layer;
+  specs[22].k_norm = Norm::layer, specs[22].bias = Bias::yes;
   return specs;
 }
 
@@ -50,7 +60,10 @@ TEST_CASE("a translation unit is one include and one instantiation", "[codegen]"
 extern "C" __global__ void __launch_bounds__(64)
 qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams params) {
   qkjit::fused<qkjit::Spec{.head_dim = 128, .rope_dim = 64, .layout = qkjit::Layout::neox, .dtype = qkjit::DType::bf16,
-                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64, .norm = qkjit::Norm::rms},
+                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64,
+                .q_norm = qkjit::Norm::rms, .k_norm = qkjit::Norm::rms, .weight = qkjit::Weight::plain,
+                .bias = qkjit::Bias::no, .weight_dtype = qkjit::WeightDType::same,
+                .norm_order = qkjit::NormOrder::before},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);

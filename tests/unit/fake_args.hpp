@@ -18,7 +18,12 @@ inline qkjit_args fake_args() {
                QKJIT_BF16,
                QKJIT_ROUNDING_FUSED,
                QKJIT_POSITIONS_INT64,
-               QKJIT_NORM_RMS};
+               QKJIT_NORM_RMS,
+               QKJIT_NORM_RMS,
+               QKJIT_WEIGHT_PLAIN,
+               QKJIT_BIAS_NO,
+               QKJIT_WEIGHT_DTYPE_SAME,
+               QKJIT_NORM_ORDER_BEFORE};
   args.q = qkjit_tensor_3d(address(0x100000), QKJIT_BF16, 4, 3, 64);
   args.k = qkjit_tensor_3d(address(0x200000), QKJIT_BF16, 4, 2, 64);
   args.q_out = qkjit_tensor_3d(address(0x300000), QKJIT_BF16, 4, 3, 64);

@@ -16,11 +16,13 @@ struct Known {
   qkjit_tensor qkjit_args::*field;
   Workload::Block block;
 };
-constexpr std::array<Known, 6> kKnown = {{
+constexpr std::array<Known, 8> kKnown = {{
     {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
     {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
     {"q_weight", "[head_dim]", &qkjit_args::q_weight, Workload::kQWeight},
     {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
+    {"q_bias", "[head_dim]", &qkjit_args::q_bias, Workload::kQBias},
+    {"k_bias", "[head_dim]", &qkjit_args::k_bias, Workload::kKBias},
     {"cos_sin_cache", "[rows, rope_dim] F32", &qkjit_args::cos_sin_cache, Workload::kTable},
     {"positions", "[tokens] I32 or I64", &qkjit_args::positions, Workload::kPositions},
 }};
@@ -28,9 +30,24 @@ constexpr std::array<Known, 6> kKnown = {{
 using Tensors = std::vector<StoredTensor>;
 
 bool is_needed(Workload::Block block, const Spec& spec) {
-  if (block == Workload::kTable) return spec.rope_dim > 0;
-  if (block == Workload::kQWeight || block == Workload::kKWeight) return spec.norm != Norm::none;
-  return block == Workload::kQk;
+  switch (block) {
+    case Workload::kQk:
+      return true;
+    case Workload::kQWeight:
+      return has_weight(spec, spec.q_norm);
+    case Workload::kKWeight:
+      return has_weight(spec, spec.k_norm);
+    case Workload::kQBias:
+      return has_bias(spec, spec.q_norm);
+    case Workload::kKBias:
+      return has_bias(spec, spec.k_norm);
+    case Workload::kTable:
+      return spec.rope_dim > 0;
+    case Workload::kPositions:
+    case Workload::kBlockCount:
+      break;
+  }
+  return false;
 }
 
 const StoredTensor* find(const Tensors& tensors, std::string_view name) {
@@ -38,8 +55,8 @@ const StoredTensor* find(const Tensors& tensors, std::string_view name) {
   return tensor == tensors.end() ? nullptr : &*tensor;
 }
 
-/// Names that are not known, and those that are missing. A rotation needs the table, a norm the
-/// weights; positions are optional.
+/// Names that are not known, and those that are missing. A rotation needs the table, a norm its
+/// weights and biases; positions are optional.
 Result<void> check_names(const Tensors& tensors, const Spec& spec) {
   std::string known, given;
   for (const Known& k : kKnown) known += fmt::format("{}{}", known.empty() ? "" : ", ", k.name);

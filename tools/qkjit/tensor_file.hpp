@@ -7,9 +7,10 @@
 
 namespace qkjit {
 
-/// q [tokens, heads_q, head_dim], k, q_weight, k_weight [head_dim], cos_sin_cache [rows, rope_dim]
-/// F32 and optional positions [tokens] of a .safetensors file; without positions the row numbers
-/// are used. The error names a tensor that is missing or does not fit the spec.
+/// q [tokens, heads_q, head_dim], k, what the spec's norm has of q_weight, k_weight, q_bias and
+/// k_bias [head_dim], cos_sin_cache [rows, rope_dim] F32 and optional positions [tokens] of a
+/// .safetensors file; without positions the row numbers are used. The error names a tensor that is
+/// missing or does not fit the spec.
 Result<Workload> tensor_workload(const std::string& file, const Spec& spec, float eps);
 
 /// Writes q and k with their shapes and dtype.
