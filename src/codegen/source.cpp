@@ -52,6 +52,8 @@ std::string variant_initializer(const Variant& v) {
       name_of(v.load), name_of(v.store), v.pdl);
 }
 
+std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
+
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
@@ -78,7 +80,7 @@ Source generic_source(const GenericKind& kind) {
       "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
       "  qkjit::generic<qkjit::DType::{3}, {1}, qkjit::Forms::{2}>(params);\n"
       "}}\n",
-      entry, kind.slots, name_of(kind.forms), name_of(kind.dtype));
+      entry, kind.slots, forms_name(kind.forms), name_of(kind.dtype));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
@@ -88,7 +90,7 @@ std::string generic_file(const GenericKind& kind, int capability) {
 
 std::string generic_entry(const GenericKind& kind) {
   return fmt::format("qkjit_generic_{}_{}_{}", name_of(kind.dtype), kind.slots,
-                     name_of(kind.forms));
+                     forms_name(kind.forms));
 }
 
 }  // namespace qkjit

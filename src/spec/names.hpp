@@ -1,11 +1,10 @@
-// The names of every enumerator of a Spec, a Variant or a GenericKind, for printing and strict
-// parsing.
+// The field's names of every enumerator of a Spec or a Variant, for printing and strict parsing.
 #pragma once
 
 #include <array>
 #include <string_view>
 
-#include "kernels/generic_params.cuh"
+#include "kernels/variant.cuh"
 
 namespace qkjit {
 
@@ -33,8 +32,6 @@ inline constexpr std::array<std::string_view, 4> kNames<WeightDType> = {"same", 
                                                                         "fp32"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<NormOrder> = {"before", "after"};
-template <>
-inline constexpr std::array<std::string_view, 2> kNames<Forms> = {"common", "all"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
