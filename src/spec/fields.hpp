@@ -24,6 +24,7 @@ struct Field {
   std::function<std::string(const Struct& from)> print;
   std::function<bool(const Struct& from)> is_default;
   std::vector<std::string_view> not_with = {};  ///< fields that say the same
+  std::vector<std::string_view> values = {};    ///< of an enumeration
 };
 
 template <class Struct>
@@ -50,9 +51,13 @@ Field<Struct> enum_field(std::string_view name, E Struct::*member, bool required
     return fail(Code::invalid_argument, "field {}={}: needs one of {}; nearest is {}", name, value,
                 fmt::join(kNames<E>, ", "), nearest(value, kNames<E>));
   };
-  return {name, required, parse,
+  return {name,
+          required,
+          parse,
           [=](const Struct& from) { return std::string(name_of(from.*member)); },
-          [=](const Struct& from) { return !required && from.*member == Struct{}.*member; }};
+          [=](const Struct& from) { return !required && from.*member == Struct{}.*member; },
+          {},
+          {kNames<E>.begin(), kNames<E>.end()}};
 }
 
 /// The fields that are not defaults, in the order given: the canonical text.

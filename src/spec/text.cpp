@@ -57,6 +57,14 @@ Result<Spec> parse_spec(std::string_view text) {
   return normalized(*spec);
 }
 
+std::vector<SpecField> spec_fields() {
+  std::vector<SpecField> all;
+  for (const Field<Spec>& field : fields()) {
+    all.push_back({field.name, field.values, field.required ? "" : field.print({})});
+  }
+  return all;
+}
+
 Spec normalized(Spec spec) {
   if (spec.rope_dim == 0) {
     spec.layout = Layout::interleaved, spec.positions = Positions::implicit;

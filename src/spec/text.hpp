@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/spec.cuh"
 #include "util/error.hpp"
@@ -22,5 +23,14 @@ Result<Spec> parse_spec(std::string_view text);
 /// mean nothing, without a norm there is nothing to round before the rotation, and a weight_dtype
 /// that no tensor has, or that is the dtype, is `same`.
 Spec normalized(Spec spec);
+
+/// For documents: a field of the canonical text, the values of an enumeration (of others none), and
+/// the value that is left out ("" for a required field).
+struct SpecField {
+  std::string_view name;
+  std::vector<std::string_view> values;
+  std::string default_value;
+};
+std::vector<SpecField> spec_fields();
 
 }  // namespace qkjit
