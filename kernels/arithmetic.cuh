@@ -1,6 +1,7 @@
 // The numerics, once for every path: the fused kernel, the generic kernel and the CPU path call
 // these functions, so their results differ in no bit. All is fp32; `round_to` marks where a
-// rounding mode goes through the dtype.
+// rounding mode goes through the dtype. A norm comes before the rotation or after it, as the spec
+// says, and a row ends as its last step leaves it, rounded once more when it is stored.
 #pragma once
 
 #include "dtype.cuh"
@@ -23,6 +24,30 @@ QKJIT_DEVICE float reciprocal_rms(float sum, float inv, float eps) {
   return rsqrt_rn(fma_rn(sum, inv, eps));
 }
 
+// LayerNorm, y = (x - mean) / sqrt(mean of (x - mean)^2 + eps) * w + b (Ba, Kiros and Hinton 2016,
+// arXiv:1607.06450, and torch.nn.LayerNorm): the row is centred, then normalised as by RMSNorm.
+// Both passes are over what is in registers, so the variance suffers no cancellation.
+
+/// Sum of one chunk, in index order; chunk sums are added as a butterfly, as those of squares.
+/// Here too padding with zeros changes nothing: a sum that begins with +0 is never -0, because
+/// x + -x is +0 when rounding to nearest, so adding +0 leaves it as it is.
+template <int kCount>
+QKJIT_DEVICE float sum_of_elements(const float (&x)[kCount]) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) sum = add_rn(sum, x[i]);
+  return sum;
+}
+
+/// An element of the row without the row's mean, `sum` * `inv`. Padding stays zero instead.
+QKJIT_DEVICE float centred(float x, float sum, float inv) { return add_rn(x, -mul_rn(sum, inv)); }
+
+/// What stands for a weight in the functions below. Without one it is 1: multiplying by 1 is
+/// exact, so every mode gives what it gives with no factor at all.
+QKJIT_DEVICE float effective_weight(Weight weight, float w) {
+  return weight == Weight::one_plus ? add_rn(1, w) : weight == Weight::plain ? w : 1;
+}
+
 /// One normalised element: x the input, r the reciprocal rms, w the weight.
 template <DType kDType>
 QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w) {
@@ -40,12 +65,30 @@ QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w) {
   return 0;  // unreachable: the switch is complete
 }
 
-/// normalize() for a chunk.
+/// normalize() with a bias b. As in the modules that the modes follow, `fused`, `split` and `eager`
+/// add it in the multiplication, `late_weight` in an addition in fp32, `hf` in one in the dtype.
 template <DType kDType>
-QKJIT_DEVICE void normalize_chunk(Rounding rounding, float (&x)[kChunk], float r,
-                                  const float (&w)[kChunk]) {
-#pragma unroll
-  for (int i = 0; i < kChunk; ++i) x[i] = normalize<kDType>(rounding, x[i], r, w[i]);
+QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w, float b) {
+  switch (rounding) {
+    case Rounding::fused:
+      return fma_rn(x, mul_rn(r, w), b);
+    case Rounding::split:
+    case Rounding::eager:
+      return round_to<kDType>(fma_rn(x, mul_rn(r, w), b));
+    case Rounding::hf:
+      return round_to<kDType>(
+          add_rn(round_to<kDType>(mul_rn(round_to<kDType>(mul_rn(x, r)), w)), b));
+    case Rounding::late_weight:
+      return round_to<kDType>(add_rn(mul_rn(w, mul_rn(x, r)), b));
+  }
+  return 0;  // unreachable: the switch is complete
+}
+
+/// A rotated element, as a norm after the rotation takes it: every mode but `fused` stands for
+/// kernels that hand it over in the dtype.
+template <DType kDType>
+QKJIT_DEVICE float handed_over(Rounding rounding, float x) {
+  return rounding == Rounding::fused ? x : round_to<kDType>(x);
 }
 
 /// An element of a pair after the rotation: `own` turned, `other` its partner, c the cosine, s the

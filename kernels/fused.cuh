@@ -1,23 +1,21 @@
-// The fused kernel: RMSNorm of every head of q and k, and the rotary embedding, in one pass over
+// The fused kernel: the norm of every head of q and k, and the rotary embedding, in one pass over
 // memory. A group of lanes owns a row (one head of one token), reads it whole before it stores any
 // of it, and reads and stores it once, so in place is as good as out of place.
 #pragma once
 
-#include "arithmetic.cuh"
 #include "butterfly.cuh"
+#include "norm.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
 #include "staging.cuh"
 
 namespace qkjit {
 
-/// Every lane gets its row's sum of squares. Chunks are farthest apart in different runs of lanes,
-/// whose steps come first; then a run is a group as any.
+/// Every lane gets its row's sum of the sums of its chunks. Chunks are farthest apart in different
+/// runs of lanes, whose steps come first; then a run is a group as any.
 template <class T>
-QKJIT_DEVICE float sum_row(const LaneRow<T>& x, const Lane<T>& lane) {
-  float chunks[1][T::kSlots], sums[1];
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) chunks[0][slot] = sum_of_squares(x[slot]);
+QKJIT_DEVICE float sum_row(float (&chunks)[1][T::kSlots], const Lane<T>& lane) {
+  float sums[1];
 #pragma unroll
   for (int d = T::kLanes / 2; d >= T::kRun; d /= 2) {
 #pragma unroll
@@ -39,13 +37,14 @@ QKJIT_DEVICE bool has_neox_pairs(int slot, int first) {
          static_cast<unsigned>(first) < kHalf;
 }
 
-/// What every row of a slice shares: the norm weight and the token's angles.
+/// What every row of a slice shares: the weights and biases of its norm, and the token's angles.
 template <Spec kSpec, class T>
 struct SliceConstants {
-  float weight[T::kSlots][kChunk] = {};
+  float weight[T::kSlots][kChunk] = {}, bias[T::kSlots][kChunk] = {};
   ChunkAngles angles[T::kSlots] = {};
 
-  QKJIT_DEVICE void load(const Params& p, const Rows& rows, unsigned token, const Lane<T>& lane) {
+  QKJIT_DEVICE void load(const Params& p, const Rows& rows, Norm kind, unsigned token,
+                         const Lane<T>& lane) {
     constexpr TableForm kForm = TableForm::of(kSpec);
     constexpr int kBegin = rotated_begin(kSpec);
     TableRows table{};
@@ -54,11 +53,13 @@ struct SliceConstants {
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
       if (first >= kSpec.head_dim) continue;
-      if constexpr (kSpec.norm != Norm::none) {
-        using W = Format<kSpec.dtype>;
-        const auto* from = static_cast<const typename W::Storage*>(rows.weight) + first;
-        Chunk<kSpec.dtype>::load(from).unpack(weight[slot]);
-      }
+      const auto load = [&](const void* from, float(&to)[kChunk]) {
+        using W = Chunk<dtype_of_weights(kSpec)>;
+        W::load(static_cast<const typename W::Storage*>(from) + first).unpack(to);
+      };
+      if (has_weight(kSpec, kind)) load(rows.weight, weight[slot]);
+      if (has_bias(kSpec, kind)) load(rows.bias, bias[slot]);
+      make_effective(kSpec.weight, weight[slot]);
       if constexpr (kSpec.layout == Layout::interleaved) {
         load_interleaved(table, first - kBegin, angles[slot]);
       } else if constexpr (T::kPairing != Pairing::in_lane) {
@@ -116,13 +117,41 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
   }
 }
 
+template <Spec kSpec, Norm kNorm, class T>
+static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
+                                       float eps, const Lane<T>& lane) {
+  if constexpr (kNorm == Norm::none) return;
+  const auto elements = [&](int slot) {
+    return lane.first_element(slot) < kSpec.head_dim ? kChunk : 0;
+  };
+  if constexpr (kSpec.norm_order == NormOrder::after) {
+    hand_over_row<kSpec.dtype>(kSpec.rounding, elements, y);
+  }
+  float chunks[1][T::kSlots];
+  if constexpr (kNorm == Norm::layer) {
+    sum_chunks(y, chunks[0]);
+    centre_row(sum_row<T>(chunks, lane), T::kInvHeadDim, elements, y);
+  }
+  square_chunks(y, chunks[0]);
+  const float r = reciprocal_rms(sum_row<T>(chunks, lane), T::kInvHeadDim, eps);
+#pragma unroll
+  for (int slot = 0; slot < T::kSlots; ++slot) {
+    const float(&w)[kChunk] = constants.weight[slot];
+    if constexpr (has_bias(kSpec, kNorm)) {
+      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w, constants.bias[slot]);
+    } else {
+      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w);
+    }
+  }
+}
+
 /// Normalises, rotates and stores the rows of a slice, whose loads have begun.
-template <Spec kSpec, class Staged>
+template <Spec kSpec, Norm kNorm, class Staged>
 static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const Rows& rows,
                                   unsigned token, const Lane<typename Staged::T>& lane) {
   using T = typename Staged::T;
   SliceConstants<kSpec, T> constants;
-  constants.load(p, rows, token, lane);
+  constants.load(p, rows, kNorm, token, lane);
   staged.wait();
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
@@ -131,14 +160,10 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const R
     for (int slot = 0; slot < T::kSlots; ++slot) {
       if (lane.first_element(slot) < kSpec.head_dim) staged.get(i, slot).unpack(y[slot]);
     }
-    if constexpr (kSpec.norm != Norm::none) {
-      const float r = reciprocal_rms(sum_row<T>(y, lane), T::kInvHeadDim, p.eps);
-#pragma unroll
-      for (int slot = 0; slot < T::kSlots; ++slot) {
-        normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, constants.weight[slot]);
-      }
-    }
+    constexpr bool kNormFirst = kSpec.norm_order == NormOrder::before;
+    if constexpr (kNormFirst) normalize_row<kSpec, kNorm, T>(y, constants, p.eps, lane);
     if constexpr (kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane);
+    if constexpr (!kNormFirst) normalize_row<kSpec, kNorm, T>(y, constants, p.eps, lane);
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       if (lane.first_element(slot) >= kSpec.head_dim) continue;
@@ -146,6 +171,18 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const R
     }
   }
   staged.finish();
+}
+
+/// run_rows() with the norm of the tensor that the slice is of, which its whole warp shares.
+template <Spec kSpec, class Staged>
+static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Params& p,
+                                     const Rows& rows, unsigned token,
+                                     const Lane<typename Staged::T>& lane) {
+  if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
+    run_rows<kSpec, kSpec.q_norm>(staged, p, rows, token, lane);
+  } else {
+    run_rows<kSpec, kSpec.k_norm>(staged, p, rows, token, lane);
+  }
 }
 
 template <Spec kSpec, Variant kVariant>
@@ -166,13 +203,13 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows<kSpec>(staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows<kSpec>(staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
   }
 }
 

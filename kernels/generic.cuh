@@ -4,7 +4,7 @@
 // What depends on the shape is decided once for all that a lane has, and mostly on the host.
 #pragma once
 
-#include "generic_rows.cuh"
+#include "generic_norm.cuh"
 #include "rope.cuh"
 
 namespace qkjit {
@@ -12,49 +12,6 @@ namespace qkjit {
 /// What a lane's chunks are rotated by, the same for all of its rows.
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
-/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
-template <int kSlots>
-using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
-
-/// One rounding mode for all chunks.
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void scale_any_rows(Rounding rounding, const float (&r)[generic_rows(kSlots)],
-                                 const AnyChunks<kDType, 1, kSlots>& weight, AnyValues<kSlots>& y) {
-#pragma unroll
-  for (int slot = 0; slot < kSlots; ++slot) {
-    float w[kChunk];
-    weight[0][slot].unpack(w);
-#pragma unroll
-    for (int i = 0; i < generic_rows(kSlots); ++i) {
-      normalize_chunk<kDType>(rounding, y[i][slot], r[i], w);
-    }
-  }
-}
-
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void normalize_any_rows(const GenericParams& g, const AnyLane& lane,
-                                     const AnyChunks<kDType, 1, kSlots>& weight,
-                                     AnyValues<kSlots>& y) {
-  constexpr int kRows = generic_rows(kSlots);
-  float chunks[kRows][kSlots], r[kRows];
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-#pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) chunks[i][slot] = sum_of_squares(y[i][slot]);
-  }
-  add_chunks(lane.in, chunks, r);
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) r[i] = reciprocal_rms(r[i], g.inv_head_dim, g.common.eps);
-  if (g.spec.rounding == Rounding::fused) {
-    scale_any_rows<kDType, kSlots>(Rounding::fused, r, weight, y);
-  } else if (g.spec.rounding == Rounding::hf) {
-    scale_any_rows<kDType, kSlots>(Rounding::hf, r, weight, y);
-  } else if (g.spec.rounding == Rounding::late_weight) {
-    scale_any_rows<kDType, kSlots>(Rounding::late_weight, r, weight, y);
-  } else {  // eager differs in the rotation only
-    scale_any_rows<kDType, kSlots>(Rounding::split, r, weight, y);
-  }
-}
 
 /// The table in its own form.
 QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, unsigned token) {
@@ -87,12 +44,12 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int firs
 }
 
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
-template <int kSlots>
+template <int kSlots, Forms kForms>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
                                   const TableRows& plain, unsigned token,
                                   AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
-  if (!g.plain_table) {
+  if (kForms == Forms::all && !g.plain_table) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
       load_any_form(g, token, lane.first_element(slot) - begin, angles[slot]);
@@ -158,8 +115,8 @@ QKJIT_DEVICE void shuffle_any_rows(Rounding rounding, const Spec& spec, const An
 
 /// The rotated part of the rows, with pairs that lanes have or get by shuffles.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_any_rows(Rounding rounding, const GenericParams& g, const AnyLane& lane,
-                                  const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
+QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, const AnyLane& lane,
+                                   const AnyAngles<kSlots>& angles, AnyValues<kSlots>& y) {
   if (g.spec.layout == Layout::interleaved) {
     rotate_any_interleaved<kDType, kSlots>(rounding, g.spec, lane, angles, y);
   } else if constexpr (kSlots == 1) {
@@ -175,7 +132,7 @@ QKJIT_DEVICE void rotate_any_rows(Rounding rounding, const GenericParams& g, con
 }
 
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
-template <DType kDType, int kSlots>
+template <DType kDType, int kSlots, Forms kForms>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
                                     const TableRows& plain, unsigned token, float* shown,
                                     AnyValues<kSlots>& y) {
@@ -195,7 +152,7 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
       const int at = lane.first_element(slot) - begin;
       float partner[kChunk] = {};
       ChunkAngles angles = {};
-      if (g.plain_table) {
+      if (kForms == Forms::common || g.plain_table) {
         load_exchanged(plain, at, angles);
       } else {
         load_any_form(g, token, at, angles);
@@ -244,7 +201,28 @@ QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& la
   }
 }
 
-template <DType kDType, int kSlots>
+/// Whether pairs go through shared memory, where they load their angles themselves.
+QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
+  const bool exchanged = g.spec.layout == Layout::neox && g.pairing == Pairing::exchange;
+  return exchanged || rotated_begin(g.spec) % kChunk != 0;
+}
+
+template <DType kDType, int kSlots, Forms kForms>
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain, unsigned token,
+                                  const AnyLane& lane, const AnyAngles<kSlots>& angles,
+                                  float* shown, AnyValues<kSlots>& y) {
+  if (kForms == Forms::all && rotated_begin(g.spec) % kChunk != 0) {
+    rotate_across_chunks<kDType, kSlots>(g, lane, token, shown, y);
+  } else if (rotates_in_shared(g)) {
+    exchange_any_rows<kDType, kSlots, kForms>(g, lane, plain, token, shown, y);
+  } else if (g.spec.rounding == Rounding::eager) {
+    rotate_any_pairs<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
+  } else {
+    rotate_any_pairs<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  }
+}
+
+template <DType kDType, int kSlots, Forms kForms>
 static QKJIT_DEVICE void generic(const GenericParams& g) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
@@ -252,7 +230,8 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   const unsigned warp = threadIdx.x / 32;
   const unsigned index = (blockIdx.x * kWarps + warp) * g.groups.per_warp;
   if (index >= g.slices.count) return;  // whole warps leave
-  const AnyLane lane = AnyLane::of(g.groups);
+  const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
+  AnyLane lane = AnyLane::of(g.groups);
   const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
 
   AnyChunks<kDType, kRows, kSlots> stored;
@@ -261,18 +240,18 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   } else {
     load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
   }
+  const Norm norm = rows.is_q ? spec.q_norm : spec.k_norm;
   AnyChunks<kDType, 1, kSlots> weight = {};
-  if (g.spec.norm != Norm::none) {
-    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, rows.weight, 0, {g.spec.head_dim}, weight);
+  if (has_weight(spec, norm) && dtype_of_weights(spec) == kDType) {
+    load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
+                                     0, {g.spec.head_dim}, weight);
   }
   TableRows plain = {};
   AnyAngles<kSlots> angles = {};
-  const bool across_chunks = rotated_begin(g.spec) % kChunk != 0;
-  const bool exchanged = g.spec.layout == Layout::neox && g.pairing == Pairing::exchange;
-  if (g.spec.rope_dim > 0) {
+  if (spec.rope_dim > 0) {
     plain = find_plain_angles(g, rows.token);
-    if (!across_chunks && !exchanged) {
-      load_any_angles<kSlots>(g, lane, plain, rows.token, angles);
+    if (!rotates_in_shared(g)) {
+      load_any_angles<kSlots, kForms>(g, lane, plain, rows.token, angles);
     }
   }
 
@@ -282,17 +261,28 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) stored[i][slot].unpack(y[i][slot]);
   }
-  if (g.spec.norm != Norm::none) normalize_any_rows<kDType, kSlots>(g, lane, weight, y);
-  if (g.spec.rope_dim > 0) {
-    const bool eager = g.spec.rounding == Rounding::eager;
-    if (across_chunks) {
-      rotate_across_chunks<kDType, kSlots>(g, lane, rows.token, shown[warp], y);
-    } else if (exchanged) {
-      exchange_any_rows<kDType, kSlots>(g, lane, plain, rows.token, shown[warp], y);
-    } else if (eager) {
-      rotate_any_rows<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
-    } else {
-      rotate_any_rows<kDType, kSlots>(Rounding::fused, g, lane, angles, y);
+  const auto normalize = [&] {
+    if (!has_norm(spec)) return;
+    normalize_any_rows<kDType, kSlots>(spec, g.inv_head_dim, g.common.eps, lane, rows, norm, weight,
+                                       y);
+  };
+  const auto rotate = [&] {
+    if (spec.rope_dim == 0) return;
+    rotate_any_rows<kDType, kSlots, kForms>(g, plain, rows.token, lane, angles, shown[warp], y);
+  };
+  if constexpr (kForms == Forms::common) {
+    normalize();
+    rotate();
+  } else {
+    const bool norm_first = spec.norm_order == NormOrder::before;
+#pragma unroll 1  // in either order, but each once in the code
+    for (int step = 0; step < 2; ++step) {
+      stay_in_loop(lane.in.in_group);
+      if ((step == 0) == norm_first) {
+        normalize();
+      } else {
+        rotate();
+      }
     }
   }
   store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);

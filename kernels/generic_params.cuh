@@ -20,13 +20,14 @@ struct GenericParams {
   Spec spec;
   float inv_head_dim;  ///< 1 / head_dim, rounded to fp32
   LaneGroups groups;
-  Pairing pairing;   ///< of neox; in_lane: a lane's two chunks are partners
-  bool whole_rows;   ///< rows of all tensors and both weights are whole chunks and lie on 16 bytes
+  Pairing pairing;  ///< of neox; in_lane: a lane's two chunks are partners
+  /// Rows of all tensors, weights and biases are whole chunks and lie on 16 bytes.
+  bool whole_rows;
   bool plain_table;  ///< see has_plain_table()
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
 };
 
-static_assert(sizeof(GenericParams) == 296,
+static_assert(sizeof(GenericParams) == 328,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -39,8 +40,43 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 /// Rows that a lane group has in flight, as far as there are registers for them.
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
+/// What a kernel is compiled for: what nearly all models ask, or everything, which takes more
+/// registers and a longer time to load.
+enum class Forms { common, all };
+
+/// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
+/// the rotation of a head's first elements, by fp32 values of one position; to a kernel this says
+/// so at compile time.
+QKJIT_CONSTEXPR Spec common_form(Spec spec) {
+  spec.q_norm = spec.k_norm = spec.q_norm == Norm::none ? Norm::none : Norm::rms;
+  spec.weight = Weight::plain;
+  spec.bias = Bias::no;
+  spec.weight_dtype = WeightDType::same;
+  spec.norm_order = NormOrder::before;
+  spec.table = DType::fp32;
+  spec.table_width = TableWidth::half;
+  spec.placement = RopePlacement::head;
+  for (int& section : spec.sections) section = 0;
+  spec.section_order = SectionOrder::contiguous;
+  return spec;
+}
+
+QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
+  return spec == common_form(spec) ? Forms::common : Forms::all;
+}
+
+/// What a generic kernel is compiled for.
+struct GenericKind {
+  DType dtype;
+  int slots;
+  Forms forms;
+};
+
 /// Blocks that registers must leave room for on a multiprocessor: as many as cost next to no
 /// spills.
-QKJIT_CONSTEXPR int generic_blocks(int slots) { return slots == 1 ? 8 : slots == 2 ? 5 : 4; }
+QKJIT_CONSTEXPR int generic_blocks(int slots, Forms forms) {
+  if (forms == Forms::all) return slots == 1 ? 5 : 3;
+  return slots == 1 ? 8 : slots == 2 ? 5 : 4;
+}
 
 }  // namespace qkjit

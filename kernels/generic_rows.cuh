@@ -35,7 +35,8 @@ struct AnyLane {
 template <class Storage, int kRows>
 struct AnyRows {
   unsigned token;
-  const Storage* weight;
+  bool is_q;  ///< groups of one warp may differ in it
+  const void *weight, *bias;
   const Storage* in;  ///< of the first row
   Storage* out;
   long long in_step, out_step;  ///< from row to row
@@ -52,7 +53,9 @@ struct AnyRows {
     const RowView first{rows, token, is_q ? slice : slice - g.slices.of_q};
     const unsigned apart = is_q ? g.slices.of_q : g.slices.per_token - g.slices.of_q;
     AnyRows found{token,
-                  static_cast<const Storage*>(rows.weight),
+                  is_q,
+                  rows.weight,
+                  rows.bias,
                   static_cast<const Storage*>(rows.in) + first.in_offset(),
                   static_cast<Storage*>(rows.out) + first.out_offset(),
                   apart * rows.in_head_stride,
@@ -70,6 +73,10 @@ struct AnyRows {
 /// Chunks of several rows, as they are stored. Past a row's end they are zero.
 template <DType kDType, int kRows, int kSlots>
 using AnyChunks = Chunk<kDType>[kRows][kSlots];
+
+/// The lane's chunks of its rows, in fp32. Past a row's end they are zero, which pads the sum.
+template <int kSlots>
+using AnyValues = float[generic_rows(kSlots)][kSlots][kChunk];
 
 /// A chunk of which `count` elements exist: all or none if `whole`, and then on 16 bytes.
 template <DType kDType>

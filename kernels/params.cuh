@@ -11,8 +11,9 @@ namespace qkjit {
 /// elements.
 struct Rows {
   const void* in;
-  void* out;  ///< may equal `in`
-  const void* weight;
+  void* out;           ///< may equal `in`
+  const void* weight;  ///< null without one
+  const void* bias;    ///< null without one
   long long in_token_stride, in_head_stride;
   long long out_token_stride, out_head_stride;
   unsigned heads;
@@ -43,9 +44,9 @@ struct FusedParams {
   Slices slices;
 };
 
-static_assert(sizeof(Rows) == 64, "host and device must agree: change both sides and this size");
-static_assert(sizeof(Params) == 184, "host and device must agree: change both sides and this size");
-static_assert(sizeof(FusedParams) == 208,
+static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
+static_assert(sizeof(Params) == 200, "host and device must agree: change both sides and this size");
+static_assert(sizeof(FusedParams) == 224,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -19,6 +19,9 @@ namespace qkjit {
 QKJIT_DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 QKJIT_DEVICE float mul_rn(float a, float b) { return __fmul_rn(a, b); }
 QKJIT_DEVICE float add_rn(float a, float b) { return __fadd_rn(a, b); }
+/// Keeps in a loop what depends on x, such as addresses, of which a compiler would have dozens wait
+/// in registers. No instruction.
+QKJIT_DEVICE void stay_in_loop(int& x) { asm volatile("" : "+r"(x)); }
 QKJIT_DEVICE unsigned bits_of(float x) { return __float_as_uint(x); }
 QKJIT_DEVICE float float_of(unsigned bits) { return __uint_as_float(bits); }
 /// a * b without overflow. The compiler makes three multiplications of it where it cannot tell that
@@ -46,6 +49,7 @@ inline long long wide_product(int a, int b) { return static_cast<long long>(a) *
 inline float rsqrt_near(float x) {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
 }
+inline void stay_in_loop(int&) {}
 inline unsigned bits_of(float x) { return std::bit_cast<unsigned>(x); }
 inline float float_of(unsigned bits) { return std::bit_cast<float>(bits); }
 

@@ -12,7 +12,7 @@
 
 namespace qkjit {
 
-/// Element type of q, k, their outputs and their norm weights.
+/// Element type of q, k and their outputs.
 enum class DType { bf16, fp16, fp32 };
 
 /// Bytes of an element.
@@ -27,8 +27,20 @@ enum class Rounding { fused, split, eager, hf, late_weight };
 /// How a token finds its row of the table: an index array, or its own number.
 enum class Positions { int64, int32, implicit };
 
-/// What happens to a head before it is rotated: RMSNorm, or nothing.
-enum class Norm { rms, none };
+/// How a head of q or of k is normalised: RMSNorm, not at all, or LayerNorm.
+enum class Norm { rms, none, layer };
+
+/// What a norm multiplies by: the weight w, 1 + w, or nothing.
+enum class Weight { plain, one_plus, none };
+
+/// Whether LayerNorm adds a bias.
+enum class Bias { no, yes };
+
+/// Element type of weights and biases: that of q and k, or one of its own.
+enum class WeightDType { same, bf16, fp16, fp32 };
+
+/// Whether a head is normalised before it is rotated or after.
+enum class NormOrder { before, after };
 
 /// How many values a row of the table has: one for an angle; or two equal ones, as Hugging Face
 /// makes it: with neox the second half repeats the first, interleaved each value is there twice; or
@@ -49,7 +61,12 @@ struct Spec {
   DType dtype = DType::bf16;
   Rounding rounding = Rounding::fused;
   Positions positions = Positions::int64;
-  Norm norm = Norm::rms;
+  Norm q_norm = Norm::rms;
+  Norm k_norm = Norm::rms;
+  Weight weight = Weight::plain;
+  Bias bias = Bias::no;
+  WeightDType weight_dtype = WeightDType::same;
+  NormOrder norm_order = NormOrder::before;
   DType table = DType::fp32;  ///< of the cosines and sines
   TableWidth table_width = TableWidth::half;
   RopePlacement placement = RopePlacement::head;
@@ -58,6 +75,32 @@ struct Spec {
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
+
+QKJIT_CONSTEXPR bool has_norm(const Spec& spec) {
+  return spec.q_norm != Norm::none || spec.k_norm != Norm::none;
+}
+
+/// Whether the rows that `norm` normalises, q's or k's, come with a weight, and with a bias.
+QKJIT_CONSTEXPR bool has_weight(const Spec& spec, Norm norm) {
+  return norm != Norm::none && spec.weight != Weight::none;
+}
+QKJIT_CONSTEXPR bool has_bias(const Spec& spec, Norm norm) {
+  return norm == Norm::layer && spec.bias == Bias::yes;
+}
+
+QKJIT_CONSTEXPR DType dtype_of_weights(const Spec& spec) {
+  switch (spec.weight_dtype) {
+    case WeightDType::same:
+      return spec.dtype;
+    case WeightDType::bf16:
+      return DType::bf16;
+    case WeightDType::fp16:
+      return DType::fp16;
+    case WeightDType::fp32:
+      return DType::fp32;
+  }
+  return spec.dtype;  // unreachable: the switch is complete
+}
 
 /// The first rotated element of a head.
 QKJIT_CONSTEXPR int rotated_begin(const Spec& spec) {

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/spec.cuh"
+#include "kernels/generic_params.cuh"
 #include "spec/path.hpp"
 #include "table_kernel.hpp"
 
@@ -37,9 +37,10 @@ class KernelTable {
     key.back() = device;
     return key;
   }
-  /// head_dim 0 is no spec's. `slots` as in generic_slots().
-  static Key generic_key(DType dtype, int slots, int device) {
-    return fused_key({.rope_dim = slots, .dtype = dtype}, device);
+  /// head_dim 0 is no spec's.
+  static Key generic_key(const GenericKind& kind, int device) {
+    const auto forms = static_cast<Layout>(kind.forms);
+    return fused_key({.rope_dim = kind.slots, .layout = forms, .dtype = kind.dtype}, device);
   }
 
   /// Null if the key was never inserted. The entry lives as long as the table.

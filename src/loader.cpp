@@ -151,21 +151,21 @@ TableEntry Loader::find_code(const Driver& driver, const Spec& spec, const Choic
 
 Result<const TableKernel*> Loader::generic_kernel(const Driver& driver, const Spec& spec,
                                                   int device) {
-  const int slots = generic_slots(spec);
-  const auto key = KernelTable::generic_key(spec.dtype, slots, device);
+  const GenericKind kind = generic_kind(spec);
+  const auto key = KernelTable::generic_key(kind, device);
   const TableEntry* entry = table_.find(key);
   if (!entry) {
     const auto target = driver.target(device);
     if (!target) return tl::unexpected(target.error());
     const int capability =
         kGenericCapabilities[compute_capability(*target) >= kGenericCapabilities[1]];
-    const std::string file = generic_file(spec.dtype, slots, capability);
+    const std::string file = generic_file(kind, capability);
     const auto code = std::ranges::find(embedded_ptx(), file, &EmbeddedFile::name);
     TableEntry found;
-    found.kernels.emplace_back(
-        Choice{}, [this, &driver, text = code->text, name = generic_entry(spec.dtype, slots)] {
-          return checked(driver.load(text, name));
-        });
+    found.kernels.emplace_back(Choice{},
+                               [this, &driver, text = code->text, name = generic_entry(kind)] {
+                                 return checked(driver.load(text, name));
+                               });
     entry = table_.insert(key, std::move(found));
   }
   return &entry->kernels.front();

@@ -15,7 +15,7 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 9> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 11> pointers(const Operation& op) {
   const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
@@ -23,6 +23,8 @@ std::array<std::pair<std::string_view, const void*>, 9> pointers(const Operation
            {"k_out", p.k.out},
            {"q_weight", p.q.weight},
            {"k_weight", p.k.weight},
+           {"q_bias", p.q.bias},
+           {"k_bias", p.k.bias},
            {op.table_names[0], p.cosines},
            {op.table_names[1], p.sines},
            {"positions", p.positions}}};

@@ -1,4 +1,4 @@
-/* libqkjit, the C interface: RMSNorm and rotary embedding of Q and K in one pass over memory.
+/* libqkjit, the C interface: norm and rotary embedding of Q and K in one pass over memory.
  *
  * The binary contract of the library. Conventions:
  *  1. Every function that can fail returns qkjit_status; qkjit_last_error() then has the message of
@@ -81,12 +81,15 @@ typedef enum qkjit_layout {
   QKJIT_NEOX = 1         /* pairs (i, i + rope_dim/2), as in GPT-NeoX and Llama */
 } qkjit_layout;
 
-/* Where intermediate values are rounded to dtype; r = 1/sqrt(mean(x^2) + eps), w the weight.
+/* Where intermediate values are rounded to dtype; r = 1/sqrt(mean(x^2) + eps), w the weight. Of a
+ * LayerNorm x is what is left after its mean is subtracted.
  *   FUSED        y = x*(r*w) and the rotation in fp32, rounded once
  *   SPLIT        y rounded; rotation in fp32, rounded once
  *   EAGER        y rounded; each product of the rotation rounded, then their sum
  *   HF           x*r rounded, times w rounded; rotation as SPLIT
- *   LATE_WEIGHT  w*(x*r) rounded; rotation as SPLIT */
+ *   LATE_WEIGHT  w*(x*r) rounded; rotation as SPLIT
+ * A bias is added before y is rounded, in HF after that and rounded again. With NORM_ORDER_AFTER
+ * the norm takes the rotation's result, rounded in all modes but FUSED. */
 typedef enum qkjit_rounding {
   QKJIT_ROUNDING_FUSED = 0,
   QKJIT_ROUNDING_SPLIT = 1,
@@ -101,11 +104,35 @@ typedef enum qkjit_positions {
   QKJIT_POSITIONS_IMPLICIT = 2 /* token t uses row t + position_offset */
 } qkjit_positions;
 
-/* What happens to a head before the rotation. */
+/* How a head is normalised. */
 typedef enum qkjit_norm {
-  QKJIT_NORM_RMS = 0, /* x / sqrt(mean(x^2) + eps) * weight */
-  QKJIT_NORM_NONE = 1 /* nothing: rotation only, rope_dim > 0; no weights are given */
+  QKJIT_NORM_RMS = 0,  /* x / sqrt(mean(x^2) + eps) * weight */
+  QKJIT_NORM_NONE = 1, /* not at all; no weight is given */
+  QKJIT_NORM_LAYER = 2 /* d / sqrt(mean(d^2) + eps) * weight + bias, where d = x - mean(x) */
 } qkjit_norm;
+
+/* What a norm multiplies by. */
+typedef enum qkjit_weight {
+  QKJIT_WEIGHT_PLAIN = 0,    /* the weight */
+  QKJIT_WEIGHT_ONE_PLUS = 1, /* 1 + the weight, added in fp32, as in Gemma */
+  QKJIT_WEIGHT_NONE = 2      /* nothing; no weights are given */
+} qkjit_weight;
+
+/* Whether a LayerNorm adds a bias. */
+typedef enum qkjit_bias { QKJIT_BIAS_NO = 0, QKJIT_BIAS_YES = 1 } qkjit_bias;
+
+/* Type of weights and biases. */
+typedef enum qkjit_weight_dtype {
+  QKJIT_WEIGHT_DTYPE_SAME = 0, /* the spec's dtype */
+  QKJIT_WEIGHT_DTYPE_BF16 = 1,
+  QKJIT_WEIGHT_DTYPE_FP16 = 2,
+  QKJIT_WEIGHT_DTYPE_FP32 = 3
+} qkjit_weight_dtype;
+
+typedef enum qkjit_norm_order {
+  QKJIT_NORM_ORDER_BEFORE = 0, /* normalise, then rotate */
+  QKJIT_NORM_ORDER_AFTER = 1   /* rotate, then normalise the whole head */
+} qkjit_norm_order;
 
 /* How many values a row of the table has, for the rope_dim/2 angles of a head.
  *   HALF      one an angle
@@ -142,10 +169,15 @@ typedef struct qkjit_spec {
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
   int32_t rope_dim; /* even, 0..head_dim; 0 is norm only, other elements are not rotated */
   qkjit_layout layout;
-  qkjit_dtype dtype; /* of q, k, their outputs and weights: BF16, FP16 or FP32 */
+  qkjit_dtype dtype; /* of q, k and their outputs: BF16, FP16 or FP32 */
   qkjit_rounding rounding;
   qkjit_positions positions;
-  qkjit_norm norm;
+  qkjit_norm q_norm;
+  qkjit_norm k_norm;
+  qkjit_weight weight;             /* of q and k alike, where they have a norm */
+  qkjit_bias bias;                 /* of q and k alike, where they have a LayerNorm */
+  qkjit_weight_dtype weight_dtype; /* of weights and biases */
+  qkjit_norm_order norm_order;
   qkjit_dtype table; /* of cosines and sines: BF16, FP16 or FP32; used as fp32, exactly */
   qkjit_table_width table_width;
   qkjit_placement placement;
@@ -155,19 +187,22 @@ typedef struct qkjit_spec {
   qkjit_section_order section_order;
 } qkjit_spec;
 
-#define QKJIT_SPEC_INIT                                                                            \
-  {                                                                                                \
-    sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED,                 \
-        QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_FP32, QKJIT_TABLE_HALF, QKJIT_PLACEMENT_HEAD, \
-        {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS                                                       \
+#define QKJIT_SPEC_INIT                                                                           \
+  {                                                                                               \
+    sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED,                \
+        QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
+        QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
+        QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS                                \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
  * optional ",rounding=fused|split|eager|hf|late_weight", ",positions=int64|int32|implicit",
- * ",norm=rms|none", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
- * ",placement=head|tail",
- * ",sections=24+20+20" and ",section_order=contiguous|interleaved".
- * Strict: an unknown field, a bad value or a repeated field is INVALID_ARGUMENT and names it. */
+ * ",norm=rms|none|layer" or, where they differ, ",q_norm=..." and ",k_norm=...",
+ * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
+ * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
+ * ",placement=head|tail", ",sections=24+20+20" and ",section_order=contiguous|interleaved".
+ * Strict: an unknown field, a bad value, a repeated field, or norm beside q_norm or k_norm, is
+ * INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -294,8 +329,10 @@ typedef struct qkjit_args {
   qkjit_tensor k;        /* [tokens, heads_k, head_dim], strides of its own */
   qkjit_tensor q_out;    /* as q; absent: in place */
   qkjit_tensor k_out;    /* as k; absent: in place */
-  qkjit_tensor q_weight; /* [head_dim]; absent for NORM_NONE */
-  qkjit_tensor k_weight; /* [head_dim]; absent for NORM_NONE */
+  qkjit_tensor q_weight; /* [head_dim]; absent for NORM_NONE and WEIGHT_NONE */
+  qkjit_tensor k_weight; /* [head_dim]; absent for NORM_NONE and WEIGHT_NONE */
+  qkjit_tensor q_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
+  qkjit_tensor k_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
   /* The table, of the spec's `table` type and with any row stride: either cos_sin_cache, whose rows
    * are those of cos and then those of sin, or cos and sin, with the same row stride. W values a
    * row each, rope_dim/2 for TABLE_HALF and else rope_dim. Less than 2^31 rows, each at
@@ -320,7 +357,8 @@ typedef struct qkjit_args {
   {                                                                                               \
     sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
-        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE        \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
+        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE                                              \
   }
 
 /* A contiguous view of the given shape. */

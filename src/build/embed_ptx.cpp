@@ -16,6 +16,16 @@ namespace {
 
 constexpr std::size_t kMaxSourceBytes = 1 << 20;
 
+Result<void> write_ptx(const Nvrtc& nvrtc, const std::vector<EmbeddedFile>& headers,
+                       const GenericKind& kind, int capability,
+                       const std::filesystem::path& directory) {
+  const Source source = generic_source(kind);
+  const auto compiled =
+      nvrtc.compile({source.file, source.text, headers, fmt::format("compute_{}", capability)});
+  if (!compiled) return tl::unexpected(compiled.error());
+  return publish_file(directory / generic_file(kind, capability), compiled->ptx);
+}
+
 Result<void> embed_ptx(const std::string& library, const std::filesystem::path& directory,
                        const std::vector<std::string>& header_paths) {
   const auto nvrtc = Nvrtc::open(library);
@@ -31,13 +41,11 @@ Result<void> embed_ptx(const std::string& library, const std::filesystem::path& 
   }
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     for (const int slots : kGenericSlots) {
-      const Source source = generic_source(dtype, slots);
-      for (const int capability : kGenericCapabilities) {
-        const auto compiled = (*nvrtc)->compile(
-            {source.file, source.text, headers, fmt::format("compute_{}", capability)});
-        if (!compiled) return tl::unexpected(compiled.error());
-        const std::string name = generic_file(dtype, slots, capability);
-        if (auto written = publish_file(directory / name, compiled->ptx); !written) return written;
+      for (const Forms forms : {Forms::common, Forms::all}) {
+        for (const int capability : kGenericCapabilities) {
+          auto written = write_ptx(**nvrtc, headers, {dtype, slots, forms}, capability, directory);
+          if (!written) return written;
+        }
       }
     }
   }

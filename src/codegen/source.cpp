@@ -12,7 +12,17 @@ std::string entry_name(const Spec& spec) {
   std::string name = fmt::format("qkjit_hd{}_rd{}_{}_{}", spec.head_dim, spec.rope_dim,
                                  name_of(spec.layout), name_of(spec.dtype));
   if (spec.rounding != Rounding::fused) name += fmt::format("_{}", name_of(spec.rounding));
-  if (spec.norm != Norm::rms) name += fmt::format("_{}", name_of(spec.norm));
+  if (spec.q_norm != spec.k_norm) {
+    name += fmt::format("_q_{}_k_{}", name_of(spec.q_norm), name_of(spec.k_norm));
+  } else if (spec.q_norm != Norm::rms) {
+    name += fmt::format("_{}", name_of(spec.q_norm));
+  }
+  if (spec.weight != Weight::plain) name += fmt::format("_weight_{}", name_of(spec.weight));
+  if (spec.bias == Bias::yes) name += "_bias";
+  if (spec.weight_dtype != WeightDType::same) {
+    name += fmt::format("_weight_{}", name_of(spec.weight_dtype));
+  }
+  if (spec.norm_order == NormOrder::after) name += "_norm_after";
   if (spec.rope_dim > 0) name += fmt::format("_{}", name_of(spec.positions));
   if (spec.table != DType::fp32) name += fmt::format("_table_{}", name_of(spec.table));
   if (spec.table_width != TableWidth::half) name += fmt::format("_{}", name_of(spec.table_width));
@@ -27,16 +37,19 @@ std::string spec_initializer(const Spec& spec) {
   return fmt::format(
       "qkjit::Spec{{.head_dim = {}, .rope_dim = {}, .layout = qkjit::Layout::{}, .dtype = "
       "qkjit::DType::{},\n"
-      "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{}, .norm = "
-      "qkjit::Norm::{},\n"
-      "                .table = qkjit::DType::{}, .table_width = qkjit::TableWidth::{}, .placement "
-      "= "
+      "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{},\n"
+      "                .q_norm = qkjit::Norm::{}, .k_norm = qkjit::Norm::{}, .weight = "
+      "qkjit::Weight::{},\n"
+      "                .bias = qkjit::Bias::{}, .weight_dtype = qkjit::WeightDType::{},\n"
+      "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
+      "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
-      name_of(spec.rounding), name_of(spec.positions), name_of(spec.norm), name_of(spec.table),
-      name_of(spec.table_width), name_of(spec.placement), fmt::join(spec.sections, ", "),
-      name_of(spec.section_order));
+      name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
+      name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
+      name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
+      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -48,6 +61,8 @@ std::string variant_initializer(const Variant& v) {
       v.lanes, v.rows, v.threads, v.blocks, name_of(v.span), name_of(v.pairing), name_of(v.staging),
       name_of(v.load), name_of(v.store), v.pdl);
 }
+
+std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
 
 }  // namespace
 
@@ -66,25 +81,26 @@ Source fused_source(const Spec& spec, const Variant& v) {
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
-Source generic_source(DType dtype, int slots) {
-  const std::string entry = generic_entry(dtype, slots);
+Source generic_source(const GenericKind& kind) {
+  const std::string entry = generic_entry(kind);
   const std::string text = fmt::format(
       "#include \"generic.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
-      "qkjit::generic_blocks({}))\n"
-      "{}(const __grid_constant__ qkjit::GenericParams params) {{\n"
-      "  qkjit::generic<qkjit::DType::{}, {}>(params);\n"
+      "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
+      "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
+      "  qkjit::generic<qkjit::DType::{3}, {1}, qkjit::Forms::{2}>(params);\n"
       "}}\n",
-      slots, entry, name_of(dtype), slots);
+      entry, kind.slots, forms_name(kind.forms), name_of(kind.dtype));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
-std::string generic_file(DType dtype, int slots, int capability) {
-  return fmt::format("{}_sm_{}.ptx", generic_entry(dtype, slots), capability);
+std::string generic_file(const GenericKind& kind, int capability) {
+  return fmt::format("{}_sm_{}.ptx", generic_entry(kind), capability);
 }
 
-std::string generic_entry(DType dtype, int slots) {
-  return fmt::format("qkjit_generic_{}_{}", name_of(dtype), slots);
+std::string generic_entry(const GenericKind& kind) {
+  return fmt::format("qkjit_generic_{}_{}_{}", name_of(kind.dtype), kind.slots,
+                     forms_name(kind.forms));
 }
 
 }  // namespace qkjit

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "kernels/variant.cuh"
+#include "kernels/generic_params.cuh"
 
 namespace qkjit {
 
@@ -15,12 +15,12 @@ struct Source {
 
 Source fused_source(const Spec& spec, const Variant& variant);
 
-/// The generic kernel for a dtype, with room for rows of up to 32 * slots chunks.
-Source generic_source(DType dtype, int slots);
-std::string generic_entry(DType dtype, int slots);
+/// A generic kernel, with room for rows of up to 32 * slots chunks.
+Source generic_source(const GenericKind& kind);
+std::string generic_entry(const GenericKind& kind);
 /// What its PTX is called. It exists for these compute capabilities and newer ones; from 8.0 on
 /// GPUs round to bf16 by themselves.
 inline constexpr int kGenericCapabilities[] = {75, 80};
-std::string generic_file(DType dtype, int slots, int capability);
+std::string generic_file(const GenericKind& kind, int capability);
 
 }  // namespace qkjit

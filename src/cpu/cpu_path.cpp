@@ -18,19 +18,73 @@ namespace {
 
 constexpr int kMaxChunks = kMaxHeadDim / kChunk;
 
-/// The butterfly of arithmetic.cuh. All of its lanes end up equal, so only lane 0 is followed:
-/// adding the upper half to the lower, again and again.
-float sum_row(const float* x, int head_dim) {
+using Row = std::array<float, kMaxHeadDim>;
+
+/// The butterfly of arithmetic.cuh over what `chunk_sum` gives for each chunk. All of its lanes end
+/// up equal, so only lane 0 is followed: adding the upper half to the lower, again and again.
+template <class ChunkSum>
+float sum_row(const Row& x, int head_dim, const ChunkSum& chunk_sum) {
   std::array<float, kMaxChunks> sums = {};
   for (int first = 0; first < head_dim; first += kChunk) {
     float chunk[kChunk] = {};
-    std::copy_n(x + first, std::min(kChunk, head_dim - first), chunk);
-    sums[first / kChunk] = sum_of_squares(chunk);
+    std::copy_n(x.data() + first, std::min(kChunk, head_dim - first), chunk);
+    sums[first / kChunk] = chunk_sum(chunk);
   }
   for (int d = next_power_of_two(ceil_div(head_dim, kChunk)) / 2; d > 0; d /= 2) {
     for (int i = 0; i < d; ++i) sums[i] = add_rn(sums[i], sums[i + d]);
   }
   return sums[0];
+}
+
+float load_weight(DType dtype, const void* from, int i) {
+  const auto load = [&]<DType kDType>() {
+    using F = Format<kDType>;
+    return F::load(static_cast<const typename F::Storage*>(from)[i]);
+  };
+  switch (dtype) {
+    case DType::bf16:
+      return load.operator()<DType::bf16>();
+    case DType::fp16:
+      return load.operator()<DType::fp16>();
+    case DType::fp32:
+      return load.operator()<DType::fp32>();
+  }
+  return 0;  // unreachable: the switch is complete
+}
+
+template <DType kDType>
+void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, float eps, Row& y) {
+  const int head_dim = spec.head_dim;
+  const DType of_weights = dtype_of_weights(spec);
+  if (spec.norm_order == NormOrder::after) {
+    for (int i = 0; i < head_dim; ++i) y[i] = handed_over<kDType>(spec.rounding, y[i]);
+  }
+  if (norm == Norm::layer) {
+    const float sum = sum_row(y, head_dim, sum_of_elements<kChunk>);
+    for (int i = 0; i < head_dim; ++i) y[i] = centred(y[i], sum, inv);
+  }
+  const float r = reciprocal_rms(sum_row(y, head_dim, sum_of_squares<kChunk>), inv, eps);
+  for (int i = 0; i < head_dim; ++i) {
+    const float stored = has_weight(spec, norm) ? load_weight(of_weights, rows.weight, i) : 0;
+    const float w = effective_weight(spec.weight, stored);
+    y[i] = has_bias(spec, norm)
+               ? normalize<kDType>(spec.rounding, y[i], r, w, load_weight(of_weights, rows.bias, i))
+               : normalize<kDType>(spec.rounding, y[i], r, w);
+  }
+}
+
+template <DType kDType>
+void rotate_row(const Spec& spec, const TableRows& table, Row& y) {
+  const int half = spec.rope_dim / 2;
+  const bool neox = spec.layout == Layout::neox;
+  float* rotated = y.data() + rotated_begin(spec);
+  for (int angle = 0; angle < half; ++angle) {
+    float& first = rotated[neox ? angle : 2 * angle];
+    float& second = rotated[neox ? angle + half : 2 * angle + 1];
+    const int other = neox ? table.form.angle_of(angle + half) : angle;
+    rotate_pair<kDType>(spec.rounding, first, second, table.cosine(angle), table.sine(angle),
+                        table.cosine(other), table.sine(other));
+  }
 }
 
 template <DType kDType>
@@ -40,32 +94,21 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
-  const Storage* weight = static_cast<const Storage*>(row.rows.weight);
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
+  const Norm norm = &row.rows == &params.q ? spec.q_norm : spec.k_norm;
+  const auto normalize_if = [&](NormOrder order, Row& y) {
+    if (norm == Norm::none || spec.norm_order != order) return;
+    normalize_row<kDType>(spec, norm, row.rows, inv_head_dim, params.eps, y);
+  };
 
-  std::array<float, kMaxHeadDim> y;
+  Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
-  if (spec.norm != Norm::none) {
-    const float r = reciprocal_rms(sum_row(y.data(), spec.head_dim), inv_head_dim, params.eps);
-    for (int i = 0; i < spec.head_dim; ++i) {
-      y[i] = normalize<kDType>(spec.rounding, y[i], r, F::load(weight[i]));
-    }
-  }
-
+  normalize_if(NormOrder::before, y);
   if (spec.rope_dim > 0) {
-    const TableRows table =
-        find_angles(params, spec.positions, TableForm::of(spec), false, row.token);
-    const int half = spec.rope_dim / 2;
-    const bool neox = spec.layout == Layout::neox;
-    float* rotated = y.data() + rotated_begin(spec);
-    for (int angle = 0; angle < half; ++angle) {
-      float& first = rotated[neox ? angle : 2 * angle];
-      float& second = rotated[neox ? angle + half : 2 * angle + 1];
-      const int other = neox ? table.form.angle_of(angle + half) : angle;
-      rotate_pair<kDType>(spec.rounding, first, second, table.cosine(angle), table.sine(angle),
-                          table.cosine(other), table.sine(other));
-    }
+    rotate_row<kDType>(
+        spec, find_angles(params, spec.positions, TableForm::of(spec), false, row.token), y);
   }
+  normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
 

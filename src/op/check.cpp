@@ -15,35 +15,65 @@ namespace {
 
 struct HeadTensors {
   HeadView in, out;
-  const void* weight;
+  const void *weight, *bias;
 };
 
-struct Names {
-  std::string_view in, out, weight;
+/// What belongs to q, or to k, with the names for messages.
+struct HeadArguments {
+  std::string_view in_name, out_name, weight_name, bias_name;
+  const qkjit_tensor &in, &out, &weight, &bias;
+  Norm norm;
 };
 
-Result<void> check_weight(std::string_view name, const Spec& spec, const qkjit_tensor& weight) {
-  if (spec.norm != Norm::none) return check_vector(name, weight, spec.dtype, spec.head_dim);
-  if (!weight.data) return {};
-  return fail(Code::invalid_argument,
-              "{} is given, but the spec says norm=none: leave it out, or use norm=rms", name);
+HeadArguments q_of(const qkjit_args& args, const Spec& spec) {
+  return {"q",        "q_out",       "q_weight",  "q_bias",   args.q,
+          args.q_out, args.q_weight, args.q_bias, spec.q_norm};
+}
+HeadArguments k_of(const qkjit_args& args, const Spec& spec) {
+  return {"k",        "k_out",       "k_weight",  "k_bias",   args.k,
+          args.k_out, args.k_weight, args.k_bias, spec.k_norm};
 }
 
-/// q or k with its output and weight.
-Result<HeadTensors> check_heads(const Names& names, const Spec& spec, const qkjit_tensor& in,
-                                const qkjit_tensor& out, const qkjit_tensor& weight) {
-  auto input = check_head_tensor(names.in, in, spec, -1, -1);
+Result<void> check_weight(const HeadArguments& heads, const Spec& spec) {
+  if (has_weight(spec, heads.norm)) {
+    return check_vector(heads.weight_name, heads.weight, dtype_of_weights(spec), spec.head_dim);
+  }
+  if (!heads.weight.data) return {};
+  const bool no_norm = heads.norm == Norm::none;
+  return fail(Code::invalid_argument,
+              "{} is given, but the spec says {} for {}: leave it out, or use {}",
+              heads.weight_name, no_norm ? "norm=none" : "weight=none", heads.in_name,
+              no_norm ? "norm=rms" : "weight=plain");
+}
+
+Result<void> check_bias(const HeadArguments& heads, const Spec& spec) {
+  if (has_bias(spec, heads.norm)) {
+    return check_vector(heads.bias_name, heads.bias, dtype_of_weights(spec), spec.head_dim);
+  }
+  if (!heads.bias.data) return {};
+  const bool no_layer = heads.norm != Norm::layer;
+  return fail(Code::invalid_argument,
+              "{} is given, but the spec says {} for {}: leave it out, or use {}", heads.bias_name,
+              no_layer ? fmt::format("norm={}", name_of(heads.norm)) : "bias=no", heads.in_name,
+              no_layer ? "norm=layer with bias=yes" : "bias=yes");
+}
+
+/// q or k with its output, weight and bias.
+Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec) {
+  const qkjit_tensor& out = arguments.out;
+  auto input = check_head_tensor(arguments.in_name, arguments.in, spec, -1, -1);
   if (!input) return tl::unexpected(input.error());
-  HeadTensors heads{*input, *input, weight.data};
+  HeadTensors heads{*input, *input, arguments.weight.data, arguments.bias.data};
   if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
     auto output =
-        check_head_tensor(names.out, out, spec, input->extent.tokens, input->extent.heads);
+        check_head_tensor(arguments.out_name, out, spec, input->extent.tokens, input->extent.heads);
     if (!output) return tl::unexpected(output.error());
     heads.out = *output;
   }
   if (input->extent.tokens > 0) {
-    auto checked = check_weight(names.weight, spec, weight);
-    if (!checked) return tl::unexpected(checked.error());
+    for (auto checked : {check_weight(arguments, spec), check_bias(arguments, spec)}) {
+      if (!checked) return tl::unexpected(checked.error());
+    }
   }
   return heads;
 }
@@ -81,15 +111,16 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
   return {};
 }
 
-/// Outputs must not lie over what other rows still read: weights, table and positions.
+/// Outputs must not lie over what other rows still read: weights, biases, table and positions.
 Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Spec& spec,
                              const Rotation& rotation) {
-  const auto weight = [&](std::string_view name, const void* data) {
-    const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(spec.dtype)};
+  const auto vector = [&](std::string_view name, const void* data) {
+    const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(dtype_of_weights(spec))};
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
-  for (const ReadOnly& range : {weight("q_weight", q.weight), weight("k_weight", k.weight),
-                                rotation.cosines, rotation.sines, rotation.positions}) {
+  for (const ReadOnly& range :
+       {vector("q_weight", q.weight), vector("k_weight", k.weight), vector("q_bias", q.bias),
+        vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.positions}) {
     if (!range.data) continue;
     if (!overlap(q.out.extent, range.extent) && !overlap(k.out.extent, range.extent)) continue;
     return fail(Code::invalid_argument,
@@ -104,6 +135,7 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
   return {.in = heads.in.data,
           .out = heads.out.data,
           .weight = heads.weight,
+          .bias = heads.bias,
           .in_token_stride = in.token_stride / element_size,
           .in_head_stride = in.head_stride / element_size,
           .out_token_stride = out.token_stride / element_size,
@@ -112,7 +144,8 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
 }
 
 bool is_aligned(const HeadTensors& heads) {
-  return on_16_bytes(heads.in.extent) && on_16_bytes(heads.out.extent) && on_16_bytes(heads.weight);
+  return on_16_bytes(heads.in.extent) && on_16_bytes(heads.out.extent) &&
+         on_16_bytes(heads.weight) && on_16_bytes(heads.bias);
 }
 
 bool has_no_gaps(const HeadTensors& heads) {
@@ -136,7 +169,12 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                      static_cast<DType>(spec.dtype),
                      static_cast<Rounding>(spec.rounding),
                      static_cast<Positions>(spec.positions),
-                     static_cast<Norm>(spec.norm),
+                     static_cast<Norm>(spec.q_norm),
+                     static_cast<Norm>(spec.k_norm),
+                     static_cast<Weight>(spec.weight),
+                     static_cast<Bias>(spec.bias),
+                     static_cast<WeightDType>(spec.weight_dtype),
+                     static_cast<NormOrder>(spec.norm_order),
                      static_cast<DType>(spec.table),
                      static_cast<TableWidth>(spec.table_width),
                      static_cast<RopePlacement>(spec.placement),
@@ -152,7 +190,12 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_dtype>(spec.dtype),
           static_cast<qkjit_rounding>(spec.rounding),
           static_cast<qkjit_positions>(spec.positions),
-          static_cast<qkjit_norm>(spec.norm),
+          static_cast<qkjit_norm>(spec.q_norm),
+          static_cast<qkjit_norm>(spec.k_norm),
+          static_cast<qkjit_weight>(spec.weight),
+          static_cast<qkjit_bias>(spec.bias),
+          static_cast<qkjit_weight_dtype>(spec.weight_dtype),
+          static_cast<qkjit_norm_order>(spec.norm_order),
           static_cast<qkjit_dtype>(spec.table),
           static_cast<qkjit_table_width>(spec.table_width),
           static_cast<qkjit_placement>(spec.placement),
@@ -182,9 +225,9 @@ Result<Operation> check_args(const qkjit_args& args) {
                 static_cast<int>(args.path));
   }
 
-  const auto q = check_heads({"q", "q_out", "q_weight"}, *spec, args.q, args.q_out, args.q_weight);
+  const auto q = check_heads(q_of(args, *spec), *spec);
   if (!q) return tl::unexpected(q.error());
-  const auto k = check_heads({"k", "k_out", "k_weight"}, *spec, args.k, args.k_out, args.k_weight);
+  const auto k = check_heads(k_of(args, *spec), *spec);
   if (!k) return tl::unexpected(k.error());
   const std::int64_t tokens = q->in.extent.tokens;
   if (k->in.extent.tokens != tokens) {

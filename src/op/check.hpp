@@ -21,7 +21,7 @@ struct Operation {
   std::int64_t tokens;
   std::int64_t table_rows;
   std::array<std::string_view, 2> table_names;  ///< of the arguments with cosines and with sines
-  bool aligned_rows;    ///< every row of q, k, their outputs and weights lies on 16 bytes
+  bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
   bool aligned;         ///< and the table as TableForm asks: what the fused kernel needs
   bool without_gaps;    ///< the heads of a token follow one another, in and out
   std::uint64_t bytes;  ///< of q and k

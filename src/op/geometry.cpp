@@ -72,6 +72,10 @@ int generic_slots(const Spec& spec) {
   return chunks > 1 && (!rotates_neox(spec) || pairs_by_two(spec)) ? 2 : 1;
 }
 
+GenericKind generic_kind(const Spec& spec) {
+  return {spec.dtype, generic_slots(spec), forms_of(spec)};
+}
+
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
   const auto rows = static_cast<unsigned>(generic_rows(generic_slots(op.spec)));

@@ -22,5 +22,6 @@ GenericLaunch generic_launch(const Operation& op);
 
 /// Slots of the generic kernel that takes the spec; see kernels/generic_params.cuh.
 int generic_slots(const Spec& spec);
+GenericKind generic_kind(const Spec& spec);
 
 }  // namespace qkjit

@@ -26,7 +26,7 @@ struct HeadView {
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& tensor,
                                    const Spec& spec, std::int64_t tokens, std::int64_t heads);
 
-/// A dense vector of the spec's dtype.
+/// A dense vector.
 Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, DType dtype,
                           std::int64_t length);
 

@@ -24,6 +24,8 @@ struct Field {
   std::function<Result<void>(std::string_view value, Struct& to)> parse;
   std::function<std::string(const Struct& from)> print;
   std::function<bool(const Struct& from)> is_default;
+  std::vector<std::string_view> not_with = {};  ///< fields that say the same
+  std::vector<std::string_view> values = {};    ///< of an enumeration
 };
 
 template <class Struct>
@@ -50,9 +52,13 @@ Field<Struct> enum_field(std::string_view name, E Struct::*member, bool required
     return fail(Code::invalid_argument, "field {}={}: needs one of {}; nearest is {}", name, value,
                 fmt::join(kNames<E>, ", "), nearest(value, kNames<E>));
   };
-  return {name, required, parse,
+  return {name,
+          required,
+          parse,
           [=](const Struct& from) { return std::string(name_of(from.*member)); },
-          [=](const Struct& from) { return !required && from.*member == Struct{}.*member; }};
+          [=](const Struct& from) { return !required && from.*member == Struct{}.*member; },
+          {},
+          {kNames<E>.begin(), kNames<E>.end()}};
 }
 
 /// Integers joined by plus signs, such as 24+20+20.
@@ -118,6 +124,11 @@ Result<Struct> parse_fields(const std::vector<Field<Struct>>& fields, std::strin
     }
     if (!seen.insert(field->name).second) {
       return fail(Code::invalid_argument, "{} field {} is given twice: give it once", what, name);
+    }
+    for (const std::string_view other : field->not_with) {
+      if (!seen.contains(other)) continue;
+      return fail(Code::invalid_argument, "{} gives both {} and {}: give one of them", what, other,
+                  name);
     }
     if (auto parsed = field->parse(item.substr(equals + 1), result); !parsed) {
       return fail(Code::invalid_argument, "{} {}", what, parsed.error().message);

@@ -22,7 +22,16 @@ template <>
 inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
 
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<Norm> = {"rms", "none"};
+inline constexpr std::array<std::string_view, 3> kNames<Norm> = {"rms", "none", "layer"};
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<Weight> = {"plain", "one_plus", "none"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Bias> = {"no", "yes"};
+template <>
+inline constexpr std::array<std::string_view, 4> kNames<WeightDType> = {"same", "bf16", "fp16",
+                                                                        "fp32"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<NormOrder> = {"before", "after"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<TableWidth> = {"half", "full", "elements"};
 template <>

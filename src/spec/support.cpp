@@ -47,21 +47,32 @@ Result<void> check_sections(const Spec& spec) {
   return {};
 }
 
-Result<void> check(const Spec& spec) {
-  if (!is_enumerator(spec.dtype) || !is_enumerator(spec.layout) || !is_enumerator(spec.rounding) ||
-      !is_enumerator(spec.positions) || !is_enumerator(spec.norm) || !is_enumerator(spec.table) ||
-      !is_enumerator(spec.table_width) || !is_enumerator(spec.placement) ||
-      !is_enumerator(spec.section_order)) {
-    return fail(
-        Code::invalid_argument,
-        "spec has dtype {}, layout {}, rounding {}, positions {}, norm {}, table {}, table_width "
-        "{}, placement {}, section_order {}: one is out of range; use the named constants",
-        static_cast<int>(spec.dtype), static_cast<int>(spec.layout),
-        static_cast<int>(spec.rounding), static_cast<int>(spec.positions),
-        static_cast<int>(spec.norm), static_cast<int>(spec.table),
-        static_cast<int>(spec.table_width), static_cast<int>(spec.placement),
-        static_cast<int>(spec.section_order));
+template <class E>
+Result<void> check_enumerator(const char* name, E value) {
+  if (is_enumerator(value)) return {};
+  return fail(Code::invalid_argument,
+              "spec has {} {}, which is out of range: use the named constants", name,
+              static_cast<int>(value));
+}
+
+Result<void> check_enumerators(const Spec& spec) {
+  for (auto checked :
+       {check_enumerator("dtype", spec.dtype), check_enumerator("layout", spec.layout),
+        check_enumerator("rounding", spec.rounding), check_enumerator("positions", spec.positions),
+        check_enumerator("q_norm", spec.q_norm), check_enumerator("k_norm", spec.k_norm),
+        check_enumerator("weight", spec.weight), check_enumerator("bias", spec.bias),
+        check_enumerator("weight_dtype", spec.weight_dtype),
+        check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
+        check_enumerator("table_width", spec.table_width),
+        check_enumerator("placement", spec.placement),
+        check_enumerator("section_order", spec.section_order)}) {
+    if (!checked) return checked;
   }
+  return {};
+}
+
+Result<void> check(const Spec& spec) {
+  if (auto checked = check_enumerators(spec); !checked) return checked;
   if (spec.head_dim < 1) {
     return fail(Code::invalid_argument, "head_dim={} is not positive: use 1 to {}", spec.head_dim,
                 kMaxHeadDim);
@@ -78,7 +89,11 @@ Result<void> check(const Spec& spec) {
     return fail(Code::invalid_argument, "rope_dim={} is odd, but elements rotate in pairs: use {}",
                 spec.rope_dim, spec.rope_dim - 1);
   }
-  if (spec.norm == Norm::none && spec.rope_dim == 0) {
+  if (spec.bias == Bias::yes && spec.q_norm != Norm::layer && spec.k_norm != Norm::layer) {
+    return fail(Code::invalid_argument,
+                "bias=yes without a LayerNorm: use norm=layer, or leave the bias out");
+  }
+  if (!has_norm(spec) && spec.rope_dim == 0) {
     return fail(Code::invalid_argument,
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }

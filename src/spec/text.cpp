@@ -7,6 +7,28 @@
 namespace qkjit {
 namespace {
 
+/// One norm for q and k. The fields of each say it where they differ.
+Field<Spec> common_norm_field() {
+  Field<Spec> field = enum_field("norm", &Spec::q_norm, false);
+  field.parse = [parse_q = field.parse](std::string_view value, Spec& to) -> Result<void> {
+    auto parsed = parse_q(value, to);
+    to.k_norm = to.q_norm;
+    return parsed;
+  };
+  field.is_default = [](const Spec& from) {
+    return from.q_norm != from.k_norm || from.q_norm == Spec{}.q_norm;
+  };
+  field.not_with = {"q_norm", "k_norm"};
+  return field;
+}
+
+Field<Spec> single_norm_field(std::string_view name, Norm Spec::*member) {
+  Field<Spec> field = enum_field(name, member, false);
+  field.is_default = [](const Spec& from) { return from.q_norm == from.k_norm; };
+  field.not_with = {"norm"};
+  return field;
+}
+
 /// In canonical order. A new field of Spec needs a line here.
 const std::vector<Field<Spec>>& fields() {
   static const std::vector<Field<Spec>> all = {
@@ -16,7 +38,13 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("dtype", &Spec::dtype, true),
       enum_field("rounding", &Spec::rounding, false),
       enum_field("positions", &Spec::positions, false),
-      enum_field("norm", &Spec::norm, false),
+      common_norm_field(),
+      single_norm_field("q_norm", &Spec::q_norm),
+      single_norm_field("k_norm", &Spec::k_norm),
+      enum_field("weight", &Spec::weight, false),
+      enum_field("bias", &Spec::bias, false),
+      enum_field("weight_dtype", &Spec::weight_dtype, false),
+      enum_field("norm_order", &Spec::norm_order, false),
       enum_field("table", &Spec::table, false),
       enum_field("table_width", &Spec::table_width, false),
       enum_field("placement", &Spec::placement, false),
@@ -36,10 +64,19 @@ Result<Spec> parse_spec(std::string_view text) {
   return normalized(*spec);
 }
 
+std::vector<SpecField> spec_fields() {
+  std::vector<SpecField> all;
+  for (const Field<Spec>& field : fields()) {
+    all.push_back({field.name, field.values, field.required ? "" : field.print({})});
+  }
+  return all;
+}
+
 Spec normalized(Spec spec) {
   const Spec defaults;
   if (spec.rope_dim == 0) {
     spec.layout = Layout::interleaved, spec.positions = Positions::implicit;
+    spec.norm_order = defaults.norm_order;
     spec.table = defaults.table, spec.table_width = defaults.table_width;
     std::ranges::copy(defaults.sections, spec.sections);
   }
@@ -47,7 +84,13 @@ Spec normalized(Spec spec) {
   if (std::ranges::equal(spec.sections, defaults.sections)) {
     spec.section_order = defaults.section_order;
   }
-  if (spec.norm == Norm::none && spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
+  if (!has_norm(spec)) {
+    if (spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
+    spec.weight = defaults.weight, spec.norm_order = defaults.norm_order;
+  }
+  const bool reads_weights = has_norm(spec) && spec.weight != Weight::none;
+  const bool is_same = dtype_of_weights(spec) == spec.dtype;
+  if (is_same || !(reads_weights || spec.bias == Bias::yes)) spec.weight_dtype = WeightDType::same;
   return spec;
 }
 

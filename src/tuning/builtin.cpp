@@ -18,14 +18,15 @@ struct Row {
     int head_dim, rope_dim;
     Layout layout;
     bool is_fp32 = false;
+    bool is_normed = true;
   } of;
   Choice choices[4];
 
   bool covers(const Spec& spec) const {
     return of.head_dim == spec.head_dim &&
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
-           of.is_fp32 == (spec.dtype == DType::fp32) && has_plain_table(spec) &&
-           spec.placement == RopePlacement::head;  // others were not measured
+           of.is_fp32 == (spec.dtype == DType::fp32) && of.is_normed == has_norm(spec) &&
+           has_plain_table(spec) && spec.placement == RopePlacement::head;  // others: not measured
   }
 };
 
@@ -37,11 +38,11 @@ constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 // at those the kernel that serves them. Microseconds are those of small calls. In full:
 // bench/results/h200-tune-2026-11-24*.json.
 constexpr Row kSm90[] = {
-    // 64 tokens: 1.73 us (the next 1.86, the third 2.21), 256: 2.78 (the first 3.43, the third
-    // 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
+    // 19 tokens: 1.38 us (the next 1.54), 64: 1.86 (the first 2.11), 256: 2.78 (the first 5.36, the
+    // third 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
     {{128, kAnyRope, kInterleaved},
-     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
-      {1250 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
+     {{0, {.lanes = 16, .rows = 1, .threads = 32}},
+      {420 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
       {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
       {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
     // 19 tokens: 1.54 us (the third 1.73), 256: 2.96 (the first 3.53, the third 3.62),
@@ -93,6 +94,10 @@ constexpr Row kSm90[] = {
      {{0, {.lanes = 8, .rows = 4, .threads = 32}},
       {1, {.lanes = 8, .rows = 2, .threads = 64, .staging = kBulkLoad}},
       {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // Rotation alone, 4,096 tokens of 16 + 16 heads: 99.2
+    {{72, 72, kNeox, false, false},
+     {{0, {.lanes = 9, .rows = 2, .threads = 128}},
+      {1, {.lanes = 9, .rows = 4, .threads = 128, .staging = kBulkLoad}}}},
     // 4,096: 85.7, 8,192: 89.1, 16,384: 92.2 (the first: 73)
     {{72, 72, kNeox},
      {{0, {.lanes = 9, .rows = 2, .threads = 128}},

@@ -9,10 +9,10 @@ from tensors import (EPS, HEAD_DIM, HEADS_K, HEADS_Q, ROPE_DIM, ROWS, TOKENS, ca
 
 
 class RunTensors(CliTest):
-    def run_tensors(self, tensors, *arguments, layout="neox", dtype="fp32",
+    def run_tensors(self, tensors, *arguments, layout="neox", dtype="fp32", norm="norm=rms",
                     out="out.safetensors", **options):
         write(self.dir / "in.safetensors", tensors)
-        spec = f"head_dim={HEAD_DIM},rope_dim={ROPE_DIM},layout={layout},dtype={dtype}"
+        spec = f"head_dim={HEAD_DIM},rope_dim={ROPE_DIM},layout={layout},dtype={dtype},{norm}"
         return self.qkjit("run", "--spec", spec, "--tensors", "in.safetensors", "--eps", EPS,
                           "--out", out, "--device", "cpu", *arguments, **options)
 
@@ -28,6 +28,22 @@ class RunTensors(CliTest):
                         self.assertEqual((dtype, shape), given[name][:2])
                         for got, wanted in zip(values, reference(given, name, layout)):
                             self.assertAlmostEqual(got, wanted, delta=2e-6)
+
+    def test_a_layer_norm_takes_its_biases(self):
+        given = capture()
+        biased = given | {name: ("F32", [HEAD_DIM], [0.25 * i - 1 for i in range(HEAD_DIM)])
+                          for name in ("q_bias", "k_bias")}
+        norm = "norm=layer,bias=yes"
+        self.run_tensors(biased, "--check", norm=norm)
+        for name, (_, _, values) in read(self.dir / "out.safetensors").items():
+            for got, wanted in zip(values, reference(biased, name, "neox")):
+                self.assertAlmostEqual(got, wanted, delta=2e-6)
+        self.run_tensors(given, norm=norm, code=2, says="'q_bias'")
+        self.run_tensors(biased, norm="norm=layer", code=2, says="q_bias is given")
+        self.run_tensors(biased | {"k_bias": ("F16", [HEAD_DIM], [1] * HEAD_DIM)}, norm=norm, code=2,
+                         says="k_bias is fp16")
+        weightless = {n: t for n, t in given.items() if not n.endswith("_weight")}
+        self.run_tensors(weightless, "--check", norm="weight=none")
 
     def test_half_precision_keeps_its_dtype(self):
         given = capture("F16")

@@ -76,6 +76,14 @@ class Specs(CliTest):
             self.qkjit("run", "--spec", spec, "--tokens", 3, "--heads-q", 3, "--heads-k", 1,
                        "--device", "cpu", "--check")
 
+    def test_every_kind_of_norm(self):
+        for norm in ["norm=layer,bias=yes,weight_dtype=fp32", "q_norm=none,k_norm=layer,weight=none",
+                     "weight=one_plus,rounding=late_weight", "norm_order=after,rounding=split"]:
+            for dtype in ("bf16", "fp32"):
+                out = self.qkjit("run", "--spec", f"{SPEC.replace('bf16', dtype)},{norm}", "--tokens", 3,
+                                 "--device", "cpu", "--check").out
+                self.assertIn("every call agrees with the oracle", out)
+
     def test_bad_specs_name_the_field_and_the_nearest(self):
         for change, says in [(("rope_dim", "rope_dims"), ["'rope_dims'", "nearest is rope_dim"]),
                              (("neox", "neo"), ["layout=neo", "nearest is neox"]),
@@ -84,6 +92,8 @@ class Specs(CliTest):
                              (("head_dim=64", "head_dim=0"), "head_dim=0"),
                              (("head_dim=64", "head_dim=many"), "head_dim=many"),
                              ((",dtype=bf16", ""), "no dtype"),
+                             (("layout", "norm=rms,k_norm=none,layout"), "both norm and k_norm"),
+                             (("layout", "bias=yes,layout"), "without a LayerNorm"),
                              (("layout", "head_dim=8,layout"), "head_dim is given twice")]:
             self.qkjit("run", "--spec", SPEC.replace(*change), "--device", "cpu", code=2, says=says)
         self.qkjit("run", "--spec", SPEC.replace("head_dim=64", "head_dim=1032"), code=3,

@@ -61,16 +61,20 @@ def capture(dtype="F32", positions="I64", tokens=TOKENS):
 
 
 def reference(tensors, name, layout):
-    """RMSNorm and RoPE of `name` in double precision, element by element."""
+    """The norm and RoPE of `name` in double precision, element by element: LayerNorm if there is a
+    bias, else RMSNorm."""
     _, (tokens, heads, _), x = tensors[name]
     weight = tensors[name + "_weight"][2]
+    bias = tensors.get(name + "_bias", (None, None, None))[2]
     table = tensors["cos_sin_cache"][2]
     positions = tensors.get("positions", (None, None, range(tokens)))[2]
     out, half = [], ROPE_DIM // 2
     for row in range(tokens * heads):
         head = x[row * HEAD_DIM:(row + 1) * HEAD_DIM]
+        if bias:
+            head = [v - sum(head) / HEAD_DIM for v in head]
         scale = 1 / math.sqrt(sum(v * v for v in head) / HEAD_DIM + EPS)
-        y = [v * scale * w for v, w in zip(head, weight)]
+        y = [v * scale * w + b for v, w, b in zip(head, weight, bias or [0] * HEAD_DIM)]
         rotated = list(y)
         for i in range(half):
             a, b = (2 * i, 2 * i + 1) if layout == "interleaved" else (i, i + half)

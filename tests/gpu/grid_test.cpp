@@ -8,6 +8,7 @@
 
 #include "spec/text.hpp"
 #include "tests/gpu/gpu.hpp"
+#include "tests/support/norm_specs.hpp"
 
 using namespace qkjit;
 using namespace qkjit::test;
@@ -87,6 +88,19 @@ ProblemConfig config_of(const Spec& spec, std::size_t number) {
           .seed = number};
 }
 
+/// Compiles the specs' fused kernels side by side, then runs two problems of each on every path.
+void check_specs(const Gpu& gpu, const std::vector<Spec>& specs) {
+  for (const std::string& failure : precompile(gpu.runtime(), specs, gpu.target())) {
+    FAIL_CHECK(failure);
+  }
+  std::size_t number = 0;
+  for (const Spec& spec : specs) {
+    const qkjit_spec prepared = to_c(spec);
+    CHECK(qkjit_prepare(gpu.runtime(), &prepared, nullptr) == QKJIT_OK);
+    for (int i = 0; i < 2; ++i) check_every_path(gpu, config_of(spec, number++));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("gpu: the grid contains what it claims") {
@@ -102,16 +116,14 @@ TEST_CASE("gpu: the grid contains what it claims") {
 
 TEST_CASE("gpu: fused, generic and CPU path agree in every byte over the grid") {
   const Gpu gpu;
-  const std::vector<Spec> specs = every(grid_step(), grid());
-  for (const std::string& failure : precompile(gpu.runtime(), specs, gpu.target())) {
-    FAIL_CHECK(failure);
-  }
-  std::size_t number = 0;
-  for (const Spec& spec : specs) {
-    const qkjit_spec prepared = to_c(spec);
-    CHECK(qkjit_prepare(gpu.runtime(), &prepared, nullptr) == QKJIT_OK);
-    for (int i = 0; i < 2; ++i) check_every_path(gpu, config_of(spec, number++));
-  }
+  check_specs(gpu, every(grid_step(), grid()));
+}
+
+TEST_CASE("gpu: fused, generic and CPU path agree in every byte in every norm") {
+  const Gpu gpu;
+  std::vector<Spec> specs;
+  for (const SpecRow& row : kNormSpecs) specs.push_back(row.spec());
+  check_specs(gpu, specs);
 }
 
 namespace {

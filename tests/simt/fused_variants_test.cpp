@@ -95,10 +95,21 @@ TEST_CASE("fused: one lane for each chunk or two gives the bytes of the CPU path
 }
 
 TEST_CASE("fused: every variant gives the bytes of the CPU path, without a norm") {
-  check_lanes<Spec{64, 48, Layout::neox, DType::bf16, Rounding::eager, Positions::int32,
+  check_lanes<Spec{64, 48, Layout::neox, DType::bf16, Rounding::eager, Positions::int32, Norm::none,
                    Norm::none}>(8);
   check_lanes<Spec{128, 128, Layout::interleaved, DType::fp16, Rounding::fused, Positions::implicit,
-                   Norm::none}>(9);
+                   Norm::none, Norm::none}>(9);
+}
+
+TEST_CASE("fused: every variant gives the bytes of the CPU path, in other norms") {
+  check_lanes<Spec{80, 80, Layout::neox, DType::bf16, Rounding::split, Positions::int64, Norm::rms,
+                   Norm::layer, Weight::plain, Bias::yes, WeightDType::fp32, NormOrder::after}>(10);
+  check_lanes<Spec{72, 40, Layout::interleaved, DType::fp16, Rounding::fused, Positions::implicit,
+                   Norm::layer, Norm::layer, Weight::none, Bias::no, WeightDType::same,
+                   NormOrder::before}>(11);
+  check_lanes<Spec{40, 40, Layout::interleaved, DType::fp32, Rounding::late_weight,
+                   Positions::int32, Norm::layer, Norm::none, Weight::one_plus, Bias::no,
+                   WeightDType::bf16, NormOrder::after}>(12);
 }
 
 TEST_CASE("fused: every variant gives the bytes of the CPU path, rotated at the tail") {

@@ -41,13 +41,15 @@ void check_grid(DType dtype) {
   for (const int head_dim : head_dims()) {
     for (const int rope_dim : rope_dims(head_dim)) {
       for (int i = 0; i < 2 * 5; ++i, ++number) {
+        const Norm norm = rope_dim > 0 && number % 7 == 0 ? Norm::none : Norm::rms;
         const Spec spec{head_dim,
                         rope_dim,
                         static_cast<Layout>(i % 2),
                         dtype,
                         static_cast<Rounding>(i / 2),
                         static_cast<Positions>(number % 3),
-                        rope_dim > 0 && number % 7 == 0 ? Norm::none : Norm::rms};
+                        norm,
+                        norm};
         auto config = config_of_cycle(spec, number, number % kCycle);
         config.tokens = 2;
         config.misalignment = static_cast<int>(number % 5);

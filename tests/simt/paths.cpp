@@ -22,14 +22,18 @@ Operation checked(const qkjit_args& args) {
 
 void run_generic(const Operation& operation) {
   const GenericLaunch call = generic_launch(operation);
-  const int slots = generic_slots(operation.spec);
+  const auto [dtype, slots, forms] = generic_kind(operation.spec);
+  const auto run_forms = [&]<DType kDType, Forms kForms> {
+    return slots == 1   ? generic<kDType, 1, kForms>(call.params)
+           : slots == 2 ? generic<kDType, 2, kForms>(call.params)
+                        : generic<kDType, kGenericMaxSlots, kForms>(call.params);
+  };
   const auto run = [&]<DType kDType> {
-    return slots == 1   ? generic<kDType, 1>(call.params)
-           : slots == 2 ? generic<kDType, 2>(call.params)
-                        : generic<kDType, kGenericMaxSlots>(call.params);
+    return forms == Forms::common ? run_forms.template operator()<kDType, Forms::common>()
+                                  : run_forms.template operator()<kDType, Forms::all>();
   };
   launch(call.grid.blocks, call.grid.threads, [&] {
-    switch (operation.spec.dtype) {
+    switch (dtype) {
       case DType::bf16:
         return run.operator()<DType::bf16>();
       case DType::fp16:

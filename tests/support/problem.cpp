@@ -38,6 +38,11 @@ RowStrides row_strides(Strides strides, const ProblemConfig& config, int heads, 
   return {heads * head_dim, head_dim};
 }
 
+bool is_table(const Argument& a) {
+  return a.field == &qkjit_args::cos_sin_cache || a.field == &qkjit_args::cos ||
+         a.field == &qkjit_args::sin;
+}
+
 /// Random rows of the table, the first and the last among them.
 std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& random) {
   if (token == 0) return table_rows - 1;
@@ -64,14 +69,9 @@ std::string to_text(const ProblemConfig& c) {
 
 Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
-  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
   place_heads();
-  if (spec.norm != Norm::none) {
-    for (const auto& [name, field] : {std::pair{"q_weight", &qkjit_args::q_weight},
-                                      std::pair{"k_weight", &qkjit_args::k_weight}}) {
-      place_dense(name, field, qkjit_tensor_1d(nullptr, dtype, spec.head_dim), element_size(dtype));
-    }
-  }
+  place_norm(spec.q_norm, {"q_weight", "q_bias"}, &qkjit_args::q_weight, &qkjit_args::q_bias);
+  place_norm(spec.k_norm, {"k_weight", "k_bias"}, &qkjit_args::k_weight, &qkjit_args::k_bias);
   if (spec.rope_dim > 0) {
     place_table();
     if (spec.positions != Positions::implicit) place_positions();
@@ -141,6 +141,15 @@ void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkj
   arguments_.push_back({name, field, block, shift, view});
 }
 
+void Problem::place_norm(Norm norm, std::array<const char*, 2> names,
+                         qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias) {
+  const Spec& spec = config_.spec;
+  const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(spec));
+  const qkjit_tensor view = qkjit_tensor_1d(nullptr, dtype, spec.head_dim);
+  if (has_weight(spec, norm)) place_dense(names[0], weight, view, element_size(dtype));
+  if (has_bias(spec, norm)) place_dense(names[1], bias, view, element_size(dtype));
+}
+
 void Problem::place_table() {
   const Spec& spec = config_.spec;
   table_rows_ = config_.position_offset + config_.tokens;
@@ -188,11 +197,11 @@ void Problem::fill() {
         fill_row(config_.data, spec.dtype, random,
                  begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
       }
-    } else if (a.field == &qkjit_args::q_weight || a.field == &qkjit_args::k_weight) {
-      fill_weights(config_.data, spec.dtype, random, begin, spec.head_dim);
     } else if (a.field == &qkjit_args::positions) {
       Random positions(config_.seed * 16 + 14);
       fill_positions(a, positions);
+    } else if (!is_table(a)) {
+      fill_weights(config_.data, dtype_of_weights(spec), random, begin, spec.head_dim);
     }
   }
   if (spec.rope_dim > 0) fill_table();

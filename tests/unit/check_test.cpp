@@ -12,6 +12,7 @@
 #include "cpu/cpu_path.hpp"
 #include "op/check.hpp"
 #include "tests/catch.hpp"
+#include "tests/support/norm_specs.hpp"
 #include "tests/support/problem.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tools/oracle/number.hpp"
@@ -114,7 +115,7 @@ TEST_CASE("rotation without a norm passes", "[check]") {
   for (auto layout : {Layout::interleaved, Layout::neox}) {
     for (auto rounding : {Rounding::fused, Rounding::eager}) {
       auto config = config_of(DType::bf16, rounding, layout);
-      config.spec.norm = Norm::none;
+      config.spec.q_norm = config.spec.k_norm = Norm::none;
       const auto result = check_changed(config, [](qkjit_args&) {});
       INFO(to_text(config) << ": " << result.text);
       CHECK(result.passed);
@@ -168,6 +169,76 @@ TEST_CASE("a result of another form fails", "[check]") {
   for (const auto& [name, change] : changes) {
     const auto result = check_changed(config, change);
     INFO(name << ": " << result.text);
+    CHECK_FALSE(result.passed);
+  }
+}
+
+TEST_CASE("every norm passes, in every mode and order", "[check]") {
+  for (const SpecRow& row : kNormSpecs) {
+    for (auto data : {Data::normal, Data::special}) {
+      for (std::uint64_t seed = 0; seed < 3; ++seed) {
+        auto config = config_of(DType::bf16, Rounding::fused);
+        config.spec = row.spec();
+        config.data = data;
+        config.eps = seed == 0 ? 1e-6f : 1e-2f;
+        config.seed = seed;
+        const auto result = check_changed(config, [](qkjit_args&) {});
+        INFO(to_text(config) << ": " << result.text);
+        CHECK(result.wrong == 0);
+        if (data == Data::normal) CHECK((result.passed && result.unjudged == 0));
+      }
+    }
+  }
+}
+
+TEST_CASE("a LayerNorm of rows far from zero passes", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  const auto order = GENERATE(NormOrder::before, NormOrder::after);
+  auto config = config_of(dtype, Rounding::split);
+  config.spec.q_norm = config.spec.k_norm = Norm::layer;
+  config.spec.norm_order = order;
+  config.strides = Strides::contiguous;
+  Problem problem(config);
+  const qkjit_args args = problem.args();
+  for (std::int64_t i = 0; i < 40 * 3 * kHeadDim; ++i) {
+    oracle::store(dtype, oracle::load(dtype, args.q.data, i) + 20, args.q.data, i);
+  }
+  run_cpu(args);
+  const CheckResult result = check(args);
+  INFO(to_text(config) << ": " << result.text);
+  CHECK((result.passed && result.unjudged == 0));
+}
+
+TEST_CASE("a result of another norm fails", "[check]") {
+  const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
+  const auto rounding = GENERATE(Rounding::fused, Rounding::hf, Rounding::late_weight);
+  const std::pair<const char*, Change> changes[] = {
+      {"q not centred",
+       [](qkjit_args& args) {
+         args.spec.q_norm = QKJIT_NORM_RMS, args.q_bias = QKJIT_TENSOR_INIT;
+       }},
+      {"k not centred",
+       [](qkjit_args& args) {
+         args.spec.k_norm = QKJIT_NORM_RMS, args.k_bias = QKJIT_TENSOR_INIT;
+       }},
+      {"no bias",
+       [](qkjit_args& args) {
+         args.spec.bias = QKJIT_BIAS_NO, args.q_bias = args.k_bias = QKJIT_TENSOR_INIT;
+       }},
+      {"biases exchanged", [](qkjit_args& args) { std::swap(args.q_bias, args.k_bias); }},
+      {"1 + w", [](qkjit_args& args) { args.spec.weight = QKJIT_WEIGHT_ONE_PLUS; }},
+      {"no weight",
+       [](qkjit_args& args) {
+         args.spec.weight = QKJIT_WEIGHT_NONE, args.q_weight = args.k_weight = QKJIT_TENSOR_INIT;
+       }},
+      {"the other order", [](qkjit_args& args) { args.spec.norm_order = QKJIT_NORM_ORDER_AFTER; }},
+  };
+  for (const auto& [name, change] : changes) {
+    auto config = config_of(dtype, rounding);
+    config.spec.q_norm = config.spec.k_norm = Norm::layer;
+    config.spec.bias = Bias::yes;
+    const auto result = check_changed(config, change);
+    INFO(to_text(config) << ": " << name << ": " << result.text);
     CHECK_FALSE(result.passed);
   }
 }

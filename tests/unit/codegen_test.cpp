@@ -22,9 +22,9 @@ namespace {
 const Spec kSpec = {.head_dim = 128, .rope_dim = 64, .layout = Layout::neox};
 const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
-/// kSpec and specs that differ from it in one field each, and from one another.
+/// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(21, kSpec);
+  std::vector<Spec> specs(31, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -36,15 +36,25 @@ std::vector<Spec> neighbours() {
   specs[9].rounding = Rounding::late_weight;
   specs[10].positions = Positions::int32;
   specs[11].positions = Positions::implicit;
-  specs[12].norm = Norm::none;
-  specs[13].table = DType::bf16;
-  specs[14].table = DType::fp16;
-  specs[15].table_width = TableWidth::full;
-  specs[20].table_width = TableWidth::elements;
-  specs[16].placement = RopePlacement::tail;
-  for (std::size_t i : {17, 18, 19}) std::ranges::copy(std::array{12, 10, 10}, specs[i].sections);
-  specs[18].section_order = SectionOrder::interleaved;
-  specs[19].sections[0] = 10, specs[19].sections[1] = 12;
+  specs[12].q_norm = Norm::none;
+  specs[13].k_norm = Norm::none;
+  specs[14].q_norm = specs[14].k_norm = Norm::none;
+  specs[15].q_norm = specs[15].k_norm = Norm::layer;
+  specs[16].weight = Weight::one_plus;
+  specs[17].weight = Weight::none;
+  specs[18].weight_dtype = WeightDType::fp32;
+  specs[19].weight_dtype = WeightDType::fp16;
+  specs[20].norm_order = NormOrder::after;
+  specs[21].k_norm = Norm::layer;
+  specs[22].k_norm = Norm::layer, specs[22].bias = Bias::yes;
+  specs[23].table = DType::bf16;
+  specs[24].table = DType::fp16;
+  specs[25].table_width = TableWidth::full;
+  specs[26].table_width = TableWidth::elements;
+  specs[27].placement = RopePlacement::tail;
+  for (std::size_t i : {28, 29, 30}) std::ranges::copy(std::array{12, 10, 10}, specs[i].sections);
+  specs[29].section_order = SectionOrder::interleaved;
+  specs[30].sections[0] = 10, specs[30].sections[1] = 12;
   return specs;
 }
 
@@ -58,8 +68,11 @@ TEST_CASE("a translation unit is one include and one instantiation", "[codegen]"
 extern "C" __global__ void __launch_bounds__(64)
 qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams params) {
   qkjit::fused<qkjit::Spec{.head_dim = 128, .rope_dim = 64, .layout = qkjit::Layout::neox, .dtype = qkjit::DType::bf16,
-                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64, .norm = qkjit::Norm::rms,
-                .table = qkjit::DType::fp32, .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
+                .rounding = qkjit::Rounding::fused, .positions = qkjit::Positions::int64,
+                .q_norm = qkjit::Norm::rms, .k_norm = qkjit::Norm::rms, .weight = qkjit::Weight::plain,
+                .bias = qkjit::Bias::no, .weight_dtype = qkjit::WeightDType::same,
+                .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
+                .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,

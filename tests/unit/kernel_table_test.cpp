@@ -54,7 +54,9 @@ TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_tab
   const auto add = [&](KernelTable::Key key) { keys.insert(key), ++count; };
   for (const int device : {0, 1, 15, 16, 65535}) {
     for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-      for (const int slots : kGenericSlots) add(KernelTable::generic_key(dtype, slots, device));
+      for (const int slots : kGenericSlots)
+        for (const Forms forms : {Forms::common, Forms::all})
+          add(KernelTable::generic_key({dtype, slots, forms}, device));
       for (const int head_dim : {1, 8, 16, 128, 256, 512, 1024})
         for (const int rope_dim : {0, 2, 16, 512, 1024})
           for (const Layout layout : {Layout::interleaved, Layout::neox})
@@ -63,7 +65,7 @@ TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_tab
                 for (const Norm norm : {Norm::rms, Norm::none})
                   add(KernelTable::fused_key(
                       {head_dim, rope_dim, layout, dtype, static_cast<Rounding>(rounding),
-                       static_cast<Positions>(positions), norm},
+                       static_cast<Positions>(positions), norm, norm},
                       device));
     }
   }

@@ -145,10 +145,11 @@ TEST_CASE("text that is no object with unique keys is refused", "[model]") {
 
 TEST_CASE("every model file parses, is named after its file and cites sources", "[model]") {
   const std::vector<std::string> expected = {
-      "cosmos1-7b", "deepseek-v4", "ernie-image",     "flux1-dev",
-      "flux2-dev",  "gemma-3-4b",  "glm-4.5",         "hunyuanvideo",
-      "ltx-2",      "minimax-h3",  "qwen-image",      "qwen-image-edit",
-      "qwen3-8b",   "qwen3-vl-8b", "wan2.2-t2v-a14b", "z-image"};
+      "command-r-plus",  "cosmos1-7b",    "deepseek-v4",    "ernie-image", "flux1-dev",
+      "flux2-dev",       "gemma-3-4b",    "glm-4.5",        "glm-image",   "hunyuan-7b",
+      "hunyuanvideo",    "llama-4-scout", "ltx-2",          "minimax-h3",  "qwen-image",
+      "qwen-image-edit", "qwen3-8b",      "qwen3-next-80b", "qwen3-vl-8b", "sd3.5-large",
+      "wan2.2-t2v-a14b", "z-image"};
   CHECK(model_names() == expected);
   for (const auto& name : model_names()) {
     const auto model = load_model(name);
@@ -161,8 +162,10 @@ TEST_CASE("every model file parses, is named after its file and cites sources", 
 }
 
 TEST_CASE("supported models have nothing that the library cannot do", "[model]") {
-  for (const char* name : {"flux1-dev", "flux2-dev", "qwen-image", "qwen-image-edit", "z-image",
-                           "hunyuanvideo", "minimax-h3", "qwen3-8b", "glm-4.5"}) {
+  for (const char* name :
+       {"flux1-dev", "flux2-dev", "qwen-image", "qwen-image-edit", "z-image", "hunyuanvideo",
+        "minimax-h3", "qwen3-8b", "glm-4.5", "gemma-3-4b", "qwen3-next-80b", "glm-image",
+        "sd3.5-large", "hunyuan-7b", "llama-4-scout"}) {
     const auto model = load_model(name);
     for (const auto& call : model.calls) {
       INFO(name << " " << call.name);
@@ -172,16 +175,47 @@ TEST_CASE("supported models have nothing that the library cannot do", "[model]")
   const Model vl = load_model("qwen3-vl-8b");
   CHECK(reasons(vl, "language").empty());
   CHECK(reasons(vl, "vision").empty());
-  CHECK(plan(vl, vl.calls[0]).spec.norm == Norm::none);
-  CHECK(plan(vl, vl.calls[1]).spec.norm == Norm::rms);
+  CHECK(plan(vl, vl.calls[0]).spec.q_norm == Norm::none);
+  CHECK(plan(vl, vl.calls[1]).spec.q_norm == Norm::rms);
+}
+
+TEST_CASE("a model's norm becomes the spec's", "[model]") {
+  const auto spec_text = [](const char* name, std::size_t call) {
+    const Model model = load_model(name);
+    return to_text(plan(model, model.calls.at(call)).spec);
+  };
+  CHECK(spec_text("gemma-3-4b", 0) ==
+        "head_dim=256,rope_dim=256,layout=neox,dtype=bf16,rounding=late_weight,weight=one_plus");
+  CHECK(spec_text("glm-image", 0) ==
+        "head_dim=128,rope_dim=0,layout=interleaved,dtype=bf16,rounding=split,positions=implicit,"
+        "norm=layer,weight=none");
+  CHECK(spec_text("hunyuan-7b", 0) ==
+        "head_dim=128,rope_dim=128,layout=neox,dtype=bf16,rounding=hf,norm_order=after");
+  CHECK(spec_text("llama-4-scout", 0) ==
+        "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16,rounding=split,weight=none,"
+        "norm_order=after");
+
+  auto json = valid();
+  auto& attention = json["attentions"][0];
+  attention["norm"] = "layer_per_head", attention["bias"] = true;
+  attention["weight_dtype"] = "fp32", attention["weight_form"] = "none";
+  const auto biased = parse_model(json.dump());
+  REQUIRE(biased.has_value());
+  CHECK(to_text(plan(*biased, biased->calls[0]).spec) ==
+        "head_dim=8,rope_dim=4,layout=neox,dtype=bf16,positions=implicit,norm=layer,weight=none,"
+        "bias=yes,weight_dtype=fp32");
+  attention["bias"] = false;  // then there is nothing to name a set of weights for
+  CHECK(mentions(refusal(json), {"'c'", "weights"}));
+  attention["norm"] = "rms_per_head", attention["bias"] = true;
+  CHECK(mentions(refusal(json), {"'bias'", "layer_per_head"}));
 }
 
 TEST_CASE("refused calls say what is missing", "[model]") {
   using Reasons = std::vector<std::string>;
   const std::string across = "norm across heads (q and k normalised over heads x head_dim)";
   const std::string cross = "q and k of different lengths (cross attention)";
-  CHECK(reasons(load_model("gemma-3-4b"), "local") == Reasons{"(1+w) norm weights"});
-  CHECK(reasons(load_model("gemma-3-4b"), "global") == Reasons{"(1+w) norm weights"});
+  CHECK(reasons(load_model("command-r-plus"), "prefill") ==
+        Reasons{"norm weights of its own for every head"});
   CHECK(reasons(load_model("wan2.2-t2v-a14b"), "self") == Reasons{across});
   CHECK(reasons(load_model("wan2.2-t2v-a14b"), "cross") == Reasons{across, cross});
   CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{across, "cos/sin tables per head"});

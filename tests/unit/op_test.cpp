@@ -288,13 +288,68 @@ TEST_CASE("no rotation needs neither table nor positions", "[op]") {
 }
 
 TEST_CASE("no norm takes no weights", "[op]") {
-  const auto without_norm = [](qkjit_args& a) { a.spec.norm = QKJIT_NORM_NONE; };
+  const auto without_norm = [](qkjit_args& a) { a.spec.q_norm = a.spec.k_norm = QKJIT_NORM_NONE; };
   CHECK(refuses({"q_weight is given", "norm=none"}, without_norm));
   CHECK(accepts([&](qkjit_args& a) {
     without_norm(a);
     a.q_weight = a.k_weight = QKJIT_TENSOR_INIT;
   }));
   CHECK(refuses({"q_weight is not given"}, [](auto& a) { a.q_weight = QKJIT_TENSOR_INIT; }));
+}
+
+TEST_CASE("weights are given as the spec says, for q and for k", "[op]") {
+  const auto weightless = [](qkjit_args& a) { a.spec.weight = QKJIT_WEIGHT_NONE; };
+  CHECK(refuses({"q_weight is given", "weight=none for q", "weight=plain"}, weightless));
+  CHECK(accepts([&](qkjit_args& a) {
+    weightless(a);
+    a.q_weight = a.k_weight = QKJIT_TENSOR_INIT;
+  }));
+  const auto only_q = [](qkjit_args& a) { a.spec.k_norm = QKJIT_NORM_NONE; };
+  CHECK(refuses({"k_weight is given", "norm=none for k"}, only_q));
+  CHECK(accepts([&](qkjit_args& a) { only_q(a), a.k_weight = QKJIT_TENSOR_INIT; }));
+  const auto in_fp32 = [](qkjit_args& a) { a.spec.weight_dtype = QKJIT_WEIGHT_DTYPE_FP32; };
+  CHECK(refuses({"q_weight is bf16", "needs fp32"}, in_fp32));
+  CHECK(accepts([&](qkjit_args& a) {
+    in_fp32(a);
+    a.q_weight.dtype = a.k_weight.dtype = QKJIT_FP32;
+  }));
+}
+
+TEST_CASE("a bias belongs to a LayerNorm", "[op]") {
+  const auto with_bias = [](qkjit_args& a) {
+    a.spec.q_norm = a.spec.k_norm = QKJIT_NORM_LAYER;
+    a.spec.bias = QKJIT_BIAS_YES;
+    a.q_bias = qkjit_tensor_1d(address(0x900000), QKJIT_BF16, 64);
+    a.k_bias = qkjit_tensor_1d(address(0xa00000), QKJIT_BF16, 64);
+  };
+  const auto op = check_args(with(with_bias));
+  REQUIRE(op.has_value());
+  CHECK((op->params.q.bias == address(0x900000) && op->params.k.bias == address(0xa00000)));
+  CHECK(op->aligned);
+  const auto spoilt = [&](auto spoil) { return [=](qkjit_args& a) { with_bias(a), spoil(a); }; };
+  CHECK(refuses({"q_bias is not given"}, spoilt([](auto& a) { a.q_bias = QKJIT_TENSOR_INIT; })));
+  CHECK(refuses({"k_bias has 32 elements", "head_dim=64"},
+                spoilt([](auto& a) { a.k_bias.shape[0] = 32; })));
+  CHECK(refuses({"k_bias is fp32", "bf16"}, spoilt([](auto& a) { a.k_bias.dtype = QKJIT_FP32; })));
+  CHECK(refuses({"q_bias is given", "bias=no"},
+                spoilt([](auto& a) { a.spec.bias = QKJIT_BIAS_NO; })));
+  CHECK(refuses({"k_bias is given", "norm=rms for k", "norm=layer"},
+                spoilt([](auto& a) { a.spec.k_norm = QKJIT_NORM_RMS; })));
+  CHECK(refuses({"q_bias", "output"}, spoilt([](auto& a) { a.q_bias.data = a.k_out.data; })));
+  CHECK(refuses({"bias=yes without a LayerNorm"},
+                spoilt([](auto& a) { a.spec.q_norm = a.spec.k_norm = QKJIT_NORM_RMS; })));
+  CHECK_FALSE(
+      check_args(with(spoilt([](auto& a) { a.k_bias.data = address(0xa00008); })))->aligned);
+}
+
+TEST_CASE("vectors of another type than the rows are looked at in their own size", "[op]") {
+  // 256 bytes of fp32, of which the last lie in an output.
+  CHECK(refuses({"k_weight", "output"}, [](auto& a) {
+    a.spec.weight_dtype = QKJIT_WEIGHT_DTYPE_FP32;
+    a.q_weight.dtype = a.k_weight.dtype = QKJIT_FP32;
+    a.k_weight.data = address(0x300000 - 192);
+  }));
+  CHECK(accepts([](auto& a) { a.k_weight.data = address(0x300000 - 128); }));
 }
 
 TEST_CASE("gaps between heads are noticed, in and out", "[op]") {

@@ -47,7 +47,7 @@ std::vector<oracle::Element> compute(const Spec& spec, double eps, std::vector<d
     }
   }
   std::vector<oracle::Element> out(x.size());
-  oracle::compute_row(spec, eps, {x, weight, cosines, sines}, out);
+  oracle::compute_row(spec, eps, {spec.q_norm, x, weight, {}, cosines, sines}, out);
   return out;
 }
 
@@ -136,13 +136,64 @@ TEST_CASE("a quarter turn makes (a, b) into (-b, a)", "[oracle]") {
 TEST_CASE("without a norm nothing but the rotation happens", "[oracle]") {
   const std::vector<double> x = {3, 4, 5, 0}, none, cosines = {0, 0}, sines = {1, 1};
   std::vector<oracle::Element> out(4);
-  oracle::compute_row({.head_dim = 4, .rope_dim = 2, .norm = Norm::none}, 1,
-                      {x, none, cosines, sines}, out);
+  oracle::compute_row({.head_dim = 4, .rope_dim = 2}, 1,
+                      {Norm::none, x, none, none, cosines, sines}, out);
   CHECK(out[0].rounded == -4);
   CHECK(out[1].rounded == 3);
   CHECK(out[2].rounded == 5);
   CHECK(out[3].rounded == 0);
   CHECK(out[2].judged);
+}
+
+TEST_CASE("LayerNorm subtracts the mean first, and adds its bias last", "[oracle]") {
+  Spec spec = spec_of(4, 0, Rounding::fused, DType::fp32);
+  spec.q_norm = Norm::layer;
+  // The mean is 3, what is left 2, -2, 2, -2: of mean square 4.
+  CHECK(exact(compute(spec, 0, {5, 1, 5, 1}, {1, 2, 3, 0})) == std::vector<double>{1, -2, 3, 0});
+  spec.bias = Bias::yes;
+  const std::vector<double> x = {5, 1, 5, 1}, weight = {1, 2, 3, 0}, bias = {10, 2, -3, 7}, none;
+  std::vector<oracle::Element> out(4);
+  oracle::compute_row(spec, 0, {Norm::layer, x, weight, bias, none, none}, out);
+  CHECK(exact(out) == std::vector<double>{11, 0, 0, 7});
+  for (const oracle::Element& element : out) CHECK(element.judged);
+  CHECK(out[1].magnitude >= 4);  // 2 cancels 2
+  CHECK_FALSE(compute(spec_of(2, 0, Rounding::fused), 0, {1e30, -1e30}, {1, 1})[0].judged);
+}
+
+TEST_CASE("a row that its mean hides from fp32 is not judged", "[oracle]") {
+  Spec spec = spec_of(4, 0, Rounding::fused, DType::fp32);
+  spec.q_norm = Norm::layer;
+  const std::vector<double> ones(4, 1);
+  CHECK(compute(spec, 0, {101, 99, 101, 99}, ones)[0].judged);
+  CHECK_FALSE(compute(spec, 0, {100001, 99999, 100001, 99999}, ones)[0].judged);
+  CHECK(compute(spec, 1e5, {100001, 99999, 100001, 99999}, ones)[0].judged);
+  CHECK(compute(spec, 1e-6, {0, 0, 0, 0}, ones)[0].judged);
+}
+
+TEST_CASE("weights may count from 1, or be none", "[oracle]") {
+  Spec spec = spec_of(4, 0, Rounding::late_weight, DType::fp32);
+  spec.weight = Weight::one_plus;
+  CHECK(exact(compute(spec, 0, {2, -2, 2, 2}, {0, 1, -1, -3})) ==
+        std::vector<double>{1, -2, 0, -2});
+  spec.weight = Weight::none;
+  CHECK(exact(compute(spec, 0, {2, -2, 2, 2}, {})) == std::vector<double>{1, -1, 1, 1});
+}
+
+TEST_CASE("a norm after the rotation takes the rotated row", "[oracle]") {
+  Spec spec = spec_of(4, 2, Rounding::fused, DType::fp32);
+  spec.norm_order = NormOrder::after;
+  // A quarter turn gives -2, 2, 2, -2, of which each element meets the weight of its new place.
+  CHECK(exact(compute(spec, 0, {2, 2, 2, -2}, {1, 10, 3, 4}, {0}, {1})) ==
+        std::vector<double>{-1, 10, 3, -4});
+  // Every mode but fused rounds in between: 1 + 2^-8 is no bf16, and becomes 1.
+  const std::vector<double> x = {1, 1, 1, 1}, ones(4, 1);
+  for (const Rounding rounding : {Rounding::fused, Rounding::split, Rounding::hf}) {
+    Spec in_bf16 = spec_of(4, 2, rounding);
+    in_bf16.norm_order = NormOrder::after;
+    const auto row = compute(in_bf16, 0, x, ones, {1}, {-0x1p-8});
+    const bool rounds = rounding != Rounding::fused;
+    CHECK((row[0].exact == rounded(DType::bf16, row[2].exact)) == rounds);
+  }
 }
 
 TEST_CASE("each mode rounds where its schedule says", "[oracle]") {

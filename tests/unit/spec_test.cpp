@@ -58,7 +58,8 @@ TEST_CASE("fields may come in any order, defaults may be spelled out", "[spec]")
 
 TEST_CASE("without rotation, layout and positions mean nothing", "[spec]") {
   const auto neox = parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,positions=int32");
-  const auto interleaved = parse_spec("head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16");
+  const auto interleaved =
+      parse_spec("head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16,positions=implicit");
   REQUIRE(neox.has_value());
   REQUIRE(interleaved.has_value());
   CHECK(*neox == *interleaved);
@@ -70,12 +71,59 @@ TEST_CASE("without a norm, roundings before the rotation mean nothing", "[spec]"
   const std::string text = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16";
   const auto none = parse_spec(text + ",norm=none");
   REQUIRE(none.has_value());
-  CHECK(none->norm == Norm::none);
+  CHECK((none->q_norm == Norm::none && none->k_norm == Norm::none));
   CHECK(to_text(*none) == text + ",norm=none");
   CHECK(*parse_spec(text + ",rounding=hf,norm=none") == *none);
   CHECK(to_text(*parse_spec(text + ",norm=none,rounding=eager")) ==
         text + ",rounding=eager,norm=none");
   CHECK(*parse_spec(text + ",norm=rms") == *parse_spec(text));
+}
+
+TEST_CASE("q and k may have different norms", "[spec]") {
+  const auto both = parse_spec(kText + ",norm=layer");
+  REQUIRE(both.has_value());
+  CHECK((both->q_norm == Norm::layer && both->k_norm == Norm::layer));
+  CHECK(to_text(*both) == kText + ",norm=layer");
+  CHECK(*parse_spec(kText + ",k_norm=layer,q_norm=layer") == *both);
+  const auto differ = parse_spec(kText + ",k_norm=none");
+  REQUIRE(differ.has_value());
+  CHECK((differ->q_norm == Norm::rms && differ->k_norm == Norm::none));
+  CHECK(to_text(*differ) == kText + ",q_norm=rms,k_norm=none");
+  CHECK(*parse_spec(to_text(*differ)) == *differ);
+  CHECK(refuses(kText + ",norm=rms,k_norm=none", {"both norm and k_norm", "one of them"}));
+  CHECK(refuses(kText + ",q_norm=none,norm=rms", {"both q_norm and norm"}));
+  CHECK(refuses(kText + ",norm=layr", {"norm=layr", "nearest is layer"}));
+}
+
+TEST_CASE("what a norm multiplies by and adds, and where it stands", "[spec]") {
+  const auto spec =
+      parse_spec(kText + ",norm_order=after,weight=one_plus,bias=yes,weight_dtype=fp32,norm=layer");
+  REQUIRE(spec.has_value());
+  CHECK((spec->weight == Weight::one_plus && spec->bias == Bias::yes &&
+         spec->weight_dtype == WeightDType::fp32 && spec->norm_order == NormOrder::after));
+  CHECK(to_text(*spec) ==
+        kText + ",norm=layer,weight=one_plus,bias=yes,weight_dtype=fp32,norm_order=after");
+  CHECK(*parse_spec(to_text(*spec)) == *spec);
+  CHECK(to_text(*parse_spec(kText + ",weight=plain,bias=no,weight_dtype=same,norm_order=before")) ==
+        kText);
+  CHECK(refuses(kText + ",bias=true", {"bias=true", "no, yes"}));
+  CHECK(refuses(kText + ",weight=oneplus", {"nearest is one_plus"}));
+  CHECK(refuses(kText + ",weight_dtype=int8", {"same, bf16, fp16, fp32"}));
+  CHECK(refuses(kText + ",norm_order=last", {"before, after"}));
+}
+
+TEST_CASE("parts of a norm that mean nothing are left out of a spec", "[spec]") {
+  const auto same = [](const std::string& a, const std::string& b) {
+    return to_text(*parse_spec(kText + a)) == kText + b;
+  };
+  CHECK(same(",weight_dtype=fp16", ""));  // the dtype
+  CHECK(same(",weight=none,weight_dtype=fp32", ",weight=none"));
+  CHECK(same(",norm=layer,weight=none,bias=yes,weight_dtype=fp32",
+             ",norm=layer,weight=none,bias=yes,weight_dtype=fp32"));
+  CHECK(same(",norm=none,weight=one_plus,weight_dtype=fp32,norm_order=after", ",norm=none"));
+  CHECK(same(",q_norm=none,norm_order=after", ",q_norm=none,k_norm=rms,norm_order=after"));
+  CHECK(to_text(*parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,norm_order=after")) ==
+        "head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16,positions=implicit");
 }
 
 TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
@@ -103,7 +151,7 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(refuses(kText + ",section_order=mixed", {"contiguous, interleaved"}));
 }
 
-TEST_CASE("what means nothing is left out of the spec", "[spec]") {
+TEST_CASE("forms of a rotation that mean nothing are left out of a spec", "[spec]") {
   const std::string forms = ",table=fp16,table_width=full,placement=tail";
   CHECK(*parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16" + forms) ==
         *parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16"));
@@ -227,7 +275,14 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
               {"rounding -1"}));
   CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(3)}), invalid,
               {"positions 3"}));
-  CHECK(fails(supports({.head_dim = 64, .norm = static_cast<Norm>(2)}), invalid, {"norm 2"}));
+  CHECK(fails(supports({.head_dim = 64, .q_norm = static_cast<Norm>(3)}), invalid, {"q_norm 3"}));
+  CHECK(fails(supports({.head_dim = 64, .k_norm = static_cast<Norm>(-1)}), invalid, {"k_norm -1"}));
+  CHECK(fails(supports({.head_dim = 64, .weight = static_cast<Weight>(3)}), invalid, {"weight 3"}));
+  CHECK(fails(supports({.head_dim = 64, .bias = static_cast<Bias>(2)}), invalid, {"bias 2"}));
+  CHECK(fails(supports({.head_dim = 64, .weight_dtype = static_cast<WeightDType>(4)}), invalid,
+              {"weight_dtype 4"}));
+  CHECK(fails(supports({.head_dim = 64, .norm_order = static_cast<NormOrder>(2)}), invalid,
+              {"norm_order 2"}));
   CHECK(fails(supports({.head_dim = 64, .table = static_cast<DType>(3)}), invalid, {"table 3"}));
   CHECK(fails(supports({.head_dim = 64, .table_width = static_cast<TableWidth>(3)}), invalid,
               {"table_width 3"}));
@@ -235,6 +290,8 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
               {"placement 2"}));
   CHECK(fails(supports({.head_dim = 64, .section_order = static_cast<SectionOrder>(-1)}), invalid,
               {"section_order -1"}));
-  CHECK(fails(supports({.head_dim = 64, .norm = Norm::none}), invalid,
+  CHECK(fails(supports({.head_dim = 64, .bias = Bias::yes}), invalid,
+              {"bias=yes", "LayerNorm", "norm=layer"}));
+  CHECK(fails(supports({.head_dim = 64, .q_norm = Norm::none, .k_norm = Norm::none}), invalid,
               {"norm=none", "rope_dim=0", "rotate"}));
 }

@@ -22,7 +22,12 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<DType>(spec.dtype),
           static_cast<Rounding>(spec.rounding),
           static_cast<Positions>(spec.positions),
-          static_cast<Norm>(spec.norm),
+          static_cast<Norm>(spec.q_norm),
+          static_cast<Norm>(spec.k_norm),
+          static_cast<Weight>(spec.weight),
+          static_cast<Bias>(spec.bias),
+          static_cast<WeightDType>(spec.weight_dtype),
+          static_cast<NormOrder>(spec.norm_order),
           static_cast<DType>(spec.table),
           static_cast<TableWidth>(spec.table_width),
           static_cast<RopePlacement>(spec.placement),
@@ -83,6 +88,22 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
   }
 }
 
+/// The norm of q or of k, with its vectors of head_dim elements; empty where the call gives none.
+struct HeadNorm {
+  Norm norm;
+  Doubles weight, bias;
+
+  HeadNorm(Norm kind, int head_dim, const qkjit_tensor& weights, const qkjit_tensor& biases)
+      : norm(kind), weight(load_vector(head_dim, weights)), bias(load_vector(head_dim, biases)) {}
+
+  static Doubles load_vector(int head_dim, const qkjit_tensor& tensor) {
+    if (!tensor.data) return {};
+    Doubles values(static_cast<std::size_t>(head_dim));
+    load_all(static_cast<DType>(tensor.dtype), tensor.data, 0, values);
+    return values;
+  }
+};
+
 /// Checks tokens one by one; each thread has its own.
 class Checker {
  public:
@@ -90,24 +111,20 @@ class Checker {
       : args_(args),
         spec_(to_spec(args.spec)),
         x_(static_cast<std::size_t>(spec_.head_dim)),
-        q_weight_(x_.size()),
-        k_weight_(x_.size()),
+        q_norm_(spec_.q_norm, spec_.head_dim, args.q_weight, args.q_bias),
+        k_norm_(spec_.k_norm, spec_.head_dim, args.k_weight, args.k_bias),
         axes_(axes_of_angles(spec_)),
         cosines_(2 * axes_.size()),
         sines_(2 * axes_.size()),
-        elements_(x_.size()) {
-    if (spec_.norm == Norm::none) return;
-    load_all(spec_.dtype, args.q_weight.data, 0, q_weight_);
-    load_all(spec_.dtype, args.k_weight.data, 0, k_weight_);
-  }
+        elements_(x_.size()) {}
 
   void check_token(std::int64_t token) {
     load_angles(args_, spec_, axes_, token, cosines_, sines_);
     for (std::int64_t head = 0; head < args_.q.shape[1]; ++head) {
-      check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_weight_);
+      check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_norm_);
     }
     for (std::int64_t head = 0; head < args_.k.shape[1]; ++head) {
-      check_row({.tensor = 'k', .token = token, .head = head}, args_.k, args_.k_out, k_weight_);
+      check_row({.tensor = 'k', .token = token, .head = head}, args_.k, args_.k_out, k_norm_);
     }
   }
 
@@ -115,9 +132,10 @@ class Checker {
 
  private:
   void check_row(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
-                 const Doubles& weight) {
+                 const HeadNorm& norm) {
     load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1], x_);
-    compute_row(spec_, args_.eps, {x_, weight, cosines_, sines_}, elements_);
+    compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
+                elements_);
 
     const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
@@ -151,7 +169,8 @@ class Checker {
 
   const qkjit_args& args_;
   Spec spec_;
-  Doubles x_, q_weight_, k_weight_;
+  Doubles x_;
+  HeadNorm q_norm_, k_norm_;
   std::vector<std::int64_t> axes_;  // of positions, for each angle
   Doubles cosines_, sines_;
   std::vector<Element> elements_;

@@ -27,6 +27,13 @@ double normalize(const Spec& spec, double x, double r, double w) {
   return NAN;
 }
 
+/// Only `hf` rounds between the product and the sum.
+double normalize(const Spec& spec, double x, double r, double w, double b) {
+  if (spec.rounding == Rounding::hf) return stage(spec, normalize(spec, x, r, w) + b);
+  const double y = x * r * w + b;
+  return spec.rounding == Rounding::fused ? y : stage(spec, y);
+}
+
 double product(const Spec& spec, double a, double b) {
   return spec.rounding == Rounding::eager ? stage(spec, a * b) : a * b;
 }
@@ -44,7 +51,8 @@ bool is_too_small_to_sum(double mean) { return mean != 0 && mean < 0x1p-100; }
 /// `own` turned by its angle, s with the sign that it takes.
 Element rotate(const Spec& spec, double c, double s, const Element& own, const Element& other) {
   const double a = own.exact, b = other.exact;
-  const double magnitude = std::sqrt((a * a + b * b) * (c * c + s * s));
+  const double m = own.magnitude, n = other.magnitude;
+  const double magnitude = std::sqrt((m * m + n * n) * (c * c + s * s));
   bool judged = own.judged && other.judged;
   for (const double value : {a, b, a * c, b * s, b * c, a * s, magnitude}) {
     const bool meets_infinity = std::isinf(magnitude) && leaves_fp32(value);  // as 0 * infinity
@@ -56,27 +64,10 @@ Element rotate(const Spec& spec, double c, double s, const Element& own, const E
           .judged = judged};
 }
 
-}  // namespace
-
-void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> out) {
-  double sum = 0;
-  for (const double x : row.x) sum += x * x;
-  const double mean = sum / spec.head_dim + eps;
-  const double r = 1 / std::sqrt(mean);
-  const bool row_judged = !leaves_fp32(sum + eps) && !is_too_small_to_sum(mean);
-
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const bool is_normed = spec.norm != Norm::none;
-    const double w = is_normed ? row.weight[i] : 1;
-    const double y = is_normed ? normalize(spec, row.x[i], r, w) : row.x[i];
-    out[i] = {.exact = y,
-              .rounded = 0,
-              .magnitude = std::fabs(y),
-              .judged = is_normed ? row_judged && !leaves_fp32(r * w) : !leaves_fp32(y)};
-  }
+void rotate_row(const Spec& spec, const RowInput& row, std::span<Element> y) {
   const auto half = static_cast<std::size_t>(spec.rope_dim / 2);
   const bool at_tail = spec.placement == RopePlacement::tail;
-  const std::span<Element> rotated_part = at_tail ? out.last(2 * half) : out.first(2 * half);
+  const std::span<Element> rotated_part = at_tail ? y.last(2 * half) : y.first(2 * half);
   for (std::size_t pair = 0; pair < half; ++pair) {
     const bool neox = spec.layout == Layout::neox;
     Element& first = rotated_part[neox ? pair : 2 * pair];
@@ -85,6 +76,71 @@ void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<El
     second = rotate(spec, row.cosines[pair + half], row.sines[pair + half], second, first);
     first = turned;
   }
+}
+
+/// Subtracts the mean. fp32 errs by up to 2^-20 of the elements' mean size in the mean, and by that
+/// much again where the difference carries on; where this is no small part of the row's deviation,
+/// double says nothing about the result.
+void centre_row(double eps, std::span<Element> y) {
+  const auto count = static_cast<double>(y.size());
+  double sum = 0, size = 0, squares = 0;
+  for (const Element& element : y) sum += element.exact, size += element.magnitude;
+  const double mean = sum / count, mean_size = size / count;
+  for (const Element& element : y) squares += (element.exact - mean) * (element.exact - mean);
+  const bool is_steep = mean_size > 0x1p10 * std::sqrt(squares / count + eps);
+  const bool judged = !is_steep && !overflows_fp32(size) && !is_too_small_to_sum(mean_size);
+  for (Element& element : y) {
+    element.exact -= mean;
+    element.magnitude += 2 * mean_size;
+    element.judged = element.judged && judged;
+  }
+}
+
+void normalize_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> y) {
+  if (row.norm == Norm::layer) centre_row(eps, y);
+  double sum = 0;
+  bool judged = true;
+  for (const Element& element : y) {
+    sum += element.exact * element.exact;
+    judged = judged && element.judged;
+  }
+  const double mean = sum / spec.head_dim + eps;
+  const double r = 1 / std::sqrt(mean);
+  judged = judged && !leaves_fp32(sum + eps) && !is_too_small_to_sum(mean);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double stored = spec.weight == Weight::none ? 1 : row.weight[i];
+    const double w = spec.weight == Weight::one_plus ? 1 + stored : stored;
+    const bool with_bias = row.norm == Norm::layer && spec.bias == Bias::yes;
+    const double b = with_bias ? row.bias[i] : 0;
+    const double x = y[i].exact, product = x * r * w;
+    y[i].exact = with_bias ? normalize(spec, x, r, w, b) : normalize(spec, x, r, w);
+    y[i].magnitude =
+        std::fmax(y[i].magnitude * std::fabs(r * w) + std::fabs(b), std::fabs(y[i].exact));
+    y[i].judged = judged && !leaves_fp32(r * w) && !(with_bias && overflows_fp32(product));
+  }
+}
+
+}  // namespace
+
+void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> out) {
+  const auto normalize_if = [&](NormOrder order) {
+    if (row.norm != Norm::none && spec.norm_order == order) normalize_row(spec, eps, row, out);
+  };
+  const bool is_normed = row.norm != Norm::none;
+  const bool norm_first = is_normed && spec.norm_order == NormOrder::before;  // judges the sum
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const double x = row.x[i];
+    out[i] = {.exact = x,
+              .rounded = 0,
+              .magnitude = std::fabs(x),
+              .judged = norm_first || !leaves_fp32(x)};
+  }
+  normalize_if(NormOrder::before);
+  rotate_row(spec, row, out);
+  if (is_normed && spec.norm_order == NormOrder::after && spec.rounding != Rounding::fused) {
+    for (Element& element : out) element.exact = stage(spec, element.exact);
+  }
+  normalize_if(NormOrder::after);
   for (Element& element : out) element.rounded = rounded(spec.dtype, element.exact);
 }
 

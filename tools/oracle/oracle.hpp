@@ -10,25 +10,30 @@ namespace qkjit::oracle {
 
 /// One head of one token. Every value is exactly the stored one.
 struct RowInput {
-  std::span<const double> x, weight;  ///< head_dim each; weight unread without a norm
-  std::span<const double> cosines,
-      sines;  ///< rope_dim each: of the first halves of pairs, then of the second
+  Norm norm;                             ///< the spec's for q or for k
+  std::span<const double> x;             ///< head_dim
+  std::span<const double> weight, bias;  ///< head_dim each; unread where the spec has none
+  /// rope_dim each: of the first halves of pairs, then of the second.
+  std::span<const double> cosines, sines;
 };
 
 struct Element {
-  double exact = 0;      ///< before the last rounding
-  double rounded = 0;    ///< the result: `exact` to the dtype, in one rounding
-  double magnitude = 0;  ///< length of the rotated pair; |exact| of an element without a partner
+  double exact = 0;    ///< before the last rounding
+  double rounded = 0;  ///< the result: `exact` to the dtype, in one rounding
+  /// The scale at which fp32 errs: |exact|, or where terms may cancel, what they are before: the
+  /// length of a rotated pair, an element and its mean, a product and its bias.
+  double magnitude = 0;
   /// Whether fp32 has the range for the way to this result. Where it has not, the operation's own
   /// overflow or underflow decides, and a result in double says nothing about it.
   bool judged = false;
 };
 
-/// With y = x / sqrt(mean(x^2) + eps) * weight, or y = x without a norm, the first or last
-/// rope_dim elements rotated in pairs: (a, b) -> (a cos - b sin, b cos + a sin). Modes other than
-/// fused round to the dtype on the way; with fp32 that is the rounding of every operation, which is
-/// what the oracle is free of, so fp32 has the same exact result in every mode. `out` has head_dim
-/// elements.
+/// The norm, y = d / sqrt(mean(d^2) + eps) * w + bias, and the rotation of the first or last
+/// rope_dim elements in pairs, (a, b) -> (a cos - b sin, b cos + a sin), in the spec's order. d is
+/// x, or of a LayerNorm x - mean(x); w is weight, 1 + weight, or 1; without a norm y = x. Modes
+/// other than fused round to the dtype on the way; with fp32 that is the rounding of every
+/// operation, which is what the oracle is free of, so fp32 has the same exact result in every mode.
+/// `out` has head_dim elements.
 void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> out);
 
 }  // namespace qkjit::oracle

@@ -9,7 +9,7 @@
 
 int main(int argc, char** argv) {
   using qkjit::Exit;
-  CLI::App app("RMSNorm and RoPE of Q and K with kernels specialised at run time.", "qkjit");
+  CLI::App app("Norm and RoPE of Q and K with kernels specialised at run time.", "qkjit");
   app.set_version_flag("--version", std::string("qkjit ") + qkjit_version());
   app.require_subcommand(1);
   app.fallthrough();  // global options may follow the command

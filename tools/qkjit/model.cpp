@@ -26,6 +26,20 @@ void take_table(const Table& table, Spec& spec) {
   if (table.axis_order == AxisOrder::interleaved) spec.section_order = SectionOrder::interleaved;
 }
 
+/// The norm of a head; across heads it is refused.
+Norm norm_of(NormKind kind) {
+  switch (kind) {
+    case NormKind::none:
+      return Norm::none;
+    case NormKind::layer_per_head:
+      return Norm::layer;
+    case NormKind::rms_per_head:
+    case NormKind::rms_across_heads:
+      break;
+  }
+  return Norm::rms;
+}
+
 std::int64_t scaled(std::int64_t extent, double factor) {
   return std::max<std::int64_t>(1, std::llround(static_cast<double>(extent) * factor));
 }
@@ -78,13 +92,19 @@ Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
 
 CallPlan plan(const Model& model, const Call& call) {
   const Attention& attention = model.attention(call.attention);
+  const Norm norm = norm_of(attention.norm);
   Spec spec{.head_dim = attention.head_dim,
             .rope_dim = call.table.empty() ? 0 : attention.rope_dim,
             .layout = attention.layout,
             .dtype = attention.dtype,
             .rounding = attention.rounding,
             .positions = call.positions,
-            .norm = attention.norm == NormKind::none ? Norm::none : Norm::rms,
+            .q_norm = norm,
+            .k_norm = norm,
+            .weight = attention.weight_form,
+            .bias = attention.bias,
+            .weight_dtype = attention.weight_dtype,
+            .norm_order = attention.norm_order,
             .placement = attention.placement};
   if (!call.table.empty()) take_table(model.table(call.table), spec);
   CallPlan result{.spec = normalized(spec), .unsupported = {}};
@@ -92,7 +112,7 @@ CallPlan plan(const Model& model, const Call& call) {
   if (attention.norm == NormKind::rms_across_heads) {
     refuse("norm across heads (q and k normalised over heads x head_dim)");
   }
-  if (attention.weight_form == WeightForm::one_plus) refuse("(1+w) norm weights");
+  if (attention.weights_per_head) refuse("norm weights of its own for every head");
   if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
   if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");
   return result;

@@ -17,10 +17,7 @@ namespace qkjit {
 /// Far above any model, far below where a byte count could overflow.
 inline constexpr std::int64_t kMaxTokens = std::int64_t{1} << 26;
 
-enum class NormKind { rms_per_head, rms_across_heads, none };
-
-/// Whether the norm multiplies by w or by 1 + w.
-enum class WeightForm { plain, one_plus };
+enum class NormKind { rms_per_head, layer_per_head, rms_across_heads, none };
 
 /// How the pairs of a head are dealt to the position axes: axis after axis, each with frequencies
 /// over its own channels, or in turns (t, h, w, t, h, w, ...) with frequencies over rope_dim.
@@ -38,7 +35,11 @@ struct Attention {
   Rounding rounding = Rounding::fused;
   double eps = 0;
   NormKind norm = NormKind::rms_per_head;
-  WeightForm weight_form = WeightForm::plain;
+  Weight weight_form = Weight::plain;
+  bool weights_per_head = false;  ///< [heads, head_dim] instead of [head_dim]
+  Bias bias = Bias::no;
+  WeightDType weight_dtype = WeightDType::same;
+  NormOrder norm_order = NormOrder::before;
   Layout layout = Layout::interleaved;
   int rope_dim = 0;
   RopePlacement placement = RopePlacement::head;
@@ -87,7 +88,7 @@ struct Call {
   std::string name;
   int repeat = 1;
   std::string attention;
-  std::string weights;                  ///< weight set, e.g. "norm_added"; empty without a norm
+  std::string weights;                  ///< weight set, e.g. "norm_added"; empty without weights
   std::string table;                    ///< empty: norm only
   std::vector<std::string> segments;    ///< the tokens of q (and k); neighbours in the table
   std::vector<std::string> k_segments;  ///< the tokens of k where they are others, else empty

@@ -61,8 +61,11 @@ Result<void> check_table(const Model& model, const Table& table) {
 Result<void> check_call(const Model& model, const Call& call) {
   const auto* attention = find(model.attentions, call.attention);
   if (!attention) return bad("call '{}': no attention '{}'", call.name, call.attention);
-  if (call.weights.empty() != (attention->norm == NormKind::none)) {
-    return bad("call '{}': weights must be given exactly when its attention has a norm", call.name);
+  const bool has_weights = attention->norm != NormKind::none &&
+                           (attention->weight_form != Weight::none || attention->bias == Bias::yes);
+  if (call.weights.empty() == has_weights) {
+    return bad("call '{}': weights must be given exactly when its attention's norm has some",
+               call.name);
   }
   for (const auto* list : {&call.segments, &call.k_segments}) {
     for (const auto& name : *list) {

@@ -21,11 +21,16 @@ constexpr Names<Rounding, 5> kRoundings = {{{"fused", Rounding::fused},
                                             {"late_weight", Rounding::late_weight}}};
 constexpr Names<Positions, 3> kPositions = {
     {{"int64", Positions::int64}, {"int32", Positions::int32}, {"implicit", Positions::implicit}}};
-constexpr Names<NormKind, 3> kNorms = {{{"rms_per_head", NormKind::rms_per_head},
+constexpr Names<NormKind, 4> kNorms = {{{"rms_per_head", NormKind::rms_per_head},
+                                        {"layer_per_head", NormKind::layer_per_head},
                                         {"rms_across_heads", NormKind::rms_across_heads},
                                         {"none", NormKind::none}}};
-constexpr Names<WeightForm, 2> kWeightForms = {
-    {{"plain", WeightForm::plain}, {"one_plus", WeightForm::one_plus}}};
+constexpr Names<Weight, 3> kWeightForms = {
+    {{"plain", Weight::plain}, {"one_plus", Weight::one_plus}, {"none", Weight::none}}};
+constexpr Names<WeightDType, 3> kWeightDTypes = {
+    {{"bf16", WeightDType::bf16}, {"fp16", WeightDType::fp16}, {"fp32", WeightDType::fp32}}};
+constexpr Names<NormOrder, 2> kNormOrders = {
+    {{"before", NormOrder::before}, {"after", NormOrder::after}}};
 constexpr Names<AxisOrder, 2> kAxisOrders = {
     {{"concatenated", AxisOrder::concatenated}, {"interleaved", AxisOrder::interleaved}}};
 
@@ -50,6 +55,13 @@ Attention read_attention(Fields in) {
   if (out.norm != NormKind::none) {
     out.eps = in.positive("eps");
     out.weight_form = in.choice("weight_form", kWeightForms);
+    out.weights_per_head = in.flag_or("weights_per_head", false);
+    if (in.flag_or("bias", false)) out.bias = Bias::yes;
+    if (out.bias == Bias::yes && out.norm != NormKind::layer_per_head) {
+      in.bad("bias", "needs norm layer_per_head");
+    }
+    if (in.has("weight_dtype")) out.weight_dtype = in.choice("weight_dtype", kWeightDTypes);
+    if (in.has("norm_order")) out.norm_order = in.choice("norm_order", kNormOrders);
   }
   out.layout = in.choice("layout", kLayouts);
   out.rope_dim = static_cast<int>(in.integer("rope_dim", 0, out.head_dim));
@@ -193,7 +205,8 @@ Model read_model(Fields in) {
   out.title = in.text("title");
   out.attentions = read_list(in, "attentions", read_attention);
   out.segments = read_list(in, "segments", read_segment);
-  out.tables = read_list(in, "tables", read_table);
+  const Json& tables = in.need("tables");  // none where nothing is rotated
+  if (!tables.is_array() || !tables.empty()) out.tables = read_list(in, "tables", read_table);
   out.calls = read_list(in, "calls", read_call);
   for (const auto& [fact, source] : in.need_object("sources").items()) {
     if (!source.is_string()) in.bad("sources", fmt::format("has no text for '{}'", fact));

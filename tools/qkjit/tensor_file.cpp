@@ -16,11 +16,13 @@ struct Known {
   qkjit_tensor qkjit_args::*field;
   Workload::Block block;
 };
-constexpr std::array<Known, 8> kKnown = {{
+constexpr std::array<Known, 10> kKnown = {{
     {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
     {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
     {"q_weight", "[head_dim]", &qkjit_args::q_weight, Workload::kQWeight},
     {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
+    {"q_bias", "[head_dim]", &qkjit_args::q_bias, Workload::kQBias},
+    {"k_bias", "[head_dim]", &qkjit_args::k_bias, Workload::kKBias},
     {"cos_sin_cache", "[rows, rope_dim] (or 'cos' and 'sin')", &qkjit_args::cos_sin_cache,
      Workload::kTable},
     {"cos", "[rows, rope_dim/2]", &qkjit_args::cos, Workload::kTable},
@@ -37,16 +39,30 @@ const StoredTensor* find(const Tensors& tensors, std::string_view name) {
   return tensor == tensors.end() ? nullptr : &*tensor;
 }
 
-/// A rotation needs the table, whole or as its two parts, a norm the weights, and sections
-/// positions.
+/// A rotation needs the table, whole or as its two parts, a norm its weights and biases, and
+/// sections positions.
 bool is_needed(const Known& known, const Tensors& tensors, const Spec& spec) {
   const bool rotates = spec.rope_dim > 0;
   const bool apart = find(tensors, "cos") || find(tensors, "sin");
-  if (known.field == &qkjit_args::cos_sin_cache) return rotates && !apart;
-  if (known.block == Workload::kTable) return rotates && apart;
-  if (known.block == Workload::kPositions) return rotates && has_sections(spec);
-  if (known.block == Workload::kQk) return true;
-  return spec.norm != Norm::none;
+  switch (known.block) {
+    case Workload::kQk:
+      return true;
+    case Workload::kQWeight:
+      return has_weight(spec, spec.q_norm);
+    case Workload::kKWeight:
+      return has_weight(spec, spec.k_norm);
+    case Workload::kQBias:
+      return has_bias(spec, spec.q_norm);
+    case Workload::kKBias:
+      return has_bias(spec, spec.k_norm);
+    case Workload::kTable:
+      return rotates && (known.field == &qkjit_args::cos_sin_cache ? !apart : apart);
+    case Workload::kPositions:
+      return rotates && has_sections(spec);
+    case Workload::kBlockCount:
+      break;
+  }
+  return false;
 }
 
 /// Names that are not known, and those that are missing.

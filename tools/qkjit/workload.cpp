@@ -95,6 +95,8 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   there.k = moved(args.k, kQk);
   there.q_weight = moved(args.q_weight, kQWeight);
   there.k_weight = moved(args.k_weight, kKWeight);
+  there.q_bias = moved(args.q_bias, kQBias);
+  there.k_bias = moved(args.k_bias, kKBias);
   there.cos_sin_cache = moved(args.cos_sin_cache, kTable);
   there.cos = moved(args.cos, kTable);
   there.sin = moved(args.sin, kTable);
@@ -123,11 +125,6 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   Workload work;
   work.blocks[Workload::kQk].resize(static_cast<std::size_t>(elements) * size);
   random.fill(spec.dtype, work.blocks[Workload::kQk], 0, 1);
-  for (const auto block : {Workload::kQWeight, Workload::kKWeight}) {
-    work.blocks[block].resize(static_cast<std::size_t>(spec.head_dim) * size);
-    random.fill(spec.dtype, work.blocks[block], 1, 0.1f);
-  }
-
   qkjit_args& args = work.args;
   args.spec = to_c(spec);
   args.eps = eps;
@@ -138,10 +135,18 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
                            shape.heads_k, spec.head_dim);
   if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
-  if (spec.norm != Norm::none) {
-    args.q_weight = qkjit_tensor_1d(work.blocks[Workload::kQWeight].data(), dtype, spec.head_dim);
-    args.k_weight = qkjit_tensor_1d(work.blocks[Workload::kKWeight].data(), dtype, spec.head_dim);
-  }
+  const auto add_vector = [&](Workload::Block block, float mean, qkjit_tensor& tensor) {
+    const DType kind = dtype_of_weights(spec);
+    std::vector<std::byte>& bytes = work.blocks[block];
+    bytes.resize(static_cast<std::size_t>(spec.head_dim * size_of(kind)));
+    random.fill(kind, bytes, mean, 0.1f);
+    tensor = qkjit_tensor_1d(bytes.data(), static_cast<qkjit_dtype>(kind), spec.head_dim);
+  };
+  const float mean_weight = spec.weight == Weight::one_plus ? 0 : 1;
+  if (has_weight(spec, spec.q_norm)) add_vector(Workload::kQWeight, mean_weight, args.q_weight);
+  if (has_weight(spec, spec.k_norm)) add_vector(Workload::kKWeight, mean_weight, args.k_weight);
+  if (has_bias(spec, spec.q_norm)) add_vector(Workload::kQBias, 0, args.q_bias);
+  if (has_bias(spec, spec.k_norm)) add_vector(Workload::kKBias, 0, args.k_bias);
   if (!table) return work;
 
   auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);

@@ -17,7 +17,7 @@ namespace qkjit {
 /// Everything a call reads or writes, as blocks of host memory that may be copied elsewhere. Moves,
 /// but does not copy, because `args` points into the blocks.
 struct Workload {
-  enum Block { kQk, kQWeight, kKWeight, kTable, kPositions, kBlockCount };
+  enum Block { kQk, kQWeight, kKWeight, kQBias, kKBias, kTable, kPositions, kBlockCount };
   using Blocks = std::array<std::vector<std::byte>, kBlockCount>;
   using Bases = std::array<void*, kBlockCount>;
 
@@ -45,9 +45,10 @@ struct Shape {
   PackedView view;  ///< row_stride 0: q and k contiguous, one after the other
 };
 
-/// Normally distributed q and k, weights around 1, and `table` (null for rope_dim 0), of whose
-/// tokens the first is `first_token`: its row, or in a table by position its place in the
-/// positions. Else explicit positions are 0, 1, ... The same seed gives the same data everywhere.
+/// Normally distributed q and k, weights around 1 (or where 1 is added, around 0), biases around 0,
+/// and `table` (null for rope_dim 0), of whose tokens the first is `first_token`: its row, or in a
+/// table by position its place in the positions. Else explicit positions are 0, 1, ... The same
+/// seed gives the same data everywhere.
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
                            std::int64_t first_token, float eps, unsigned seed);
 

@@ -53,7 +53,11 @@ std::string norm_only(Spec spec) {
   return to_text(normalized(spec));
 }
 
-std::string rope_only(const Spec& spec) { return to_text(spec) + ",norm=none"; }
+std::string rope_only(Spec spec) {
+  spec.q_norm = spec.k_norm = Norm::none;
+  spec.bias = Bias::no;
+  return to_text(normalized(spec));
+}
 
 std::vector<Case> model_cases(const Model& model) {
   std::vector<Case> cases;

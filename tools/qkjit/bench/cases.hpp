@@ -36,7 +36,7 @@ bool same_shape(const Case& a, const Case& b);
 
 /// The two specs, as text, of the launches that a fused one replaces: a norm, then a rotation.
 std::string norm_only(Spec spec);
-std::string rope_only(const Spec& spec);
+std::string rope_only(Spec spec);
 
 /// Every call of the model that the library can do.
 std::vector<Case> model_cases(const Model& model);

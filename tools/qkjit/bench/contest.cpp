@@ -24,7 +24,9 @@ double moved_bytes(const Case& wanted, const PositionData& positions) {
                      (spec.table_width == TableWidth::full && spec.layout == Layout::interleaved);
   const double table = static_cast<double>(positions.distinct_rows) * spec.rope_dim *
                        size_of(spec.table) * (twice ? 2 : 1);
-  const double weights = 2.0 * wanted.spec.head_dim * size_of(wanted.spec.dtype);
+  const int vectors = has_weight(spec, spec.q_norm) + has_weight(spec, spec.k_norm) +
+                      has_bias(spec, spec.q_norm) + has_bias(spec, spec.k_norm);
+  const double weights = 1.0 * vectors * spec.head_dim * size_of(dtype_of_weights(spec));
   return 2.0 * static_cast<double>(qk_bytes(wanted)) + table + weights +
          static_cast<double>(positions.array.size());
 }
@@ -92,7 +94,7 @@ Contest::Launch Contest::operation(const Case& wanted, const Placement& placemen
 }
 
 Result<Contest::Launch> Contest::split(const Case& wanted, const Placement& placement) const {
-  if (wanted.spec.rope_dim == 0 || wanted.spec.norm == Norm::none) {
+  if (wanted.spec.rope_dim == 0 || !has_norm(wanted.spec)) {
     return fail(Code::unsupported, "only one of norm and rotation: there is nothing to split");
   }
   const auto norm = parse_c_spec(norm_only(wanted.spec)),

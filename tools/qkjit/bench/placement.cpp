@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "op/tensor.hpp"
+#include "op/check.hpp"
 
 namespace qkjit::bench {
 namespace {
@@ -70,8 +70,12 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
   at.positions = at.table + aligned(table_bytes(wanted));
   const std::size_t axes = has_sections(wanted.spec) ? 3 : 1;
   at.q_weight = at.positions + aligned(axes * tokens * sizeof(std::int64_t));
-  at.k_weight = at.q_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
-  at.end = at.k_weight + aligned(static_cast<std::size_t>(wanted.spec.head_dim) * element);
+  const std::size_t vector = aligned(
+      static_cast<std::size_t>(wanted.spec.head_dim * size_of(dtype_of_weights(wanted.spec))));
+  at.k_weight = at.q_weight + vector;
+  at.q_bias = at.k_weight + vector;
+  at.k_bias = at.q_bias + vector;
+  at.end = at.k_bias + vector;
   return at;
 }
 
@@ -83,10 +87,16 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   args.eps = wanted.eps;
   args.q = view(start + placement.q, spec, wanted, wanted.heads_q);
   args.k = view(start + placement.k, spec, wanted, wanted.heads_k);
-  if (spec.norm != QKJIT_NORM_NONE) {
-    args.q_weight = qkjit_tensor_1d(pool + placement.q_weight, spec.dtype, spec.head_dim);
-    args.k_weight = qkjit_tensor_1d(pool + placement.k_weight, spec.dtype, spec.head_dim);
-  }
+  const auto vector_at = [&](bool wanted_by_spec, std::size_t at) {
+    const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(wanted.spec));
+    const qkjit_tensor absent = QKJIT_TENSOR_INIT;
+    return wanted_by_spec ? qkjit_tensor_1d(pool + at, dtype, spec.head_dim) : absent;
+  };
+  const Spec own = *to_spec(spec);
+  args.q_weight = vector_at(has_weight(own, own.q_norm), placement.q_weight);
+  args.k_weight = vector_at(has_weight(own, own.k_norm), placement.k_weight);
+  args.q_bias = vector_at(has_bias(own, own.q_norm), placement.q_bias);
+  args.k_bias = vector_at(has_bias(own, own.k_norm), placement.k_bias);
   if (spec.rope_dim == 0) return args;
   args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
                                        table_width(wanted.spec));

@@ -13,7 +13,7 @@ namespace qkjit::bench {
 /// In bytes from the start of the pool; q and k from the start of their set.
 struct Placement {
   std::size_t sets, set_bytes;
-  std::size_t q, k, table, positions, q_weight, k_weight, end;
+  std::size_t q, k, table, positions, q_weight, k_weight, q_bias, k_bias, end;
 };
 
 /// As many sets as together touch `rotated_bytes` of q and k, from 2 to `most_sets`; one set if

@@ -13,7 +13,7 @@ std::vector<Spec> specs_of(const std::vector<Case>& cases) {
   std::set<std::string> texts;
   for (const Case& c : cases) {
     texts.insert(to_text(c.spec));
-    if (c.spec.rope_dim == 0 || c.spec.norm == Norm::none) continue;
+    if (c.spec.rope_dim == 0 || !has_norm(c.spec)) continue;
     texts.insert({norm_only(c.spec), rope_only(c.spec)});
   }
   std::vector<Spec> specs;
