@@ -51,37 +51,33 @@ QKJIT_DEVICE float effective_weight(Weight weight, float w) {
 /// One normalised element: x the input, r the reciprocal rms, w the weight.
 template <DType kDType>
 QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w) {
-  switch (rounding) {
+  switch (norm_rounding(rounding)) {
     case Rounding::fused:
       return mul_rn(x, mul_rn(r, w));
-    case Rounding::split:
-    case Rounding::eager:
-      return round_to<kDType>(mul_rn(x, mul_rn(r, w)));
     case Rounding::hf:
       return round_to<kDType>(mul_rn(round_to<kDType>(mul_rn(x, r)), w));
     case Rounding::late_weight:
       return round_to<kDType>(mul_rn(w, mul_rn(x, r)));
+    default:  // split
+      return round_to<kDType>(mul_rn(x, mul_rn(r, w)));
   }
-  return 0;  // unreachable: the switch is complete
 }
 
-/// normalize() with a bias b. As in the modules that the modes follow, `fused`, `split` and `eager`
-/// add it in the multiplication, `late_weight` in an addition in fp32, `hf` in one in the dtype.
+/// normalize() with a bias b. As in the modules that the modes follow, `fused` and `split` add it
+/// in the multiplication, `late_weight` in an addition in fp32, `hf` in one in the dtype.
 template <DType kDType>
 QKJIT_DEVICE float normalize(Rounding rounding, float x, float r, float w, float b) {
-  switch (rounding) {
+  switch (norm_rounding(rounding)) {
     case Rounding::fused:
       return fma_rn(x, mul_rn(r, w), b);
-    case Rounding::split:
-    case Rounding::eager:
-      return round_to<kDType>(fma_rn(x, mul_rn(r, w), b));
     case Rounding::hf:
       return round_to<kDType>(
           add_rn(round_to<kDType>(mul_rn(round_to<kDType>(mul_rn(x, r)), w)), b));
     case Rounding::late_weight:
       return round_to<kDType>(add_rn(mul_rn(w, mul_rn(x, r)), b));
+    default:  // split
+      return round_to<kDType>(fma_rn(x, mul_rn(r, w), b));
   }
-  return 0;  // unreachable: the switch is complete
 }
 
 /// A rotated element, as a norm after the rotation takes it: every mode but `fused` stands for
@@ -95,7 +91,7 @@ QKJIT_DEVICE float handed_over(Rounding rounding, float x) {
 /// sine for the second element of a pair and its negative for the first.
 template <DType kDType>
 QKJIT_DEVICE float rotate_element(Rounding rounding, float own, float other, float c, float s) {
-  if (rounding == Rounding::eager) {
+  if (rotates_eagerly(rounding)) {
     return add_rn(round_to<kDType>(mul_rn(own, c)), round_to<kDType>(mul_rn(other, s)));
   }
   return fma_rn(own, c, mul_rn(other, s));

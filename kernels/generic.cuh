@@ -159,7 +159,7 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
       }
       read_partners(rope_dim, at, row, partner);
       rotate_part(rope_dim, at, [&](int end, int first) {
-        g.spec.rounding == Rounding::eager
+        rotates_eagerly(g.spec.rounding)
             ? rotate_elements<kDType>(Rounding::eager, end, first, angles, partner, y[i][slot])
             : rotate_elements<kDType>(Rounding::fused, end, first, angles, partner, y[i][slot]);
       });
@@ -173,7 +173,7 @@ template <DType kDType, int kSlots>
 QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, unsigned token,
                                        float* shown, AnyValues<kSlots>& y) {
   const TableRows table = find_any_angles(g, token);
-  const Rounding rounding = g.spec.rounding == Rounding::eager ? Rounding::eager : Rounding::fused;
+  const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
   const bool neox = g.spec.layout == Layout::neox;
   const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -215,7 +215,7 @@ QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain
     rotate_across_chunks<kDType, kSlots>(g, lane, token, shown, y);
   } else if (rotates_in_shared(g)) {
     exchange_any_rows<kDType, kSlots, kForms>(g, lane, plain, token, shown, y);
-  } else if (g.spec.rounding == Rounding::eager) {
+  } else if (rotates_eagerly(g.spec.rounding)) {
     rotate_any_pairs<kDType, kSlots>(Rounding::eager, g, lane, angles, y);
   } else {
     rotate_any_pairs<kDType, kSlots>(Rounding::fused, g, lane, angles, y);

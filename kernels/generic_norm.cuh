@@ -12,13 +12,14 @@ namespace qkjit {
 template <DType kDType, class... Vectors>
 QKJIT_DEVICE void normalize_any_chunk(Rounding rounding, float (&x)[kChunk], float r,
                                       const Vectors&... vectors) {
-  if (rounding == Rounding::fused) {
+  const Rounding of_norm = norm_rounding(rounding);
+  if (of_norm == Rounding::fused) {
     normalize_chunk<kDType>(Rounding::fused, x, r, vectors...);
-  } else if (rounding == Rounding::hf) {
+  } else if (of_norm == Rounding::hf) {
     normalize_chunk<kDType>(Rounding::hf, x, r, vectors...);
-  } else if (rounding == Rounding::late_weight) {
+  } else if (of_norm == Rounding::late_weight) {
     normalize_chunk<kDType>(Rounding::late_weight, x, r, vectors...);
-  } else {  // eager differs in the rotation only
+  } else {
     normalize_chunk<kDType>(Rounding::split, x, r, vectors...);
   }
 }

@@ -22,7 +22,26 @@ QKJIT_CONSTEXPR int size_of(DType dtype) { return dtype == DType::fp32 ? 4 : 2; 
 enum class Layout { interleaved, neox };
 
 /// Where values are rounded to the dtype between the norm and the store (see arithmetic.cuh).
-enum class Rounding { fused, split, eager, hf, late_weight };
+enum class Rounding { fused, split, eager, hf, late_weight, hf_eager, late_weight_eager };
+
+/// The mode that normalises alike and rotates in fp32: what a mode says of the norm.
+QKJIT_CONSTEXPR Rounding norm_rounding(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::eager:
+      return Rounding::split;
+    case Rounding::hf_eager:
+      return Rounding::hf;
+    case Rounding::late_weight_eager:
+      return Rounding::late_weight;
+    default:
+      return rounding;
+  }
+}
+
+/// Whether the rotation rounds each product.
+QKJIT_CONSTEXPR bool rotates_eagerly(Rounding rounding) {
+  return norm_rounding(rounding) != rounding;
+}
 
 /// How a token finds its row of the table: an index array, or its own number.
 enum class Positions { int64, int32, implicit };

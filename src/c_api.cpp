@@ -13,7 +13,8 @@
 static_assert(static_cast<int>(qkjit::Code::internal) == QKJIT_INTERNAL);
 static_assert(static_cast<int>(qkjit::DType::fp32) == QKJIT_FP32);
 static_assert(static_cast<int>(qkjit::Layout::neox) == QKJIT_NEOX);
-static_assert(static_cast<int>(qkjit::Rounding::late_weight) == QKJIT_ROUNDING_LATE_WEIGHT);
+static_assert(static_cast<int>(qkjit::Rounding::late_weight_eager) ==
+              QKJIT_ROUNDING_LATE_WEIGHT_EAGER);
 static_assert(static_cast<int>(qkjit::Positions::implicit) == QKJIT_POSITIONS_IMPLICIT);
 static_assert(static_cast<int>(qkjit::Norm::layer) == QKJIT_NORM_LAYER);
 static_assert(static_cast<int>(qkjit::Weight::none) == QKJIT_WEIGHT_NONE);

@@ -88,14 +88,19 @@ typedef enum qkjit_layout {
  *   EAGER        y rounded; each product of the rotation rounded, then their sum
  *   HF           x*r rounded, times w rounded; rotation as SPLIT
  *   LATE_WEIGHT  w*(x*r) rounded; rotation as SPLIT
- * A bias is added before y is rounded, in HF after that and rounded again. With NORM_ORDER_AFTER
- * the norm takes the rotation's result, rounded in all modes but FUSED. */
+ *   HF_EAGER, LATE_WEIGHT_EAGER
+ *                y as in HF and LATE_WEIGHT, rotation as EAGER: transformers' Qwen3 and Gemma as
+ *                they are in PyTorch
+ * A bias is added before y is rounded, in the HF modes after that and rounded again. With
+ * NORM_ORDER_AFTER the norm takes the rotation's result, rounded in all modes but FUSED. */
 typedef enum qkjit_rounding {
   QKJIT_ROUNDING_FUSED = 0,
   QKJIT_ROUNDING_SPLIT = 1,
   QKJIT_ROUNDING_EAGER = 2,
   QKJIT_ROUNDING_HF = 3,
-  QKJIT_ROUNDING_LATE_WEIGHT = 4
+  QKJIT_ROUNDING_LATE_WEIGHT = 4,
+  QKJIT_ROUNDING_HF_EAGER = 5,
+  QKJIT_ROUNDING_LATE_WEIGHT_EAGER = 6
 } qkjit_rounding;
 
 typedef enum qkjit_positions {
@@ -196,7 +201,8 @@ typedef struct qkjit_spec {
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
- * optional ",rounding=fused|split|eager|hf|late_weight", ",positions=int64|int32|implicit",
+ * optional ",rounding=fused|split|eager|hf|late_weight|hf_eager|late_weight_eager",
+ * ",positions=int64|int32|implicit",
  * ",norm=rms|none|layer" or, where they differ, ",q_norm=..." and ",k_norm=...",
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",

@@ -41,9 +41,12 @@ KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::st
 
 bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string& target) {
   const std::string digest = kernel_key(spec, variant, target).digest();
-  const auto has_it = [&](const CacheDirectory& layer) { return layer.has(digest); };
-  const std::lock_guard lock(mutex_);
-  return kernels_.contains(digest) || std::ranges::any_of(layers(), has_it);
+  {
+    const std::lock_guard lock(mutex_);
+    if (kernels_.contains(digest)) return true;
+  }
+  return std::ranges::any_of(layers(),
+                             [&](const CacheDirectory& layer) { return layer.has(digest); });
 }
 
 KernelResult Jit::renew(const Spec& spec, const Variant& variant, const std::string& target,

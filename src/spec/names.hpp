@@ -16,8 +16,8 @@ inline constexpr std::array<std::string_view, 3> kNames<DType> = {"bf16", "fp16"
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Layout> = {"interleaved", "neox"};
 template <>
-inline constexpr std::array<std::string_view, 5> kNames<Rounding> = {"fused", "split", "eager",
-                                                                     "hf", "late_weight"};
+inline constexpr std::array<std::string_view, 7> kNames<Rounding> = {
+    "fused", "split", "eager", "hf", "late_weight", "hf_eager", "late_weight_eager"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
 

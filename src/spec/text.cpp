@@ -85,7 +85,7 @@ Spec normalized(Spec spec) {
     spec.section_order = defaults.section_order;
   }
   if (!has_norm(spec)) {
-    if (spec.rounding != Rounding::eager) spec.rounding = Rounding::fused;
+    spec.rounding = rotates_eagerly(spec.rounding) ? Rounding::eager : Rounding::fused;
     spec.weight = defaults.weight, spec.norm_order = defaults.norm_order;
   }
   const bool reads_weights = has_norm(spec) && spec.weight != Weight::none;

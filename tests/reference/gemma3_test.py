@@ -4,10 +4,11 @@ import reference
 from formulas import over_rms, rope_halves, upcast
 
 
-class Gemma3(reference.TwoCalls):
+class Gemma3(reference.Family):
     """Weights around 0."""
     shape = reference.Shape(8, 4, 256, 256, "neox", 1e-6)
-    rounding = "late_weight"
+    rounding = "late_weight_eager"
+    table_in_dtype = True
     fields = {"weight": "one_plus"}
 
     def weight(self, source, exact):

@@ -8,9 +8,10 @@ from pytorch import torch
 
 
 class Hunyuan(reference.SameBits):
-    """Two calls: eager without a norm, then hf without rotation."""
+    """HunYuanDenseV1RMSNorm over what apply_rotary_pos_emb gives."""
     shape = reference.Shape(32, 8, 128, 128, "neox", 1e-5)
-    rounding = "hf"
+    rounding = "hf_eager"
+    fields = {"norm_order": "after"}
     table_in_dtype = True
 
     def inputs(self, tokens, dtype, positions=None, exact=False):
@@ -21,11 +22,6 @@ class Hunyuan(reference.SameBits):
         quarters = torch.arange(given.cos.numel()).reshape(given.cos.shape)
         return dataclasses.replace(given, cos=torch.tensor([1., 0., -1., 0.])[quarters % 4],
                                    sin=torch.tensor([0., 1., 0., -1.])[quarters % 4])
-
-    def computed(self, given):
-        bare = dataclasses.replace(given, q_weight=None, k_weight=None)
-        turned = self.run_call(bare, norm="none", rounding="eager")
-        return self.run_call(dataclasses.replace(given, **turned), rope_dim=0, rounding=self.rounding)
 
     def model(self, x, weight, cos, sin, eps):
         return rms_norm_rounded_before_weight(rope_halves(x, cos, sin), weight, eps)

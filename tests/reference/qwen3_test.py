@@ -3,10 +3,11 @@ import reference
 from formulas import rms_norm_rounded_before_weight, rope_halves, rope_halves_in_fp32
 
 
-class Transformers(reference.TwoCalls):
+class Transformers(reference.Family):
     """Qwen3RMSNorm and apply_rotary_pos_emb."""
     shape = reference.Shape(32, 8, 128, 128, "neox", 1e-6)
-    rounding = "hf"
+    rounding = "hf_eager"
+    table_in_dtype = True
     theta = 1e6
 
     def model(self, x, weight, cos, sin, eps):

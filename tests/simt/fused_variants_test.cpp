@@ -133,4 +133,6 @@ TEST_CASE("fused: every variant gives the bytes of the CPU path, neox") {
   check_lanes<Spec{64, 32, Layout::neox, DType::bf16, Rounding::fused}>(1);
   check_lanes<Spec{128, 32, Layout::neox, DType::fp16, Rounding::eager}>(2);
   check_lanes<Spec{256, 128, Layout::neox, DType::bf16, Rounding::split}>(3);
+  check_lanes<Spec{128, 96, Layout::neox, DType::bf16, Rounding::hf_eager}>(4);
+  check_lanes<Spec{64, 64, Layout::interleaved, DType::fp16, Rounding::late_weight_eager}>(5);
 }

@@ -40,7 +40,7 @@ void check_grid(DType dtype) {
   std::size_t number = 0;
   for (const int head_dim : head_dims()) {
     for (const int rope_dim : rope_dims(head_dim)) {
-      for (int i = 0; i < 2 * 5; ++i, ++number) {
+      for (int i = 0; i < 2 * 7; ++i, ++number) {
         const Norm norm = rope_dim > 0 && number % 7 == 0 ? Norm::none : Norm::rms;
         const Spec spec{head_dim,
                         rope_dim,
@@ -104,7 +104,7 @@ TEST_CASE("generic: rows of every number of chunks, whole or in part, in more th
       for (const int rope_dim : {even, head_dim / 16 * 8, head_dim / 4 * 2, even - 2}) {
         ++number;
         const Spec spec{head_dim, rope_dim, layout, static_cast<DType>(number % 3),
-                        static_cast<Rounding>(number / 3 % 5)};
+                        static_cast<Rounding>(number / 3 % 7)};
         auto config = config_of_cycle(spec, number, number % kCycle);
         config.misalignment = number % 4 == 3 ? 1 : 0;
         config.tokens = tokens_of_two_blocks(config);

@@ -69,8 +69,9 @@ void move_element(const qkjit_args& args, std::int64_t index, double ulps) {
 
 TEST_CASE("the CPU path passes in every mode, dtype and layout", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
-  const auto rounding = GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
-                                 Rounding::late_weight);
+  const auto rounding =
+      GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
+               Rounding::late_weight, Rounding::hf_eager, Rounding::late_weight_eager);
   for (auto layout : {Layout::interleaved, Layout::neox}) {
     for (auto data : {Data::normal, Data::special}) {
       for (float eps : {0.0f, 1e-6f, 1e-2f}) {
@@ -245,8 +246,9 @@ TEST_CASE("a result of another norm fails", "[check]") {
 
 TEST_CASE("a result of other arguments fails", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
-  const auto rounding = GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
-                                 Rounding::late_weight);
+  const auto rounding =
+      GENERATE(Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
+               Rounding::late_weight, Rounding::hf_eager, Rounding::late_weight_eager);
   std::vector<std::uint32_t> ones(kHeadDim);
   for (int i = 0; i < kHeadDim; ++i) oracle::store(dtype, 1, ones.data(), i);
   const std::pair<const char*, Change> changes[] = {
@@ -286,7 +288,8 @@ TEST_CASE("sines of the wrong sign, and cosines for sines, fail", "[check]") {
 
 TEST_CASE("a result of another rounding mode fails", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16);
-  constexpr Rounding kModes[] = {Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf};
+  constexpr Rounding kModes[] = {Rounding::fused, Rounding::split, Rounding::eager, Rounding::hf,
+                                 Rounding::hf_eager};
   for (Rounding right : kModes) {
     for (Rounding wrong : kModes) {
       if (right == wrong) continue;

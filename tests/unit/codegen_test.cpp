@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(31, kSpec);
+  std::vector<Spec> specs(33, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -55,6 +55,8 @@ std::vector<Spec> neighbours() {
   for (std::size_t i : {28, 29, 30}) std::ranges::copy(std::array{12, 10, 10}, specs[i].sections);
   specs[29].section_order = SectionOrder::interleaved;
   specs[30].sections[0] = 10, specs[30].sections[1] = 12;
+  specs[31].rounding = Rounding::hf_eager;
+  specs[32].rounding = Rounding::late_weight_eager;
   return specs;
 }
 

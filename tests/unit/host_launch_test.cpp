@@ -57,7 +57,8 @@ TEST_CASE("host launches agree with the formula in double", "[c_api]") {
     for (const char* shape : {"head_dim=128,rope_dim=128", "head_dim=80,rope_dim=24",
                               "head_dim=33,rope_dim=20", "head_dim=1,rope_dim=0"}) {
       for (const char* layout : {"interleaved", "neox"}) {
-        for (const char* rounding : {"fused", "split", "eager", "hf", "late_weight"}) {
+        for (const char* rounding :
+             {"fused", "split", "eager", "hf", "late_weight", "hf_eager", "late_weight_eager"}) {
           for (const char* positions : {"int64", "int32", "implicit"}) {
             HostProblem problem(fmt::format("{},layout={},dtype={},rounding={},positions={}", shape,
                                             layout, dtype, rounding, positions),
@@ -69,7 +70,8 @@ TEST_CASE("host launches agree with the formula in double", "[c_api]") {
             CHECK(dispatch.reason == QKJIT_REASON_HOST_MEMORY);
             const bool fp32 = problem.spec.dtype == QKJIT_FP32;  // intermediate roundings show
             const bool once = problem.spec.rounding == QKJIT_ROUNDING_FUSED && !fp32;
-            CHECK(problem.worst_error() < (once ? 1.001 : fp32 ? 6 : 3));
+            const bool most_often = problem.spec.rounding == QKJIT_ROUNDING_HF_EAGER;
+            CHECK(problem.worst_error() < (once ? 1.001 : fp32 ? 6 : most_often ? 4 : 3));
             ++launches;
           }
         }
@@ -84,7 +86,8 @@ TEST_CASE("host launches agree with the formula in double", "[c_api]") {
 
 TEST_CASE("rounding modes differ in their bytes", "[c_api]") {
   std::vector<HostProblem::Bytes> all;
-  for (const char* rounding : {"fused", "split", "eager", "hf", "late_weight"}) {
+  for (const char* rounding :
+       {"fused", "split", "eager", "hf", "late_weight", "hf_eager", "late_weight_eager"}) {
     auto bytes = outputs(HostProblem(kText + "fp16,rounding=" + rounding, 200), 1)[0];
     CHECK(std::count(all.begin(), all.end(), bytes) == 0);
     all.push_back(std::move(bytes));

@@ -206,7 +206,7 @@ TEST_CASE("each mode rounds where its schedule says", "[oracle]") {
   for (const double value : x) sum += value * value;
   const double r = 1 / std::sqrt(sum / 8 + 1e-6);
 
-  std::vector<double> fused, split, hf, eager;
+  std::vector<double> fused, split, hf, eager, hf_eager;
   for (std::size_t pair = 0; pair < 4; ++pair) {
     const std::size_t i = 2 * pair, j = i + 1;
     const auto add_rotated = [&](std::vector<double>& to, double a, double b) {
@@ -216,9 +216,15 @@ TEST_CASE("each mode rounds where its schedule says", "[oracle]") {
     const double a = to_dtype(x[i] * r * w[i]), b = to_dtype(x[j] * r * w[j]);
     add_rotated(fused, x[i] * r * w[i], x[j] * r * w[j]);
     add_rotated(split, a, b);
-    add_rotated(hf, to_dtype(to_dtype(x[i] * r) * w[i]), to_dtype(to_dtype(x[j] * r) * w[j]));
-    eager.push_back(to_dtype(to_dtype(a * c[pair]) - to_dtype(b * s[pair])));
-    eager.push_back(to_dtype(to_dtype(b * c[pair]) + to_dtype(a * s[pair])));
+    const auto add_eagerly = [&](std::vector<double>& to, double first, double second) {
+      to.push_back(to_dtype(to_dtype(first * c[pair]) - to_dtype(second * s[pair])));
+      to.push_back(to_dtype(to_dtype(second * c[pair]) + to_dtype(first * s[pair])));
+    };
+    const double twice_a = to_dtype(to_dtype(x[i] * r) * w[i]);
+    const double twice_b = to_dtype(to_dtype(x[j] * r) * w[j]);
+    add_rotated(hf, twice_a, twice_b);
+    add_eagerly(eager, a, b);
+    add_eagerly(hf_eager, twice_a, twice_b);
   }
   const auto computed = [&](Rounding rounding) {
     return results(compute(spec_of(8, 8, rounding, dtype), 1e-6, x, w, c, s));
@@ -228,7 +234,10 @@ TEST_CASE("each mode rounds where its schedule says", "[oracle]") {
   CHECK(computed(Rounding::late_weight) == split);
   CHECK(computed(Rounding::hf) == hf);
   CHECK(computed(Rounding::eager) == eager);
-  CHECK((fused != split && split != hf && split != eager));  // these values tell them apart
+  CHECK(computed(Rounding::hf_eager) == hf_eager);
+  CHECK(computed(Rounding::late_weight_eager) == eager);
+  // These values tell them apart.
+  CHECK((fused != split && split != hf && split != eager && hf_eager != hf && hf_eager != eager));
 }
 
 TEST_CASE("what is not finite passes as IEEE says, and is judged", "[oracle]") {

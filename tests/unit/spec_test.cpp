@@ -22,7 +22,7 @@ std::vector<Spec> all_specs(std::initializer_list<int> head_dims) {
     for (const int rope_dim : {2, head_dim / 2 * 2})
       for (const Layout layout : {Layout::interleaved, Layout::neox})
         for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32})
-          for (int rounding = 0; rounding < 5; ++rounding)
+          for (int rounding = 0; rounding < 7; ++rounding)
             for (int positions = 0; positions < 3; ++positions)
               specs.push_back({head_dim, rope_dim, layout, dtype, static_cast<Rounding>(rounding),
                                static_cast<Positions>(positions)});

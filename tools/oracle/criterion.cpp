@@ -11,7 +11,8 @@
 //   split,       a and b may each be off by one ulp: by at most sqrt(2) ulps of the magnitude after
 //   late_weight  rotation, and 1 for the rounding of the result; as multiples of an ulp, 2
 //   hf           x*r may be off first, which the product with w carries on: at most 2 more
-//   eager        each of the two products is rounded, which adds at most 1 each
+//   eager        each of the two products is rounded, which adds at most 1 each; the same in
+//                hf_eager and late_weight_eager beside what the norm adds
 //   a bias       that is rounded by itself, in hf, adds one rounding of a and b: at most 2
 //   a norm after the rotation takes elements that may be off by one ulp, in eager by two roundings
 //                more, each at most 2 ulps once it is scaled, and 1 by way of the root
@@ -45,8 +46,10 @@ bool is_neighbour(DType dtype, double a, double b) {
 
 /// By how many ulps of its pair a value may be off that is rounded on the way.
 double allowed_ulps(const Spec& spec) {
-  const bool eager = spec.rounding == Rounding::eager, hf = spec.rounding == Rounding::hf;
-  double ulps = eager || hf ? 4 : 2;
+  const bool eager = rounds_products(spec), hf = normalises_as_hf(spec);
+  double ulps = 2;
+  if (eager) ulps += 2;
+  if (hf) ulps += 2;
   if (hf && spec.bias == Bias::yes) ulps += 2;
   if (spec.norm_order == NormOrder::after) ulps += eager ? 9 : 3;
   return ulps;

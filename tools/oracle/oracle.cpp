@@ -20,22 +20,24 @@ double normalize(const Spec& spec, double x, double r, double w) {
     case Rounding::eager:
       return stage(spec, x * (r * w));
     case Rounding::hf:
+    case Rounding::hf_eager:
       return stage(spec, stage(spec, x * r) * w);
     case Rounding::late_weight:
+    case Rounding::late_weight_eager:
       return stage(spec, w * (x * r));
   }
   return NAN;
 }
 
-/// Only `hf` rounds between the product and the sum.
+/// Only the `hf` modes round between the product and the sum.
 double normalize(const Spec& spec, double x, double r, double w, double b) {
-  if (spec.rounding == Rounding::hf) return stage(spec, normalize(spec, x, r, w) + b);
+  if (normalises_as_hf(spec)) return stage(spec, normalize(spec, x, r, w) + b);
   const double y = x * r * w + b;
   return spec.rounding == Rounding::fused ? y : stage(spec, y);
 }
 
 double product(const Spec& spec, double a, double b) {
-  return spec.rounding == Rounding::eager ? stage(spec, a * b) : a * b;
+  return rounds_products(spec) ? stage(spec, a * b) : a * b;
 }
 
 bool overflows_fp32(double value) { return std::isfinite(value) && std::fabs(value) >= 0x1p127; }

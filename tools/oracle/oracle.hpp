@@ -28,6 +28,16 @@ struct Element {
   bool judged = false;
 };
 
+/// What a mode does: an hf norm, which rounds before the weight; a rotation that rounds its
+/// products.
+inline bool normalises_as_hf(const Spec& spec) {
+  return spec.rounding == Rounding::hf || spec.rounding == Rounding::hf_eager;
+}
+inline bool rounds_products(const Spec& spec) {
+  return spec.rounding == Rounding::eager || spec.rounding == Rounding::hf_eager ||
+         spec.rounding == Rounding::late_weight_eager;
+}
+
 /// The norm, y = d / sqrt(mean(d^2) + eps) * w + bias, and the rotation of the first or last
 /// rope_dim elements in pairs, (a, b) -> (a cos - b sin, b cos + a sin), in the spec's order. d is
 /// x, or of a LayerNorm x - mean(x); w is weight, 1 + weight, or 1; without a norm y = x. Modes

@@ -14,11 +14,13 @@ constexpr Names<DType, 3> kDTypes = {
     {{"bf16", DType::bf16}, {"fp16", DType::fp16}, {"fp32", DType::fp32}}};
 constexpr Names<Layout, 2> kLayouts = {
     {{"interleaved", Layout::interleaved}, {"neox", Layout::neox}}};
-constexpr Names<Rounding, 5> kRoundings = {{{"fused", Rounding::fused},
+constexpr Names<Rounding, 7> kRoundings = {{{"fused", Rounding::fused},
                                             {"split", Rounding::split},
                                             {"eager", Rounding::eager},
                                             {"hf", Rounding::hf},
-                                            {"late_weight", Rounding::late_weight}}};
+                                            {"late_weight", Rounding::late_weight},
+                                            {"hf_eager", Rounding::hf_eager},
+                                            {"late_weight_eager", Rounding::late_weight_eager}}};
 constexpr Names<Positions, 3> kPositions = {
     {{"int64", Positions::int64}, {"int32", Positions::int32}, {"implicit", Positions::implicit}}};
 constexpr Names<NormKind, 4> kNorms = {{{"rms_per_head", NormKind::rms_per_head},
