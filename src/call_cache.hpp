@@ -49,7 +49,7 @@ class CallCache {
   }
 
  private:
-  static constexpr std::size_t kCalls = 128;  // some 140 KB a thread
+  static constexpr std::size_t kCalls = 128;  // some 170 KB a thread
 
   CallCache() : calls_(kCalls) {}
 

@@ -34,7 +34,7 @@ tl::expected<const LoadedKernel*, NoKernel> ready(const Driver& driver, const Ta
                                                   Stream stream) {
   if (const LoadedKernel* loaded = kernel.loaded()) return loaded;
   const auto may = may_load(driver, stream);
-  if (!may && !kernel.is_refused()) return tl::unexpected(may.error());
+  if (!may && !kernel.is_refused() && !kernel.loaded()) return tl::unexpected(may.error());
   return kernel.load();
 }
 
@@ -88,9 +88,11 @@ Result<void> Loader::prepare(const Driver& driver, const Spec& spec, int device)
   for (const TableKernel& kernel : kernels) {
     const auto loaded = ready(driver, kernel, nullptr);
     if (loaded) continue;
-    const bool is_needed =
-        &kernel == &kernels.front() || loaded.error().reason == Reason::stream_capturing;
-    if (is_needed) return tl::unexpected(loaded.error().error);
+    // What is refused for ever may be missing; what may pass is for the caller to try again, so
+    // that no launch does.
+    const Reason why = loaded.error().reason;
+    const bool may_pass = why == Reason::none || why == Reason::stream_capturing;
+    if (&kernel == &kernels.front() || may_pass) return tl::unexpected(loaded.error().error);
   }
   return {};
 }

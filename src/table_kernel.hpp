@@ -32,7 +32,10 @@ class TableKernel {
     if (refusal_) return tl::unexpected(*refusal_);
     if (!kernel_) {
       auto loaded = load_();
-      if (!loaded && loaded.error().reason != Reason::none) refusal_ = loaded.error();
+      if (!loaded && loaded.error().reason != Reason::none) {
+        refusal_ = loaded.error();
+        is_refused_.store(true, std::memory_order_release);
+      }
       if (!loaded) return tl::unexpected(std::move(loaded.error()));
       kernel_.emplace(std::move(*loaded));
       published_.store(&*kernel_, std::memory_order_release);
@@ -40,17 +43,15 @@ class TableKernel {
     return &*kernel_;
   }
 
-  /// Whether it failed to load for ever.
-  bool is_refused() const {
-    const std::lock_guard lock(mutex_);
-    return refusal_.has_value();
-  }
+  /// Whether it failed to load for ever. Waits for nobody.
+  bool is_refused() const { return is_refused_.load(std::memory_order_acquire); }
 
  private:
   const Choice choice_;
   const Load load_;
 
   mutable std::atomic<const LoadedKernel*> published_{nullptr};
+  mutable std::atomic<bool> is_refused_{false};
   mutable std::mutex mutex_;  // guards what follows
   mutable std::optional<LoadedKernel> kernel_;
   mutable std::optional<NoKernel> refusal_;

@@ -41,13 +41,16 @@ std::string answer(const std::string& text) {
   return support->text.empty() ? path : path + ": " + support->text;
 }
 
+std::string values_of(const SpecField& field) {
+  if (field.name == "sections") return "three numbers joined by +";
+  return field.values.empty() ? "a number" : fmt::format("`{}`", fmt::join(field.values, "`, `"));
+}
+
 void print_fields() {
   fmt::print("| field | values | left out |\n|---|---|---|\n");
   for (const SpecField& field : spec_fields()) {
-    fmt::print(
-        "| `{}` | {} | {} |\n", field.name,
-        field.values.empty() ? "a number" : fmt::format("`{}`", fmt::join(field.values, "`, `")),
-        field.default_value.empty() ? "never" : fmt::format("`{}`", field.default_value));
+    fmt::print("| `{}` | {} | {} |\n", field.name, values_of(field),
+               field.default_value.empty() ? "never" : fmt::format("`{}`", field.default_value));
   }
 }
 
@@ -64,6 +67,7 @@ void print_document() {
   fmt::print("\n## Each value, beside others that are usual\n| spec | served by |\n|---|---|\n");
   print_answers("head_dim", {"64", "72", "100", "120", "512", "520", "1024", "1032"});
   print_answers("rope_dim", {"0", "2", "63", "96", "128", "130"});
+  print_answers("sections", {"12+10+10", "12+12+12"});
   for (const SpecField& field : spec_fields()) {
     print_answers(std::string(field.name), {field.values.begin(), field.values.end()});
   }

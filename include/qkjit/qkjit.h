@@ -141,11 +141,12 @@ typedef enum qkjit_norm_order {
 
 /* How many values a row of the table has, for the rope_dim/2 angles of a head.
  *   HALF      one an angle
- *   FULL      two equal ones, as Hugging Face makes it. NEOX: the second half of the row repeats
- * the first. INTERLEAVED: each value is there twice. Only the first half, or every second value, is
- * used. ELEMENTS  one for each rotated element, as in ERNIE-Image: in a pair (a, b) of elements i
- * and i + rope_dim/2, a is turned by value i and b by value i + rope_dim/2, which may differ. NEOX
- * only, without sections. */
+ *   FULL      two equal ones, as Hugging Face makes it: with NEOX the second half of the row
+ * repeats the first, with INTERLEAVED each value is there twice. Only the first half, or every
+ *             second value, is used
+ *   ELEMENTS  one for each rotated element, as in ERNIE-Image: in a pair (a, b) of elements i and
+ *             i + rope_dim/2, a is turned by value i and b by value i + rope_dim/2, which may
+ *             differ. NEOX only, without sections */
 typedef enum qkjit_table_width {
   QKJIT_TABLE_HALF = 0,
   QKJIT_TABLE_FULL = 1,
@@ -259,7 +260,7 @@ typedef struct qkjit_runtime qkjit_runtime;
 /* What to do for a spec that is neither loaded nor cached. */
 typedef enum qkjit_compile_policy {
   QKJIT_COMPILE_DEFAULT = 0, /* QKJIT_COMPILE=block|never, else BLOCK */
-  QKJIT_COMPILE_BLOCK = 1,   /* compile in the calling thread */
+  QKJIT_COMPILE_BLOCK = 1,   /* the call waits for the compile */
   QKJIT_COMPILE_NEVER = 2    /* serve the generic kernel */
 } qkjit_compile_policy;
 
@@ -307,7 +308,7 @@ typedef struct qkjit_support {
  * reason in support->text and qkjit_last_error(). */
 QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* support);
 
-/* Compiles the spec's kernels (one, or another for large calls), or finds them in the cache, and
+/* Compiles the spec's kernels (one, or several by size of call), or finds them in the cache, and
  * with target == NULL loads them for the current device, and the generic one for calls that they
  * cannot serve, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
  * "sm_90a") it only fills the cache, with what is built in and not with what `qkjit tune` chose,

@@ -25,6 +25,11 @@ Key kernel_key(const Spec& spec, const Variant& variant, const std::string& targ
   return key;
 }
 
+/// Whether it is there, and no failure.
+static bool has_value(const std::shared_future<KernelResult>& made) {
+  return made.wait_for(std::chrono::seconds(0)) == std::future_status::ready && made.get();
+}
+
 KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::string& target) {
   const Key key = kernel_key(spec, variant, target);
   return make_once(key.digest(), false, [&]() -> KernelResult {
@@ -43,7 +48,8 @@ bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string
   const std::string digest = kernel_key(spec, variant, target).digest();
   {
     const std::lock_guard lock(mutex_);
-    if (kernels_.contains(digest)) return true;
+    const auto known = kernels_.find(digest);
+    if (known != kernels_.end()) return has_value(known->second.result);
   }
   return std::ranges::any_of(layers(),
                              [&](const CacheDirectory& layer) { return layer.has(digest); });

@@ -51,7 +51,8 @@ class Jit {
   /// A failure is remembered: it would fail again.
   KernelResult obtain(const Spec& spec, const Variant& variant, const std::string& target);
 
-  /// Whether obtain() would not compile, as far as can be told without reading the cache's files.
+  /// Whether obtain() would give the kernel without compiling, as far as can be told without
+  /// reading the cache's files. One that another thread is making, or that failed, is not at hand.
   bool is_at_hand(const Spec& spec, const Variant& variant, const std::string& target);
 
   /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it

@@ -163,23 +163,26 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
         "the library of the same header",
         spec.struct_size, sizeof(qkjit_spec));
   }
-  return normalized({spec.head_dim,
-                     spec.rope_dim,
-                     static_cast<Layout>(spec.layout),
-                     static_cast<DType>(spec.dtype),
-                     static_cast<Rounding>(spec.rounding),
-                     static_cast<Positions>(spec.positions),
-                     static_cast<Norm>(spec.q_norm),
-                     static_cast<Norm>(spec.k_norm),
-                     static_cast<Weight>(spec.weight),
-                     static_cast<Bias>(spec.bias),
-                     static_cast<WeightDType>(spec.weight_dtype),
-                     static_cast<NormOrder>(spec.norm_order),
-                     static_cast<DType>(spec.table),
-                     static_cast<TableWidth>(spec.table_width),
-                     static_cast<RopePlacement>(spec.placement),
-                     {spec.sections[0], spec.sections[1], spec.sections[2]},
-                     static_cast<SectionOrder>(spec.section_order)});
+  const Spec given{spec.head_dim,
+                   spec.rope_dim,
+                   static_cast<Layout>(spec.layout),
+                   static_cast<DType>(spec.dtype),
+                   static_cast<Rounding>(spec.rounding),
+                   static_cast<Positions>(spec.positions),
+                   static_cast<Norm>(spec.q_norm),
+                   static_cast<Norm>(spec.k_norm),
+                   static_cast<Weight>(spec.weight),
+                   static_cast<Bias>(spec.bias),
+                   static_cast<WeightDType>(spec.weight_dtype),
+                   static_cast<NormOrder>(spec.norm_order),
+                   static_cast<DType>(spec.table),
+                   static_cast<TableWidth>(spec.table_width),
+                   static_cast<RopePlacement>(spec.placement),
+                   {spec.sections[0], spec.sections[1], spec.sections[2]},
+                   static_cast<SectionOrder>(spec.section_order)};
+  // First, since to normalise also drops what means nothing here.
+  if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
+  return normalized(given);
 }
 
 qkjit_spec to_c(const Spec& spec) {

@@ -55,22 +55,6 @@ Result<void> check_enumerator(const char* name, E value) {
               static_cast<int>(value));
 }
 
-Result<void> check_enumerators(const Spec& spec) {
-  for (auto checked :
-       {check_enumerator("dtype", spec.dtype), check_enumerator("layout", spec.layout),
-        check_enumerator("rounding", spec.rounding), check_enumerator("positions", spec.positions),
-        check_enumerator("q_norm", spec.q_norm), check_enumerator("k_norm", spec.k_norm),
-        check_enumerator("weight", spec.weight), check_enumerator("bias", spec.bias),
-        check_enumerator("weight_dtype", spec.weight_dtype),
-        check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
-        check_enumerator("table_width", spec.table_width),
-        check_enumerator("placement", spec.placement),
-        check_enumerator("section_order", spec.section_order)}) {
-    if (!checked) return checked;
-  }
-  return {};
-}
-
 Result<void> check(const Spec& spec) {
   if (auto checked = check_enumerators(spec); !checked) return checked;
   if (spec.head_dim < 1) {
@@ -102,6 +86,22 @@ Result<void> check(const Spec& spec) {
 }
 
 }  // namespace
+
+Result<void> check_enumerators(const Spec& spec) {
+  for (auto checked :
+       {check_enumerator("dtype", spec.dtype), check_enumerator("layout", spec.layout),
+        check_enumerator("rounding", spec.rounding), check_enumerator("positions", spec.positions),
+        check_enumerator("q_norm", spec.q_norm), check_enumerator("k_norm", spec.k_norm),
+        check_enumerator("weight", spec.weight), check_enumerator("bias", spec.bias),
+        check_enumerator("weight_dtype", spec.weight_dtype),
+        check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
+        check_enumerator("table_width", spec.table_width),
+        check_enumerator("placement", spec.placement),
+        check_enumerator("section_order", spec.section_order)}) {
+    if (!checked) return checked;
+  }
+  return {};
+}
 
 Result<Support> supports(const Spec& spec) {
   if (auto checked = check(spec); !checked) return tl::unexpected(checked.error());

@@ -17,6 +17,9 @@ struct Support {
   std::string text;   ///< empty for fused; else a sentence with the nearest shape that is
 };
 
+/// Code::invalid_argument names an enumerator that is out of range.
+Result<void> check_enumerators(const Spec& spec);
+
 /// Code::invalid_argument for what no model can mean (odd rope_dim, rope_dim above head_dim, an
 /// enumerator out of range), Code::unsupported beyond the library's limits; each names the nearest
 /// spec that works.

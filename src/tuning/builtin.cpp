@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint64_t kKibibyte = 1 << 10, kMebibyte = 1 << 20;
 constexpr int kAnyRope = -1;
 
-/// What was measured best for specs of a kind, as Choices: the first staged in registers; the
+/// What was measured best for specs of a kind, with RMSNorm and a plain table, as Choices; other
+/// norms, and none, are taken to be alike, other tables are not: the first staged in registers; the
 /// others may be missing (no lanes).
 struct Row {
   struct {
@@ -25,8 +26,8 @@ struct Row {
   bool covers(const Spec& spec) const {
     return of.head_dim == spec.head_dim &&
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
-           of.is_fp32 == (spec.dtype == DType::fp32) && of.is_normed == has_norm(spec) &&
-           has_plain_table(spec) && spec.placement == RopePlacement::head;  // others: not measured
+           of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
+           has_plain_table(spec) && spec.placement == RopePlacement::head;
   }
 };
 

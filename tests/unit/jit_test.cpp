@@ -42,6 +42,7 @@ class Fixture {
   KernelResult obtain(const Spec& spec = kSpec) {
     return jit().obtain(spec, default_variant(spec), "sm_90");
   }
+  bool is_at_hand() { return jit().is_at_hand(kSpec, default_variant(kSpec), "sm_90"); }
 
   JitOptions options;
   std::shared_ptr<FakeNvrtc> nvrtc = std::make_shared<FakeNvrtc>();
@@ -64,8 +65,10 @@ fs::path fill(const CacheDirectory& directory) {
 TEST_CASE("a kernel is compiled once, then found in memory", "[jit]") {
   Fixture f(std::nullopt);
   CHECK(f.opened == 0);
+  CHECK_FALSE(f.is_at_hand());
   const auto kernel = f.obtain();
   REQUIRE(kernel.has_value());
+  CHECK(f.is_at_hand());
   CHECK((*kernel)->origin == Origin::compiled);
   CHECK((*kernel)->entry == "qkjit_hd128_rd128_interleaved_bf16_int64");
   CHECK((*kernel)->compiler == "NVRTC 13.9");
@@ -129,6 +132,7 @@ TEST_CASE("a failure is remembered with its log", "[jit]") {
     CHECK(kernel.error().error.code == Code::compile_failed);
     CHECK(kernel.error().error.message == "log of compile 1");
   }
+  CHECK_FALSE(f.is_at_hand());  // although it is known
   CHECK(f.jit().counters().failed == 1);
   CHECK(f.jit().counters().compiled == 0);
   CHECK(CacheDirectory(root.path()).list().empty());
@@ -163,6 +167,7 @@ TEST_CASE("a second process finds the kernel and opens no compiler", "[jit]") {
   const TemporaryDirectory root;
   Fixture first(CacheDirectory(root.path())), second(CacheDirectory(root.path()));
   const auto compiled = first.obtain();
+  CHECK(second.is_at_hand());
   const auto found = second.obtain();
   REQUIRE((compiled.has_value() && found.has_value()));
   CHECK(second.opened == 0);

@@ -5,34 +5,13 @@
 #include <limits>
 #include <vector>
 
-#include "op/check.hpp"
-#include "tests/unit/fake_args.hpp"
-#include "tests/unit/mentions.hpp"
+#include "tests/unit/spoiled_args.hpp"
 
 using namespace qkjit;
 
 namespace {
 
 constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
-
-template <class Spoil>
-qkjit_args with(Spoil&& spoil) {
-  qkjit_args args = fake_args();
-  spoil(args);
-  return args;
-}
-
-template <class Spoil>
-bool refuses(std::initializer_list<std::string_view> words, Spoil&& spoil) {
-  return fails(check_args(with(spoil)), Code::invalid_argument, words);
-}
-
-template <class Spoil>
-bool accepts(Spoil&& spoil) {
-  const auto op = check_args(with(spoil));
-  if (!op) UNSCOPED_INFO(op.error().message);
-  return op.has_value();
-}
 
 }  // namespace
 
@@ -67,6 +46,12 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"rope_dim=63", "odd"}, [](auto& a) { a.spec.rope_dim = 63; }));
   CHECK(refuses({"rope_dim=66", "head_dim=64"}, [](auto& a) { a.spec.rope_dim = 66; }));
   CHECK(refuses({"dtype 3", "out of range"}, [](auto& a) { a.spec.dtype = QKJIT_INT32; }));
+  // Also one that means nothing here, and would be left out of the spec.
+  const auto bad = [](auto& field) { field = static_cast<std::decay_t<decltype(field)>>(9); };
+  CHECK(refuses({"weight_dtype 9"}, [&](auto& a) { bad(a.spec.weight_dtype); }));
+  CHECK(refuses({"placement 9"}, [&](auto& a) { bad(a.spec.placement); }));
+  CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
+  CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
   CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
   CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));
   CHECK(refuses({"eps is inf", "finite"}, [](auto& a) { a.eps = INFINITY; }));
@@ -126,165 +111,6 @@ TEST_CASE("wrong weights, tables and positions are refused", "[op]") {
       refuses({"positions has 5 elements", "4 tokens"}, [](auto& a) { a.positions.shape[0] = 5; }));
   CHECK(refuses({"positions are given", "positions=implicit"},
                 [](auto& a) { a.spec.positions = QKJIT_POSITIONS_IMPLICIT; }));
-}
-
-namespace {
-
-/// cos and sin in place of cos_sin_cache, `width` values a row each.
-void take_apart(qkjit_args& a, std::int64_t width = 32) {
-  a.cos_sin_cache = QKJIT_TENSOR_INIT;
-  a.cos = qkjit_tensor_2d(address(0x700000), QKJIT_FP32, 10, width);
-  a.sin = qkjit_tensor_2d(address(0x780000), QKJIT_FP32, 10, width);
-}
-
-/// Positions of three axes, [3, 4].
-void take_sections(qkjit_args& a) {
-  a.spec.sections[0] = 12, a.spec.sections[1] = a.spec.sections[2] = 10;
-  a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 3, 4);
-}
-
-}  // namespace
-
-TEST_CASE("a table is cos_sin_cache, or cos and sin, never a mixture", "[op]") {
-  CHECK(accepts([](auto& a) { take_apart(a); }));
-  CHECK(refuses({"cos_sin_cache is not given", "cos and sin"}, [](auto& a) {
-    take_apart(a);
-    a.cos = a.sin = QKJIT_TENSOR_INIT;
-  }));
-  CHECK(refuses({"sin alone is given", "cos and sin"}, [](auto& a) {
-    take_apart(a);
-    a.cos = QKJIT_TENSOR_INIT;
-  }));
-  CHECK(refuses({"cos_sin_cache and cos and sin are given"}, [](auto& a) {
-    const qkjit_tensor joint = a.cos_sin_cache;
-    take_apart(a);
-    a.cos_sin_cache = joint;
-  }));
-  CHECK(refuses({"cos_sin_cache and sin are given"}, [](auto& a) { a.sin = a.cos_sin_cache; }));
-  CHECK(refuses({"sin is bf16", "needs fp32"}, [](auto& a) {
-    take_apart(a);
-    a.sin.dtype = QKJIT_BF16;
-  }));
-  CHECK(refuses({"cos is [10, 64]", "[rows, 32]"}, [](auto& a) { take_apart(a, 64); }));
-  CHECK(refuses({"cos has 10 rows", "sin 9"}, [](auto& a) {
-    take_apart(a);
-    a.sin.shape[0] = 9;
-  }));
-  CHECK(refuses({"stride of 32", "at 48"}, [](auto& a) {
-    take_apart(a);
-    a.sin.strides[0] = 48;
-  }));
-}
-
-TEST_CASE("tables have the width and dtype of the spec, and any row stride", "[op]") {
-  const auto op = check_args(with([](auto& a) {
-    a.spec.table = a.cos_sin_cache.dtype = QKJIT_BF16;
-    a.spec.table_width = QKJIT_TABLE_FULL;
-    a.cos_sin_cache.shape[1] = 128;
-    a.cos_sin_cache.strides[0] = 200;
-  }));
-  REQUIRE(op.has_value());
-  CHECK(op->params.table_row_bytes == 400);
-  CHECK(static_cast<const char*>(op->params.sines) ==
-        static_cast<const char*>(op->params.cosines) + 64 * 2);
-  CHECK(refuses({"cos_sin_cache is [10, 64]", "table_width=full", "[rows, 128]"},
-                [](auto& a) { a.spec.table_width = QKJIT_TABLE_FULL; }));
-  CHECK(accepts([](auto& a) { a.spec.table_width = QKJIT_TABLE_FULL, take_apart(a, 64); }));
-  CHECK(refuses({"2^31 rows"}, [](auto& a) { a.cos_sin_cache.shape[0] = kHuge; }));
-  CHECK(refuses({"2^31 rows"}, [](auto& a) { a.cos_sin_cache.strides[0] = 1 << 29; }));
-  CHECK(accepts([](auto& a) { a.cos_sin_cache.strides[0] = (1 << 29) - 1; }));
-}
-
-TEST_CASE("positions of one and of three axes are never taken for each other", "[op]") {
-  const auto op = check_args(with([](auto& a) {
-    take_sections(a);
-    a.positions.strides[0] = 7;
-  }));
-  REQUIRE(op.has_value());
-  CHECK(op->params.position_axis_stride == 7);
-  CHECK(refuses({"positions has rank 2", "[tokens]", "specs with sections"}, [](auto& a) {
-    a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 3, 4);
-  }));
-  CHECK(refuses({"positions has rank 1", "[3, tokens]", "sections=12+10+10"}, [](auto& a) {
-    take_sections(a);
-    a.positions = qkjit_tensor_1d(address(0x800000), QKJIT_INT64, 12);
-  }));
-  CHECK(refuses({"positions is [4, 3]", "[3, tokens]"}, [](auto& a) {
-    take_sections(a);
-    a.positions = qkjit_tensor_2d(address(0x800000), QKJIT_INT64, 4, 3);
-  }));
-  CHECK(refuses({"positions has 5 elements an axis", "4 tokens"}, [](auto& a) {
-    take_sections(a);
-    a.positions.shape[1] = 5;
-  }));
-  CHECK(refuses({"63-bit"}, [](auto& a) {
-    take_sections(a);
-    a.positions.strides[0] = kHuge;
-  }));
-  CHECK(refuses({"sections=12+10+10", "positions=implicit"}, [](auto& a) {
-    take_sections(a);
-    a.spec.positions = QKJIT_POSITIONS_IMPLICIT;
-  }));
-}
-
-TEST_CASE("host positions of every axis must lie in the table", "[op]") {
-  std::vector<std::int64_t> positions = {0, 1, 2, 3, -1, 9, 8, 7, 6, -1, 4, 5, 5, 4};
-  const auto check = [&] {
-    return check_positions(*check_args(with([&](auto& a) {
-      take_sections(a);
-      a.positions.data = positions.data();
-      a.positions.strides[0] = 5;
-    })));
-  };
-  CHECK(check().has_value());
-  positions[12] = 10;
-  CHECK(fails(check(), Code::invalid_argument, {"positions[2, 2] = 10", "10 rows"}));
-}
-
-TEST_CASE("implicit positions must stay in the table", "[op]") {
-  const auto at = [](std::int64_t offset) {
-    return [=](auto& a) {
-      a.spec.positions = QKJIT_POSITIONS_IMPLICIT;
-      a.positions = QKJIT_TENSOR_INIT;
-      a.position_offset = offset;
-    };
-  };
-  CHECK(accepts(at(0)));
-  CHECK(accepts(at(6)));
-  for (const std::int64_t offset : {std::int64_t{7}, std::int64_t{-1}, kHuge, -kHuge}) {
-    CHECK(
-        refuses({fmt::format("position_offset {} with 4 tokens", offset), "10 rows"}, at(offset)));
-  }
-}
-
-TEST_CASE("explicit positions are read and must stay in the table", "[op]") {
-  std::vector<std::int64_t> positions = {0, 9, 3, 0};
-  const auto check = [&](std::int64_t offset) {
-    return check_positions(*check_args(with([&](auto& a) {
-      a.positions.data = positions.data();
-      a.position_offset = offset;
-    })));
-  };
-  const Code invalid = Code::invalid_argument;
-  CHECK(check(0).has_value());
-  CHECK(fails(check(1), invalid, {"positions[1] = 9", "position_offset 1", "10 rows"}));
-  CHECK(fails(check(-1), invalid, {"positions[0] = 0", "position_offset -1"}));
-  positions = {1, 1, 1, kHuge};
-  CHECK(fails(check(-1), invalid, {"positions[3] = 9223372036854775807"}));
-  CHECK(fails(check(kHuge), invalid, {"positions[0] = 1"}));
-  positions = {-5, -5, -5, -5};
-  CHECK(check(5).has_value());
-}
-
-TEST_CASE("no rotation needs neither table nor positions", "[op]") {
-  const auto op = check_args(with([](auto& a) {
-    a.spec.rope_dim = 0;
-    a.cos_sin_cache = a.positions = QKJIT_TENSOR_INIT;
-    a.position_offset = -7;
-  }));
-  REQUIRE(op.has_value());
-  CHECK((op->params.cosines == nullptr && op->params.positions == nullptr));
-  CHECK(check_positions(*op).has_value());
 }
 
 TEST_CASE("no norm takes no weights", "[op]") {

@@ -23,10 +23,12 @@ constexpr std::array<Known, 10> kKnown = {{
     {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
     {"q_bias", "[head_dim]", &qkjit_args::q_bias, Workload::kQBias},
     {"k_bias", "[head_dim]", &qkjit_args::k_bias, Workload::kKBias},
-    {"cos_sin_cache", "[rows, rope_dim] (or 'cos' and 'sin')", &qkjit_args::cos_sin_cache,
+    {"cos_sin_cache", "[rows, rope_dim] (twice that unless table_width=half; or 'cos' and 'sin')",
+     &qkjit_args::cos_sin_cache, Workload::kTable},
+    {"cos", "[rows, rope_dim/2] (rope_dim unless table_width=half)", &qkjit_args::cos,
      Workload::kTable},
-    {"cos", "[rows, rope_dim/2]", &qkjit_args::cos, Workload::kTable},
-    {"sin", "[rows, rope_dim/2]", &qkjit_args::sin, Workload::kTable},
+    {"sin", "[rows, rope_dim/2] (rope_dim unless table_width=half)", &qkjit_args::sin,
+     Workload::kTable},
     {"positions", "[3, tokens] I32 or I64", &qkjit_args::positions, Workload::kPositions},
 }};
 
