@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "op/rotation.hpp"
 #include "op/tensor.hpp"
@@ -153,6 +155,16 @@ bool has_no_gaps(const HeadTensors& heads) {
   return dense(heads.in.extent) && dense(heads.out.extent);
 }
 
+/// An enumeration of the C interface as ours, whatever number a C program put there: C++ may not
+/// look at one that is out of range.
+template <class E, class C>
+E enum_of(const C& value) {
+  std::underlying_type_t<E> number;
+  static_assert(sizeof(number) == sizeof(value));
+  std::memcpy(&number, &value, sizeof(number));
+  return static_cast<E>(number);
+}
+
 }  // namespace
 
 Result<Spec> to_spec(const qkjit_spec& spec) {
@@ -165,21 +177,21 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
   }
   const Spec given{spec.head_dim,
                    spec.rope_dim,
-                   static_cast<Layout>(spec.layout),
-                   static_cast<DType>(spec.dtype),
-                   static_cast<Rounding>(spec.rounding),
-                   static_cast<Positions>(spec.positions),
-                   static_cast<Norm>(spec.q_norm),
-                   static_cast<Norm>(spec.k_norm),
-                   static_cast<Weight>(spec.weight),
-                   static_cast<Bias>(spec.bias),
-                   static_cast<WeightDType>(spec.weight_dtype),
-                   static_cast<NormOrder>(spec.norm_order),
-                   static_cast<DType>(spec.table),
-                   static_cast<TableWidth>(spec.table_width),
-                   static_cast<RopePlacement>(spec.placement),
+                   enum_of<Layout>(spec.layout),
+                   enum_of<DType>(spec.dtype),
+                   enum_of<Rounding>(spec.rounding),
+                   enum_of<Positions>(spec.positions),
+                   enum_of<Norm>(spec.q_norm),
+                   enum_of<Norm>(spec.k_norm),
+                   enum_of<Weight>(spec.weight),
+                   enum_of<Bias>(spec.bias),
+                   enum_of<WeightDType>(spec.weight_dtype),
+                   enum_of<NormOrder>(spec.norm_order),
+                   enum_of<DType>(spec.table),
+                   enum_of<TableWidth>(spec.table_width),
+                   enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
-                   static_cast<SectionOrder>(spec.section_order)};
+                   enum_of<SectionOrder>(spec.section_order)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);

@@ -1,6 +1,7 @@
 // The checks of a call: each wrong argument is named, with what was given and what is needed.
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <vector>
@@ -47,7 +48,10 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"rope_dim=66", "head_dim=64"}, [](auto& a) { a.spec.rope_dim = 66; }));
   CHECK(refuses({"dtype 3", "out of range"}, [](auto& a) { a.spec.dtype = QKJIT_INT32; }));
   // Also one that means nothing here, and would be left out of the spec.
-  const auto bad = [](auto& field) { field = static_cast<std::decay_t<decltype(field)>>(9); };
+  const auto bad = [](auto& field) {  // as C may have it
+    const int number = 9;
+    std::memcpy(&field, &number, sizeof(number));
+  };
   CHECK(refuses({"weight_dtype 9"}, [&](auto& a) { bad(a.spec.weight_dtype); }));
   CHECK(refuses({"placement 9"}, [&](auto& a) { bad(a.spec.placement); }));
   CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
