@@ -46,7 +46,7 @@ constexpr Row kSm90[] = {
       {420 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
       {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
       {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
-    // 19 tokens: 1.54 us (the third 1.73), 256: 2.96 (the first 3.53, the third 3.62),
+    // 19 tokens: 1.54 us (the third 1.76), 256: 2.96 (the first 3.53, the third 3.63),
     // 4,096: 96.4, 16,384: 95.8, 33,280: 95.7 (the third 94.1); 64 threads with streaming loads are
     // as fast in bf16, and 4 % slower in fp16
     {{128, 128, kNeox},
