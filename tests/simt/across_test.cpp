@@ -1,7 +1,10 @@
 // Norms across heads: every variant and the generic kernel give the bytes of the CPU path, for few
 // heads and for more than a block holds.
 #include <array>
+#include <span>
 
+#include "spec/support.hpp"
+#include "spec/text.hpp"
 #include "tests/catch.hpp"
 #include "tests/simt/paths.hpp"
 
@@ -109,6 +112,9 @@ TEST_CASE("across heads, fused: 12,288 elements of a token and more", "[across]"
   check_variant_of(fused_kernel<kSpec>(), 0, kMany);
   check_variant_of(fused_kernel<kSpec, kSmall>(), 4, kMany);
   check_generic(kSpec, 2, 0, kMany);
+  constexpr Spec kWide = across(128, 128, kNeox, DType::fp32);  // whose bits show every order
+  check_variant_of(fused_kernel<kWide>(), 1, kMany);
+  check_generic(kWide, 3, 0, kMany);
 }
 
 TEST_CASE("across heads, fused: every variant gives the bytes of the CPU path", "[across]") {

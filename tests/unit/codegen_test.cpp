@@ -87,6 +87,18 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
 }
 
+TEST_CASE("a norm across heads has a kernel of its own", "[codegen]") {
+  Spec spec = kSpec;
+  spec.norm_scope = NormScope::token;
+  const Source source = fused_source(spec, {.lanes = 8, .threads = 512, .span = Span::token});
+  CHECK(source.text.starts_with("#include \"fused_across.cuh\"\n"));
+  CHECK(source.text.find("qkjit::fused_across<") != std::string::npos);
+  CHECK(source.text.find(".norm_scope = qkjit::NormScope::token}") != std::string::npos);
+  CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
+  CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::across}) ==
+        "qkjit_generic_fp16_4_across");
+}
+
 TEST_CASE("kernel names read as their specs", "[codegen]") {
   const auto name = [](const Spec& spec) {
     return fused_source(spec, {.lanes = 1, .threads = 32}).entry;
