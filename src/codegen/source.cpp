@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <array>
+
 #include "spec/names.hpp"
 
 namespace qkjit {
@@ -30,6 +32,7 @@ std::string entry_name(const Spec& spec) {
   if (has_sections(spec)) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
+  if (norms_across_heads(spec)) name += "_across";
   return name;
 }
 
@@ -44,12 +47,14 @@ std::string spec_initializer(const Spec& spec) {
       "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
-      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}}}",
+      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
+      "                .norm_scope = qkjit::NormScope::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
-      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order));
+      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
+      name_of(spec.norm_scope));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -62,7 +67,10 @@ std::string variant_initializer(const Variant& v) {
       name_of(v.load), name_of(v.store), v.pdl);
 }
 
-std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
+std::string_view forms_name(Forms forms) {
+  constexpr std::array<std::string_view, 3> kFormsNames = {"common", "all", "across"};
+  return kFormsNames[static_cast<std::size_t>(forms)];
+}
 
 }  // namespace
 
@@ -71,26 +79,32 @@ Source fused_source(const Spec& spec, const Variant& v) {
   const std::string bounds =
       v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
   const std::string text = fmt::format(
-      "#include \"fused.cuh\"\n\n"
-      "extern \"C\" __global__ void __launch_bounds__({})\n"
-      "{}(const __grid_constant__ qkjit::FusedParams params) {{\n"
-      "  qkjit::fused<{},\n"
-      "               {}>(params);\n"
+      "#include \"{0}.cuh\"\n\n"
+      "extern \"C\" __global__ void __launch_bounds__({1})\n"
+      "{2}(const __grid_constant__ qkjit::FusedParams params) {{\n"
+      "  qkjit::{0}<{3},\n"
+      "               {4}>(params);\n"
       "}}\n",
-      bounds, entry, spec_initializer(spec), variant_initializer(v));
+      norms_across_heads(spec) ? "fused_across" : "fused", bounds, entry, spec_initializer(spec),
+      variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
 Source generic_source(const GenericKind& kind) {
   const std::string entry = generic_entry(kind);
+  const bool across = kind.forms == Forms::across;
+  const std::string call =
+      across ? fmt::format("generic_across<qkjit::DType::{}>", name_of(kind.dtype))
+             : fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
+                           kind.slots, forms_name(kind.forms));
   const std::string text = fmt::format(
-      "#include \"generic.cuh\"\n\n"
+      "#include \"{4}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
       "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
       "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
-      "  qkjit::generic<qkjit::DType::{3}, {1}, qkjit::Forms::{2}>(params);\n"
+      "  qkjit::{3}(params);\n"
       "}}\n",
-      entry, kind.slots, forms_name(kind.forms), name_of(kind.dtype));
+      entry, kind.slots, forms_name(kind.forms), call, across ? "generic_across" : "generic");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

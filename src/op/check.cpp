@@ -11,13 +11,17 @@
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
+#include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
 
+constexpr std::int64_t kMostRows = std::numeric_limits<std::int32_t>::max();
+
 struct HeadTensors {
   HeadView in, out;
   const void *weight, *bias;
+  std::int64_t vector_bytes;  ///< of weight and bias each
 };
 
 /// What belongs to q, or to k, with the names for messages.
@@ -36,9 +40,9 @@ HeadArguments k_of(const qkjit_args& args, const Spec& spec) {
           args.k_out, args.k_weight, args.k_bias, spec.k_norm};
 }
 
-Result<void> check_weight(const HeadArguments& heads, const Spec& spec) {
+Result<void> check_weight(const HeadArguments& heads, const Spec& spec, std::int64_t count) {
   if (has_weight(spec, heads.norm)) {
-    return check_vector(heads.weight_name, heads.weight, dtype_of_weights(spec), spec.head_dim);
+    return check_vector(heads.weight_name, heads.weight, spec, count);
   }
   if (!heads.weight.data) return {};
   const bool no_norm = heads.norm == Norm::none;
@@ -48,10 +52,8 @@ Result<void> check_weight(const HeadArguments& heads, const Spec& spec) {
               no_norm ? "norm=rms" : "weight=plain");
 }
 
-Result<void> check_bias(const HeadArguments& heads, const Spec& spec) {
-  if (has_bias(spec, heads.norm)) {
-    return check_vector(heads.bias_name, heads.bias, dtype_of_weights(spec), spec.head_dim);
-  }
+Result<void> check_bias(const HeadArguments& heads, const Spec& spec, std::int64_t count) {
+  if (has_bias(spec, heads.norm)) return check_vector(heads.bias_name, heads.bias, spec, count);
   if (!heads.bias.data) return {};
   const bool no_layer = heads.norm != Norm::layer;
   return fail(Code::invalid_argument,
@@ -65,7 +67,13 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec
   const qkjit_tensor& out = arguments.out;
   auto input = check_head_tensor(arguments.in_name, arguments.in, spec, -1, -1);
   if (!input) return tl::unexpected(input.error());
-  HeadTensors heads{*input, *input, arguments.weight.data, arguments.bias.data};
+  const std::int64_t count = input->extent.heads;
+  if (count > kMostRows) {
+    return fail(Code::invalid_argument, "{} has {} heads: below 2^31 can be had; split the call",
+                arguments.in_name, count);
+  }
+  HeadTensors heads{*input, *input, arguments.weight.data, arguments.bias.data,
+                    weight_length(spec, count) * size_of(dtype_of_weights(spec))};
   if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
     auto output =
         check_head_tensor(arguments.out_name, out, spec, input->extent.tokens, input->extent.heads);
@@ -73,7 +81,8 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec
     heads.out = *output;
   }
   if (input->extent.tokens > 0) {
-    for (auto checked : {check_weight(arguments, spec), check_bias(arguments, spec)}) {
+    for (auto checked :
+         {check_weight(arguments, spec, count), check_bias(arguments, spec, count)}) {
       if (!checked) return tl::unexpected(checked.error());
     }
   }
@@ -114,15 +123,14 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
 }
 
 /// Outputs must not lie over what other rows still read: weights, biases, table and positions.
-Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Spec& spec,
-                             const Rotation& rotation) {
-  const auto vector = [&](std::string_view name, const void* data) {
-    const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(dtype_of_weights(spec))};
+Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Rotation& rotation) {
+  const auto vector = [](std::string_view name, const void* data, std::int64_t bytes) {
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
   for (const ReadOnly& range :
-       {vector("q_weight", q.weight), vector("k_weight", k.weight), vector("q_bias", q.bias),
-        vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.positions}) {
+       {vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
+        vector("q_bias", q.bias, q.vector_bytes), vector("k_bias", k.bias, k.vector_bytes),
+        rotation.cosines, rotation.sines, rotation.positions}) {
     if (!range.data) continue;
     if (!overlap(q.out.extent, range.extent) && !overlap(k.out.extent, range.extent)) continue;
     return fail(Code::invalid_argument,
@@ -132,8 +140,15 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const S
   return {};
 }
 
-Rows to_rows(const HeadTensors& heads, int element_size) {
+float inverse_width(const Spec& spec, std::int64_t heads) {
+  if (!norms_across_heads(spec)) return 0;
+  const FloatEnvironment ieee;  // the host may round otherwise
+  return 1.0f / static_cast<float>(heads * spec.head_dim);
+}
+
+Rows to_rows(const HeadTensors& heads, const Spec& spec) {
   const Extent &in = heads.in.extent, &out = heads.out.extent;
+  const std::int64_t element_size = size_of(spec.dtype);
   return {.in = heads.in.data,
           .out = heads.out.data,
           .weight = heads.weight,
@@ -142,7 +157,8 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
           .in_head_stride = in.head_stride / element_size,
           .out_token_stride = out.token_stride / element_size,
           .out_head_stride = out.head_stride / element_size,
-          .heads = static_cast<unsigned>(in.heads)};
+          .heads = static_cast<unsigned>(in.heads),
+          .inv_width = inverse_width(spec, in.heads)};
 }
 
 bool is_aligned(const HeadTensors& heads) {
@@ -191,7 +207,8 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<TableWidth>(spec.table_width),
                    enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
-                   enum_of<SectionOrder>(spec.section_order)};
+                   enum_of<SectionOrder>(spec.section_order),
+                   enum_of<NormScope>(spec.norm_scope)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -215,7 +232,8 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_table_width>(spec.table_width),
           static_cast<qkjit_placement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
-          static_cast<qkjit_section_order>(spec.section_order)};
+          static_cast<qkjit_section_order>(spec.section_order),
+          static_cast<qkjit_norm_scope>(spec.norm_scope)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -262,10 +280,8 @@ Result<Operation> check_args(const qkjit_args& args) {
                .requested = requested};
   if (tokens == 0) return op;
 
-  const std::int64_t most_rows = std::numeric_limits<std::int32_t>::max();
   const std::int64_t heads_q = q->in.extent.heads, heads_k = k->in.extent.heads;
-  if (heads_q > most_rows || heads_k > most_rows - heads_q ||
-      tokens > most_rows / (heads_q + heads_k)) {
+  if (heads_k > kMostRows - heads_q || tokens > kMostRows / (heads_q + heads_k)) {
     return fail(Code::invalid_argument,
                 "{} tokens of {} and {} heads are 2^31 rows or more: split the call", tokens,
                 heads_q, heads_k);
@@ -274,15 +290,15 @@ Result<Operation> check_args(const qkjit_args& args) {
   if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
   const auto rotation = check_rotation(args, *spec, tokens);
   if (!rotation) return tl::unexpected(rotation.error());
-  if (auto checked = check_read_only(*q, *k, *spec, *rotation); !checked) {
+  if (auto checked = check_read_only(*q, *k, *rotation); !checked) {
     return tl::unexpected(checked.error());
   }
 
   const int element_size = size_of(spec->dtype);
   op.table_rows = rotation->table_rows;
   op.table_names = {rotation->cosines.name, rotation->sines.name};
-  op.params = {.q = to_rows(*q, element_size),
-               .k = to_rows(*k, element_size),
+  op.params = {.q = to_rows(*q, *spec),
+               .k = to_rows(*k, *spec),
                .cosines = rotation->cosines.data,
                .sines = rotation->sines.data,
                .positions = rotation->positions.data,

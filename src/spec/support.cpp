@@ -47,6 +47,16 @@ Result<void> check_sections(const Spec& spec) {
   return {};
 }
 
+/// No model has a LayerNorm across heads.
+Result<void> check_scope(const Spec& spec) {
+  if (!norms_across_heads(spec)) return {};
+  if (spec.q_norm != Norm::layer && spec.k_norm != Norm::layer) return {};
+  return fail(
+      Code::unsupported,
+      "norm_scope=token with norm=layer: across heads there is RMSNorm alone; use norm=rms, "
+      "or norm_scope=head");
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -81,6 +91,7 @@ Result<void> check(const Spec& spec) {
     return fail(Code::invalid_argument,
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
+  if (auto checked = check_scope(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
 }
@@ -97,7 +108,8 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
-        check_enumerator("section_order", spec.section_order)}) {
+        check_enumerator("section_order", spec.section_order),
+        check_enumerator("norm_scope", spec.norm_scope)}) {
     if (!checked) return checked;
   }
   return {};

@@ -98,8 +98,8 @@ class Problem {
   void place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads, Strides strides,
                    bool is_q);
   void place_packed();
-  void place_norm(Norm norm, std::array<const char*, 2> names, qkjit_tensor qkjit_args::*weight,
-                  qkjit_tensor qkjit_args::*bias);
+  void place_norm(Norm norm, int heads, std::array<const char*, 2> names,
+                  qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias);
   void place_table();
   void place_positions();
   void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,

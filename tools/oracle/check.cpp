@@ -32,7 +32,8 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<TableWidth>(spec.table_width),
           static_cast<RopePlacement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
-          static_cast<SectionOrder>(spec.section_order)};
+          static_cast<SectionOrder>(spec.section_order),
+          static_cast<NormScope>(spec.norm_scope)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -88,17 +89,17 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
   }
 }
 
-/// The norm of q or of k, with its vectors of head_dim elements; empty where the call gives none.
+/// The norm of q or of k, with its vectors; empty where the call gives none.
 struct HeadNorm {
   Norm norm;
   Doubles weight, bias;
 
-  HeadNorm(Norm kind, int head_dim, const qkjit_tensor& weights, const qkjit_tensor& biases)
-      : norm(kind), weight(load_vector(head_dim, weights)), bias(load_vector(head_dim, biases)) {}
+  HeadNorm(Norm kind, const qkjit_tensor& weights, const qkjit_tensor& biases)
+      : norm(kind), weight(load_vector(weights)), bias(load_vector(biases)) {}
 
-  static Doubles load_vector(int head_dim, const qkjit_tensor& tensor) {
+  static Doubles load_vector(const qkjit_tensor& tensor) {
     if (!tensor.data) return {};
-    Doubles values(static_cast<std::size_t>(head_dim));
+    Doubles values(static_cast<std::size_t>(tensor.shape[0]));
     load_all(static_cast<DType>(tensor.dtype), tensor.data, 0, values);
     return values;
   }
@@ -110,41 +111,58 @@ class Checker {
   explicit Checker(const qkjit_args& args)
       : args_(args),
         spec_(to_spec(args.spec)),
-        x_(static_cast<std::size_t>(spec_.head_dim)),
-        q_norm_(spec_.q_norm, spec_.head_dim, args.q_weight, args.q_bias),
-        k_norm_(spec_.k_norm, spec_.head_dim, args.k_weight, args.k_bias),
+        q_norm_(spec_.q_norm, args.q_weight, args.q_bias),
+        k_norm_(spec_.k_norm, args.k_weight, args.k_bias),
         axes_(axes_of_angles(spec_)),
         cosines_(2 * axes_.size()),
-        sines_(2 * axes_.size()),
-        elements_(x_.size()) {}
+        sines_(2 * axes_.size()) {}
 
   void check_token(std::int64_t token) {
     load_angles(args_, spec_, axes_, token, cosines_, sines_);
-    for (std::int64_t head = 0; head < args_.q.shape[1]; ++head) {
-      check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_norm_);
-    }
-    for (std::int64_t head = 0; head < args_.k.shape[1]; ++head) {
-      check_row({.tensor = 'k', .token = token, .head = head}, args_.k, args_.k_out, k_norm_);
-    }
+    check_heads({.tensor = 'q', .token = token}, args_.q, args_.q_out, q_norm_);
+    check_heads({.tensor = 'k', .token = token}, args_.k, args_.k_out, k_norm_);
   }
 
   const CheckResult& result() const { return result_; }
 
  private:
-  void check_row(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
-                 const HeadNorm& norm) {
-    load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1], x_);
-    compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
-                elements_);
+  /// As many heads at a time as share a variance.
+  void check_heads(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
+                   const HeadNorm& norm) {
+    const std::int64_t heads = in.shape[1];
+    const std::int64_t together = spec_.norm_scope == NormScope::token ? heads : 1;
+    for (std::int64_t first = 0; first < heads; first += together) {
+      x_.clear();
+      for (at.head = first; at.head < first + together; ++at.head) load_row(in, at);
+      elements_.resize(x_.size());
+      compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
+                  elements_);
+      std::span<const Element> computed = elements_;
+      for (at.head = first; at.head < first + together; ++at.head) {
+        check_row(at, out, computed.first(head_dim()));
+        computed = computed.subspan(head_dim());
+      }
+    }
+  }
 
+  void load_row(const qkjit_tensor& in, const CheckResult::Worst& at) {
+    x_.resize(x_.size() + head_dim());
+    load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1],
+             std::span(x_).last(head_dim()));
+  }
+
+  void check_row(CheckResult::Worst at, const qkjit_tensor& out,
+                 std::span<const Element> computed) {
     const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
-      const Element& element = elements_[static_cast<std::size_t>(at.element)];
+      const Element& element = computed[static_cast<std::size_t>(at.element)];
       at.actual = load(spec_.dtype, out.data, first + at.element);
       at.expected = element.rounded;
       count(element, at);
     }
   }
+
+  std::size_t head_dim() const { return static_cast<std::size_t>(spec_.head_dim); }
 
   void count(const Element& element, CheckResult::Worst& at) {
     ++result_.checked;
@@ -169,10 +187,10 @@ class Checker {
 
   const qkjit_args& args_;
   Spec spec_;
-  Doubles x_;
   HeadNorm q_norm_, k_norm_;
   std::vector<std::int64_t> axes_;  // of positions, for each angle
   Doubles cosines_, sines_;
+  Doubles x_;  // of heads that share a variance, as elements_
   std::vector<Element> elements_;
   CheckResult result_;
 };
