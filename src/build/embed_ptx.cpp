@@ -41,7 +41,7 @@ Result<void> embed_ptx(const std::string& library, const std::filesystem::path& 
   }
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     for (const int slots : kGenericSlots) {
-      for (const Forms forms : {Forms::common, Forms::all}) {
+      for (const Forms forms : {Forms::common, Forms::all, Forms::computed}) {
         for (const int capability : kGenericCapabilities) {
           auto written = write_ptx(**nvrtc, headers, {dtype, slots, forms}, capability, directory);
           if (!written) return written;
