@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/arithmetic.cuh"
+#include "kernels/phases.cuh"
 #include "kernels/rows.cuh"
 #include "kernels/table.cuh"
 #include "spec/support.hpp"
@@ -73,8 +74,8 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
   }
 }
 
-template <DType kDType>
-void rotate_row(const Spec& spec, const TableRows& table, Row& y) {
+template <DType kDType, class Source>
+void rotate_row(const Spec& spec, const Source& table, Row& y) {
   const int half = spec.rope_dim / 2;
   const bool neox = spec.layout == Layout::neox;
   float* rotated = y.data() + rotated_begin(spec);
@@ -88,8 +89,8 @@ void rotate_row(const Spec& spec, const TableRows& table, Row& y) {
 }
 
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor by_heads,
-             unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+             float inv_head_dim, Divisor by_heads, unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
@@ -104,7 +105,10 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  if (spec.rope_dim > 0) {
+  if (frequencies) {
+    rotate_row<kDType>(
+        spec, find_phases(params, *frequencies, spec.positions, TableForm::of(spec), row.token), y);
+  } else if (spec.rope_dim > 0) {
     rotate_row<kDType>(
         spec, find_angles(params, spec.positions, TableForm::of(spec), false, row.token), y);
   }
@@ -113,23 +117,25 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
 }
 
 template <DType kDType>
-void run_rows(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_rows(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+              unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, inv_head_dim, by_heads, row);
+    run_row<kDType>(spec, params, frequencies, inv_head_dim, by_heads, row);
   }
 }
 
-void run_range(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_range(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               unsigned begin, unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_rows<DType::bf16>(spec, params, begin, end);
+      return run_rows<DType::bf16>(spec, params, frequencies, begin, end);
     case DType::fp16:
-      return run_rows<DType::fp16>(spec, params, begin, end);
+      return run_rows<DType::fp16>(spec, params, frequencies, begin, end);
     case DType::fp32:
-      return run_rows<DType::fp32>(spec, params, begin, end);
+      return run_rows<DType::fp32>(spec, params, frequencies, begin, end);
   }
 }
 
@@ -144,7 +150,8 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 }  // namespace
 
-void run_on_cpu(const Spec& spec, const Params& params, int threads) {
+void run_on_cpu(const Spec& spec, const Params& params, int threads,
+                const AllFrequencies* frequencies) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const auto boundary = [&](std::uint64_t i) {
     return static_cast<unsigned>(params.row_count * i / count);
@@ -153,14 +160,16 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads) {
   std::vector<std::jthread> workers;
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
-    const auto work = [&, i] { run_range(spec, params, boundary(i), boundary(i + 1)); };
+    const auto work = [&, i] {
+      run_range(spec, params, frequencies, boundary(i), boundary(i + 1));
+    };
     try {
       workers.emplace_back(work);
     } catch (const std::exception&) {
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, 0, boundary(1));
+  run_range(spec, params, frequencies, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -61,7 +61,7 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   const auto warps = static_cast<unsigned>(v.threads / 32);
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
+  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}, op.frequencies};
 }
 
 int generic_slots(const Spec& spec) {
