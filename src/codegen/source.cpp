@@ -30,6 +30,7 @@ std::string entry_name(const Spec& spec) {
   if (has_sections(spec)) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
+  if (spec.angles == Angles::computed) name += "_computed";
   return name;
 }
 
@@ -44,12 +45,14 @@ std::string spec_initializer(const Spec& spec) {
       "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
-      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}}}",
+      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
+      "                .angles = qkjit::Angles::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
-      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order));
+      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
+      name_of(spec.angles));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -62,7 +65,23 @@ std::string variant_initializer(const Variant& v) {
       name_of(v.load), name_of(v.store), v.pdl);
 }
 
-std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
+std::string_view forms_name(Forms forms) {
+  return forms == Forms::common ? "common" : forms == Forms::all ? "all" : "computed";
+}
+
+/// A kernel's parameters and what it makes of them; `frequencies` is the type of the second one, or
+/// empty for a kernel that has a table.
+std::string body(std::string_view params, std::string_view frequencies, std::string_view call) {
+  if (frequencies.empty()) {
+    return fmt::format("(const __grid_constant__ qkjit::{} params) {{\n  qkjit::{}(params);\n}}\n",
+                       params, call);
+  }
+  return fmt::format(
+      "(const __grid_constant__ qkjit::{} params,\n"
+      "    const __grid_constant__ qkjit::{} frequencies) {{\n"
+      "  qkjit::{}(params, &frequencies);\n}}\n",
+      params, frequencies, call);
+}
 
 }  // namespace
 
@@ -70,14 +89,17 @@ Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
   const std::string bounds =
       v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
+  const std::string frequencies = spec.angles == Angles::computed
+                                      ? fmt::format("Frequencies<{}>", spec.rope_dim / 2)
+                                      : std::string();
   const std::string text = fmt::format(
       "#include \"fused.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({})\n"
-      "{}(const __grid_constant__ qkjit::FusedParams params) {{\n"
-      "  qkjit::fused<{},\n"
-      "               {}>(params);\n"
-      "}}\n",
-      bounds, entry, spec_initializer(spec), variant_initializer(v));
+      "{}{}",
+      bounds, entry,
+      body("FusedParams", frequencies,
+           fmt::format("fused<{},\n               {}>", spec_initializer(spec),
+                       variant_initializer(v))));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
@@ -87,10 +109,11 @@ Source generic_source(const GenericKind& kind) {
       "#include \"generic.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
       "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
-      "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
-      "  qkjit::generic<qkjit::DType::{3}, {1}, qkjit::Forms::{2}>(params);\n"
-      "}}\n",
-      entry, kind.slots, forms_name(kind.forms), name_of(kind.dtype));
+      "{0}{3}",
+      entry, kind.slots, forms_name(kind.forms),
+      body("GenericParams", kind.forms == Forms::computed ? "AllFrequencies" : "",
+           fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
+                       kind.slots, forms_name(kind.forms))));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
