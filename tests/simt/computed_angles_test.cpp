@@ -78,6 +78,47 @@ TEST_CASE("computed angles, fused: the bytes of the CPU path") {
   check_all_fused(std::make_integer_sequence<int, kComputed>());
 }
 
+TEST_CASE("computed angles, fused: lanes that share them, and that cannot, in any variant") {
+  constexpr auto kSpec = [](int head_dim, int rope_dim, Layout layout,
+                            RopePlacement placement = RopePlacement::head) {
+    return Spec{.head_dim = head_dim,
+                .rope_dim = rope_dim,
+                .layout = layout,
+                .dtype = DType::bf16,
+                .placement = placement,
+                .angles = Angles::computed};
+  };
+  constexpr Layout kNeox = Layout::neox, kInterleaved = Layout::interleaved;
+  constexpr RopePlacement kTail = RopePlacement::tail;
+  STATIC_REQUIRE(share_of_angles(kSpec(128, 128, kNeox)) == 2);
+  STATIC_REQUIRE(shares_angles(kSpec(128, 128, kNeox)));
+  STATIC_REQUIRE_FALSE(shares_angles(kSpec(128, 126, kInterleaved)));  // 63 angles, 2 a lane
+  STATIC_REQUIRE_FALSE(shares_angles(kSpec(512, 512, kNeox)));         // 8 a lane
+  constexpr Variant kFew = {.lanes = 4, .rows = 2, .threads = 64};
+  constexpr Variant kShuffle = {
+      .lanes = 16, .rows = 3, .threads = 96, .pairing = Pairing::shuffle, .pdl = true};
+  constexpr Variant kExchange = {
+      .lanes = 8, .rows = 1, .threads = 32, .span = Span::token, .pairing = Pairing::exchange};
+  constexpr Variant kNine = {.lanes = 9, .rows = 2, .threads = 64, .staging = Staging::bulk};
+  constexpr Variant kTwelve = {.lanes = 12, .rows = 2, .threads = 32};
+  check_fused(fused_kernel<kSpec(128, 128, kNeox), kFew>(), 0);
+  check_fused(fused_kernel<kSpec(128, 128, kNeox), kShuffle>(), 1);
+  check_fused(fused_kernel<kSpec(128, 128, kNeox), kExchange>(), 2);
+  check_fused(fused_kernel<kSpec(128, 128, kInterleaved), kShuffle>(), 3);
+  check_fused(fused_kernel<kSpec(128, 126, kInterleaved), kExchange>(), 4);
+  check_fused(fused_kernel<kSpec(128, 126, kNeox), kShuffle>(), 5);
+  check_fused(fused_kernel<kSpec(72, 72, kNeox), kNine>(), 6);
+  check_fused(fused_kernel<kSpec(72, 72, kInterleaved), kNine>(), 7);
+  check_fused(fused_kernel<kSpec(96, 24, kNeox, kTail), kTwelve>(), 8);
+  check_fused(fused_kernel<kSpec(96, 20, kInterleaved), kTwelve>(), 9);
+  check_fused(fused_kernel<kSpec(256, 256, kInterleaved)>(), 10);
+  check_fused(fused_kernel<kSpec(256, 160, kNeox, kTail)>(), 11);
+  check_fused(fused_kernel<kSpec(512, 512, kNeox)>(), 12);
+  check_fused(fused_kernel<kSpec(512, 512, kInterleaved)>(), 13);
+  check_fused(fused_kernel<kSpec(8, 8, kNeox)>(), 14);
+  check_fused(fused_kernel<kSpec(8, 2, kInterleaved)>(), 15);
+}
+
 TEST_CASE("computed angles, generic: the bytes of the CPU path under every norm") {
   for (std::size_t norm = 0; norm < kNormSpecs.size(); ++norm) {
     for (int i = 0; i < 3; ++i) {

@@ -172,7 +172,7 @@ TEST_CASE("computed angles take frequencies in place of a table, never both", "[
   const auto op = check_args(with(compute));
   REQUIRE(op.has_value());
   REQUIRE(op->frequencies);
-  CHECK(op->frequencies->turns[0] == 0x28be60db9391054b);  // 1 / (2 pi) turns
+  CHECK(op->frequencies->turns[0] == 0x28be60db9391054a);  // 1 / (2 pi) turns
   CHECK((op->aligned && !op->params.cosines && op->params.positions));
   CHECK_FALSE(check_args(fake_args())->frequencies);
   CHECK(check_args(with(compute))->frequencies == op->frequencies);
