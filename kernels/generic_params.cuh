@@ -41,8 +41,16 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
 /// What a kernel is compiled for: what nearly all models ask; or all norms of a head, which take
-/// more registers and a longer time to load; or those across heads (generic_across.cuh).
-enum class Forms { common, all, across };
+/// more registers and a longer time to load; or those across heads (generic_across.cuh). The last
+/// two of these also with computed angles and no table.
+enum class Forms { common, all, across, computed, across_computed };
+
+QKJIT_CONSTEXPR bool is_across(Forms forms) {
+  return forms == Forms::across || forms == Forms::across_computed;
+}
+QKJIT_CONSTEXPR bool is_computed(Forms forms) {
+  return forms == Forms::computed || forms == Forms::across_computed;
+}
 
 /// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
 /// the rotation of a head's first elements, by fp32 values of one position; to a kernel this says
@@ -59,11 +67,14 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
   spec.norm_scope = NormScope::head;
+  spec.angles = Angles::table;
   return spec;
 }
 
 QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
-  if (norms_across_heads(spec)) return Forms::across;
+  const bool computed = spec.angles == Angles::computed;
+  if (norms_across_heads(spec)) return computed ? Forms::across_computed : Forms::across;
+  if (computed) return Forms::computed;
   return spec == common_form(spec) ? Forms::common : Forms::all;
 }
 

@@ -77,6 +77,10 @@ enum class SectionOrder { contiguous, interleaved };
 /// token has of q, and all that it has of k, heads * head_dim elements.
 enum class NormScope { head, token };
 
+/// Where a token's cosines and sines come from: a table that the caller made, or its position and
+/// the frequencies of a call.
+enum class Angles { table, computed };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
@@ -96,6 +100,7 @@ struct Spec {
   int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
   SectionOrder section_order = SectionOrder::contiguous;
   NormScope norm_scope = NormScope::head;
+  Angles angles = Angles::table;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };

@@ -22,8 +22,10 @@ std::vector<GenericKind> all_kinds() {
     for (const int slots : kGenericSlots) {
       kinds.push_back({dtype, slots, Forms::common});
       kinds.push_back({dtype, slots, Forms::all});
+      kinds.push_back({dtype, slots, Forms::computed});
     }
     kinds.push_back({dtype, kGenericMaxSlots, Forms::across});
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::across_computed});
   }
   return kinds;
 }

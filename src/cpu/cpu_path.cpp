@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/arithmetic.cuh"
+#include "kernels/phases.cuh"
 #include "kernels/rows.cuh"
 #include "kernels/table.cuh"
 #include "spec/support.hpp"
@@ -85,8 +86,8 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
   scale_row<kDType>(spec, norm, rows, 0, r, y);
 }
 
-template <DType kDType>
-void rotate_row(const Spec& spec, const TableRows<TableForm>& table, Row& y) {
+template <DType kDType, class Source>
+void rotate_row(const Spec& spec, const Source& table, Row& y) {
   const int half = spec.rope_dim / 2;
   const bool neox = spec.layout == Layout::neox;
   float* rotated = y.data() + rotated_begin(spec);
@@ -99,9 +100,21 @@ void rotate_row(const Spec& spec, const TableRows<TableForm>& table, Row& y) {
   }
 }
 
+/// Rotates a row of a token, if the spec rotates; `frequencies` are those of computed angles.
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor by_heads,
-             unsigned row_index) {
+void rotate_token_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+                      unsigned token, Row& y) {
+  const TableForm form = TableForm::of(spec);
+  if (frequencies) {
+    rotate_row<kDType>(spec, find_phases(params, *frequencies, spec.positions, form, token), y);
+  } else if (spec.rope_dim > 0) {
+    rotate_row<kDType>(spec, find_angles(params, spec.positions, form, false, token), y);
+  }
+}
+
+template <DType kDType>
+void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+             float inv_head_dim, Divisor by_heads, unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
@@ -116,10 +129,7 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  if (spec.rope_dim > 0) {
-    rotate_row<kDType>(
-        spec, find_angles(params, spec.positions, TableForm::of(spec), false, row.token), y);
-  }
+  rotate_token_row<kDType>(spec, params, frequencies, row.token, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
@@ -141,15 +151,13 @@ float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
 
 /// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
-void run_heads(const Spec& spec, const Params& params, const Rows& rows, Norm norm,
-               unsigned token) {
+void run_heads(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               const Rows& rows, Norm norm, unsigned token) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
   const auto rotate = [&](Row& y) {
-    if (spec.rope_dim == 0) return;
-    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
-                       y);
+    rotate_token_row<kDType>(spec, params, frequencies, token, y);
   };
   const auto load = [&](unsigned head) {
     const Storage* in =
@@ -182,31 +190,33 @@ unsigned unit_count(const Spec& spec, const Params& params) {
 }
 
 template <DType kDType>
-void run_units(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_units(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
   if (norms_across_heads(spec)) {
     for (unsigned unit = begin; unit < end; ++unit) {
       const bool is_q = unit % 2 == 0;
-      run_heads<kDType>(spec, params, is_q ? params.q : params.k, is_q ? spec.q_norm : spec.k_norm,
-                        unit / 2);
+      run_heads<kDType>(spec, params, frequencies, is_q ? params.q : params.k,
+                        is_q ? spec.q_norm : spec.k_norm, unit / 2);
     }
     return;
   }
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, inv_head_dim, by_heads, row);
+    run_row<kDType>(spec, params, frequencies, inv_head_dim, by_heads, row);
   }
 }
 
-void run_range(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_range(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               unsigned begin, unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_units<DType::bf16>(spec, params, begin, end);
+      return run_units<DType::bf16>(spec, params, frequencies, begin, end);
     case DType::fp16:
-      return run_units<DType::fp16>(spec, params, begin, end);
+      return run_units<DType::fp16>(spec, params, frequencies, begin, end);
     case DType::fp32:
-      return run_units<DType::fp32>(spec, params, begin, end);
+      return run_units<DType::fp32>(spec, params, frequencies, begin, end);
   }
 }
 
@@ -221,7 +231,8 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 }  // namespace
 
-void run_on_cpu(const Spec& spec, const Params& params, int threads) {
+void run_on_cpu(const Spec& spec, const Params& params, int threads,
+                const AllFrequencies* frequencies) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const std::uint64_t units = unit_count(spec, params);
   const auto boundary = [&](std::uint64_t i) { return static_cast<unsigned>(units * i / count); };
@@ -229,14 +240,16 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads) {
   std::vector<std::jthread> workers;
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
-    const auto work = [&, i] { run_range(spec, params, boundary(i), boundary(i + 1)); };
+    const auto work = [&, i] {
+      run_range(spec, params, frequencies, boundary(i), boundary(i + 1));
+    };
     try {
       workers.emplace_back(work);
     } catch (const std::exception&) {
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, 0, boundary(1));
+  run_range(spec, params, frequencies, 0, boundary(1));
 }
 
 }  // namespace qkjit

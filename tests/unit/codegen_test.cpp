@@ -58,6 +58,7 @@ std::vector<Spec> neighbours() {
   specs[31].rounding = Rounding::hf_eager;
   specs[32].rounding = Rounding::late_weight_eager;
   specs[33].norm_scope = NormScope::token;
+  specs[34].angles = Angles::computed;
   return specs;
 }
 
@@ -77,7 +78,7 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
-                .norm_scope = qkjit::NormScope::head},
+                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
@@ -97,6 +98,22 @@ TEST_CASE("a norm across heads has a kernel of its own", "[codegen]") {
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
   CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::across}) ==
         "qkjit_generic_fp16_4_across");
+}
+
+TEST_CASE("kernels with computed angles have a second parameter", "[codegen]") {
+  Spec spec = kSpec;
+  spec.angles = Angles::computed;
+  const std::string fused = fused_source(spec, {.lanes = 8, .threads = 64}).text;
+  CHECK(fused.find("qkjit_hd128_rd64_neox_bf16_int64_computed(const __grid_constant__ "
+                   "qkjit::FusedParams params,\n"
+                   "    const __grid_constant__ qkjit::Frequencies<32> frequencies) {\n") !=
+        std::string::npos);
+  CHECK(fused.find(">(params, &frequencies);\n}\n") != std::string::npos);
+  const std::string generic = generic_source({DType::bf16, 2, Forms::computed}).text;
+  CHECK(generic.find("qkjit::AllFrequencies frequencies) {\n"
+                     "  qkjit::generic<qkjit::DType::bf16, 2, qkjit::Forms::computed>(params, "
+                     "&frequencies);\n") != std::string::npos);
+  CHECK(generic_source({DType::bf16, 2, Forms::all}).text.find("requencies") == std::string::npos);
 }
 
 TEST_CASE("kernel names read as their specs", "[codegen]") {
