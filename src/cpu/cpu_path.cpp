@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -74,6 +75,31 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
   }
 }
 
+/// Computed angles, a token's worked out once for all of its heads. Stands for TableRows.
+class ComputedAngles {
+ public:
+  ComputedAngles(const Spec& spec, const Params& params, const AllFrequencies& frequencies)
+      : form(TableForm::of(spec)), spec_(spec), params_(params), frequencies_(frequencies) {}
+
+  void find(unsigned token) {
+    if (token == token_) return;
+    token_ = token;
+    const TokenPhases phases = find_phases(params_, frequencies_, spec_.positions, form, token);
+    for (int angle = 0; angle < form.angles(); ++angle) angles_[angle] = phases.both(angle);
+  }
+  float cosine(int angle) const { return angles_[angle].c; }
+  float sine(int angle) const { return angles_[angle].s; }
+
+  const TableForm form;
+
+ private:
+  const Spec& spec_;
+  const Params& params_;
+  const AllFrequencies& frequencies_;
+  unsigned token_ = ~0u;  // no token's number
+  std::array<CosSin, kMaxAngles> angles_;
+};
+
 template <DType kDType, class Source>
 void rotate_row(const Spec& spec, const Source& table, Row& y) {
   const int half = spec.rope_dim / 2;
@@ -89,8 +115,8 @@ void rotate_row(const Spec& spec, const Source& table, Row& y) {
 }
 
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
-             float inv_head_dim, Divisor by_heads, unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, float inv_head_dim,
+             Divisor by_heads, unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
@@ -105,9 +131,9 @@ void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequ
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  if (frequencies) {
-    rotate_row<kDType>(
-        spec, find_phases(params, *frequencies, spec.positions, TableForm::of(spec), row.token), y);
+  if (computed) {
+    computed->find(row.token);
+    rotate_row<kDType>(spec, *computed, y);
   } else if (spec.rope_dim > 0) {
     rotate_row<kDType>(
         spec, find_angles(params, spec.positions, TableForm::of(spec), false, row.token), y);
@@ -120,10 +146,12 @@ template <DType kDType>
 void run_rows(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
               unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
+  std::optional<ComputedAngles> computed;
+  if (frequencies) computed.emplace(spec, params, *frequencies);
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, frequencies, inv_head_dim, by_heads, row);
+    run_row<kDType>(spec, params, computed ? &*computed : nullptr, inv_head_dim, by_heads, row);
   }
 }
 
