@@ -52,10 +52,11 @@ struct AnySource<Forms::computed> {
   }
 };
 
-/// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
-/// element. In a loop, since unrolled this would be most of the kernel.
-QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int first, ChunkAngles& a) {
-  const auto table = find_any_angles(g, token);
+/// A chunk's angles from a table of any form, or computed, one after the other: `first` is the
+/// chunk's first element. In a loop, since unrolled this would be most of the kernel.
+template <class Source>
+QKJIT_DEVICE void load_any_form(const GenericParams& g, const Source& table, int first,
+                                ChunkAngles& a) {
   const bool interleaved = g.spec.layout == Layout::interleaved;
   const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
   const int half = g.spec.rope_dim / 2;
@@ -76,10 +77,16 @@ template <int kSlots, Forms kForms, class Source>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane, const Source& plain,
                                   unsigned token, AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
-  if (kForms == Forms::all && !g.plain_table) {
+  if constexpr (kForms == Forms::computed) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
-      load_any_form(g, token, lane.first_element(slot) - begin, angles[slot]);
+      load_any_form(g, plain, lane.first_element(slot) - begin, angles[slot]);
+    }
+  } else if (kForms == Forms::all && !g.plain_table) {
+    const TableRows table = find_any_angles(g, token);
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      load_any_form(g, table, lane.first_element(slot) - begin, angles[slot]);
     }
   } else if (g.spec.layout == Layout::interleaved) {
 #pragma unroll
@@ -179,10 +186,12 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
       const int at = lane.first_element(slot) - begin;
       float partner[kChunk] = {};
       ChunkAngles angles = {};
-      if (kForms != Forms::all || g.plain_table) {
+      if constexpr (kForms == Forms::computed) {
+        load_any_form(g, plain, at, angles);
+      } else if (kForms == Forms::common || g.plain_table) {
         load_exchanged(plain, at, angles);
       } else {
-        load_any_form(g, token, at, angles);
+        load_any_form(g, find_any_angles(g, token), at, angles);
       }
       read_partners(rope_dim, at, row, partner);
       rotate_part(rope_dim, at, [&](int end, int first) {

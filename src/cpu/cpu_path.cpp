@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -86,6 +87,31 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
   scale_row<kDType>(spec, norm, rows, 0, r, y);
 }
 
+/// Computed angles, a token's worked out once for all of its heads. Stands for TableRows.
+class ComputedAngles {
+ public:
+  ComputedAngles(const Spec& spec, const Params& params, const AllFrequencies& frequencies)
+      : form(TableForm::of(spec)), spec_(spec), params_(params), frequencies_(frequencies) {}
+
+  void find(unsigned token) {
+    if (token == token_) return;
+    token_ = token;
+    const TokenPhases phases = find_phases(params_, frequencies_, spec_.positions, form, token);
+    for (int angle = 0; angle < form.angles(); ++angle) angles_[angle] = phases.both(angle);
+  }
+  float cosine(int angle) const { return angles_[angle].c; }
+  float sine(int angle) const { return angles_[angle].s; }
+
+  const TableForm form;
+
+ private:
+  const Spec& spec_;
+  const Params& params_;
+  const AllFrequencies& frequencies_;
+  unsigned token_ = ~0u;  // no token's number
+  std::array<CosSin, kMaxAngles> angles_;
+};
+
 template <DType kDType, class Source>
 void rotate_row(const Spec& spec, const Source& table, Row& y) {
   const int half = spec.rope_dim / 2;
@@ -100,21 +126,22 @@ void rotate_row(const Spec& spec, const Source& table, Row& y) {
   }
 }
 
-/// Rotates a row of a token, if the spec rotates; `frequencies` are those of computed angles.
+/// Rotates a row of a token, if the spec rotates; `computed` is null where there is a table.
 template <DType kDType>
-void rotate_token_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* computed,
                       unsigned token, Row& y) {
-  const TableForm form = TableForm::of(spec);
-  if (frequencies) {
-    rotate_row<kDType>(spec, find_phases(params, *frequencies, spec.positions, form, token), y);
+  if (computed) {
+    computed->find(token);
+    rotate_row<kDType>(spec, *computed, y);
   } else if (spec.rope_dim > 0) {
-    rotate_row<kDType>(spec, find_angles(params, spec.positions, form, false, token), y);
+    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
+                       y);
   }
 }
 
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
-             float inv_head_dim, Divisor by_heads, unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, float inv_head_dim,
+             Divisor by_heads, unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
@@ -129,7 +156,7 @@ void run_row(const Spec& spec, const Params& params, const AllFrequencies* frequ
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  rotate_token_row<kDType>(spec, params, frequencies, row.token, y);
+  rotate_token_row<kDType>(spec, params, computed, row.token, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
@@ -151,14 +178,12 @@ float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
 
 /// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
-void run_heads(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
-               const Rows& rows, Norm norm, unsigned token) {
+void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed, const Rows& rows,
+               Norm norm, unsigned token) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
-  const auto rotate = [&](Row& y) {
-    rotate_token_row<kDType>(spec, params, frequencies, token, y);
-  };
+  const auto rotate = [&](Row& y) { rotate_token_row<kDType>(spec, params, computed, token, y); };
   const auto load = [&](unsigned head) {
     const Storage* in =
         static_cast<const Storage*>(rows.in) + RowView{rows, token, head}.in_offset();
@@ -193,10 +218,13 @@ template <DType kDType>
 void run_units(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
                unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
+  std::optional<ComputedAngles> angles;
+  if (frequencies) angles.emplace(spec, params, *frequencies);
+  ComputedAngles* const computed = angles ? &*angles : nullptr;
   if (norms_across_heads(spec)) {
     for (unsigned unit = begin; unit < end; ++unit) {
       const bool is_q = unit % 2 == 0;
-      run_heads<kDType>(spec, params, frequencies, is_q ? params.q : params.k,
+      run_heads<kDType>(spec, params, computed, is_q ? params.q : params.k,
                         is_q ? spec.q_norm : spec.k_norm, unit / 2);
     }
     return;
@@ -204,7 +232,7 @@ void run_units(const Spec& spec, const Params& params, const AllFrequencies* fre
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, frequencies, inv_head_dim, by_heads, row);
+    run_row<kDType>(spec, params, computed, inv_head_dim, by_heads, row);
   }
 }
 
