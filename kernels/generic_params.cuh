@@ -41,8 +41,8 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
 /// What a kernel is compiled for: what nearly all models ask; or all norms of a head, which take
-/// more registers and a longer time to load; or those across heads (generic_across.cuh).
-enum class Forms { common, all, across };
+/// more registers and a longer time to load; or all where heads have vectors of their own.
+enum class Forms { common, all, by_token };
 
 /// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
 /// the rotation of a head's first elements, by fp32 values of one position; to a kernel this says
@@ -59,11 +59,12 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
   spec.norm_scope = NormScope::head;
+  spec.weights = Weights::shared;
   return spec;
 }
 
 QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
-  if (norms_across_heads(spec)) return Forms::across;
+  if (runs_by_token(spec)) return Forms::by_token;
   return spec == common_form(spec) ? Forms::common : Forms::all;
 }
 

@@ -23,7 +23,7 @@ std::vector<GenericKind> all_kinds() {
       kinds.push_back({dtype, slots, Forms::common});
       kinds.push_back({dtype, slots, Forms::all});
     }
-    kinds.push_back({dtype, kGenericMaxSlots, Forms::across});
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::by_token});
   }
   return kinds;
 }

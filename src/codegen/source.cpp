@@ -33,6 +33,7 @@ std::string entry_name(const Spec& spec) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
   if (norms_across_heads(spec)) name += "_across";
+  if (spec.weights == Weights::per_head) name += "_per_head";
   return name;
 }
 
@@ -48,13 +49,13 @@ std::string spec_initializer(const Spec& spec) {
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
-      "                .norm_scope = qkjit::NormScope::{}}}",
+      "                .norm_scope = qkjit::NormScope::{}, .weights = qkjit::Weights::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.norm_scope));
+      name_of(spec.norm_scope), name_of(spec.weights));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -68,7 +69,7 @@ std::string variant_initializer(const Variant& v) {
 }
 
 std::string_view forms_name(Forms forms) {
-  constexpr std::array<std::string_view, 3> kFormsNames = {"common", "all", "across"};
+  constexpr std::array<std::string_view, 3> kFormsNames = {"common", "all", "by_token"};
   return kFormsNames[static_cast<std::size_t>(forms)];
 }
 
@@ -85,18 +86,18 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "  qkjit::{0}<{3},\n"
       "               {4}>(params);\n"
       "}}\n",
-      norms_across_heads(spec) ? "fused_across" : "fused", bounds, entry, spec_initializer(spec),
+      runs_by_token(spec) ? "fused_by_token" : "fused", bounds, entry, spec_initializer(spec),
       variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
 Source generic_source(const GenericKind& kind) {
   const std::string entry = generic_entry(kind);
-  const bool across = kind.forms == Forms::across;
+  const bool by_token = kind.forms == Forms::by_token;
   const std::string call =
-      across ? fmt::format("generic_across<qkjit::DType::{}>", name_of(kind.dtype))
-             : fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
-                           kind.slots, forms_name(kind.forms));
+      by_token ? fmt::format("generic_by_token<qkjit::DType::{}>", name_of(kind.dtype))
+               : fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
+                             kind.slots, forms_name(kind.forms));
   const std::string text = fmt::format(
       "#include \"{4}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
@@ -104,7 +105,7 @@ Source generic_source(const GenericKind& kind) {
       "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
       "  qkjit::{3}(params);\n"
       "}}\n",
-      entry, kind.slots, forms_name(kind.forms), call, across ? "generic_across" : "generic");
+      entry, kind.slots, forms_name(kind.forms), call, by_token ? "generic_by_token" : "generic");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

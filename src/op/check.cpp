@@ -208,7 +208,8 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
                    enum_of<SectionOrder>(spec.section_order),
-                   enum_of<NormScope>(spec.norm_scope)};
+                   enum_of<NormScope>(spec.norm_scope),
+                   enum_of<Weights>(spec.weights)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -233,7 +234,8 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_placement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<qkjit_section_order>(spec.section_order),
-          static_cast<qkjit_norm_scope>(spec.norm_scope)};
+          static_cast<qkjit_norm_scope>(spec.norm_scope),
+          static_cast<qkjit_weights>(spec.weights)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {

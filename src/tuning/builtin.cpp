@@ -27,8 +27,7 @@ struct Row {
     return of.head_dim == spec.head_dim &&
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
            of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
-           has_plain_table(spec) && spec.placement == RopePlacement::head &&
-           spec.norm_scope == NormScope::head;
+           has_plain_table(spec) && spec.placement == RopePlacement::head && !runs_by_token(spec);
   }
 };
 

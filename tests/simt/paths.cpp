@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "kernels/generic_across.cuh"
+#include "kernels/generic_by_token.cuh"
 #include "tests/catch.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/runtime.hpp"
@@ -29,7 +29,7 @@ void run_generic(const Operation& operation) {
                         : generic<kDType, kGenericMaxSlots, kForms>(call.params);
   };
   const auto run = [&]<DType kDType> {
-    if (forms == Forms::across) return generic_across<kDType>(call.params);
+    if (forms == Forms::by_token) return generic_by_token<kDType>(call.params);
     return forms == Forms::common ? run_forms.template operator()<kDType, Forms::common>()
                                   : run_forms.template operator()<kDType, Forms::all>();
   };
