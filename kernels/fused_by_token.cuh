@@ -172,7 +172,6 @@ template <Spec kSpec, Variant kVariant>
 static QKJIT_DEVICE void fused_by_token(const FusedParams& f) {
   static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
                 "a block shares a token's heads: take span=token and staging=registers");
-  if constexpr (kVariant.pdl) allow_next_grid();
   const unsigned token = blockIdx.x / 2;
   const bool is_q = blockIdx.x % 2 == 0;
   const Rows& rows = is_q ? f.common.q : f.common.k;
@@ -181,6 +180,7 @@ static QKJIT_DEVICE void fused_by_token(const FusedParams& f) {
   } else {
     run_heads<kSpec, kVariant, kSpec.k_norm>(f.common, rows, token);
   }
+  if constexpr (kVariant.pdl) allow_next_grid();
 }
 
 }  // namespace qkjit

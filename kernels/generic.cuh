@@ -14,20 +14,29 @@ template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
 
 /// The table in its own form.
-QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, unsigned token) {
+QKJIT_DEVICE TableRows<TableForm> find_any_angles(const GenericParams& g, unsigned token) {
   return find_angles(g.common, g.spec.positions, TableForm::of(g.spec), false, token);
 }
 
-/// The same as the plain form, of which constants are known and values asked for all at once.
-QKJIT_DEVICE TableRows find_plain_angles(const GenericParams& g, unsigned token) {
-  const TableForm form = TableForm::of({.rope_dim = g.spec.rope_dim});
+/// A table with the defaults of Spec, of whatever rope_dim.
+struct PlainForm : TableForm {
+  static constexpr DType dtype = Spec{}.table;
+  static QKJIT_CONSTEXPR PlainForm of(int rope_dim) {
+    return {TableForm::of({.rope_dim = rope_dim})};
+  }
+};
+using PlainRows = TableRows<PlainForm>;
+
+/// The table as the plain form, of which constants are known and values asked for all at once.
+QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, unsigned token) {
+  const auto form = PlainForm::of(g.spec.rope_dim);
   return find_angles(g.common, g.spec.positions, form, g.wide_table, token);
 }
 
 /// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
 /// element. In a loop, since unrolled this would be most of the kernel.
 QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int first, ChunkAngles& a) {
-  const TableRows table = find_any_angles(g, token);
+  const auto table = find_any_angles(g, token);
   const bool interleaved = g.spec.layout == Layout::interleaved;
   const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
   const int half = g.spec.rope_dim / 2;
@@ -46,7 +55,7 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int firs
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
 template <int kSlots, Forms kForms>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
-                                  const TableRows& plain, unsigned token,
+                                  const PlainRows& plain, unsigned token,
                                   AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
   if (kForms == Forms::all && !g.plain_table) {
@@ -134,7 +143,7 @@ QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, co
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
 template <DType kDType, int kSlots, Forms kForms>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
-                                    const TableRows& plain, unsigned token, float* shown,
+                                    const PlainRows& plain, unsigned token, float* shown,
                                     AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -172,7 +181,7 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
 template <DType kDType, int kSlots>
 QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, unsigned token,
                                        float* shown, AnyValues<kSlots>& y) {
-  const TableRows table = find_any_angles(g, token);
+  const auto table = find_any_angles(g, token);
   const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
   const bool neox = g.spec.layout == Layout::neox;
   const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
@@ -208,7 +217,7 @@ QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
 }
 
 template <DType kDType, int kSlots, Forms kForms>
-QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain, unsigned token,
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const PlainRows& plain, unsigned token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
   if (kForms == Forms::all && rotated_begin(g.spec) % kChunk != 0) {
@@ -246,7 +255,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
     load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
                                      0, {g.spec.head_dim}, weight);
   }
-  TableRows plain = {};
+  PlainRows plain = {};
   AnyAngles<kSlots> angles = {};
   if (spec.rope_dim > 0) {
     plain = find_plain_angles(g, rows.token);

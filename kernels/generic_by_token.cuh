@@ -143,7 +143,7 @@ class AnyHeads {
   const Rows& rows_;
   Norm norm_;
   float* shown_;  ///< shared memory of the warp
-  TableRows plain_ = {};
+  PlainRows plain_ = {};
   AnyAngles<kSlots> angles_ = {};
   AnyRows<Storage, 1> head_;
   long long first_of_vectors_ = 0;
