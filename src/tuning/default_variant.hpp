@@ -29,14 +29,17 @@ constexpr int default_lanes(const Spec& spec) {
 }
 
 /// Where heads have vectors of their own, two rows a group if these are 16 bytes a lane. Across
-/// heads as many threads as a block can have, of which a call takes what its heads need: 128 heads
-/// of 128 elements in bf16 are held at once. Else there is nothing to hold them for.
+/// heads as many threads as a block can have with the registers that leaves them, of which a call
+/// takes what its heads need: 128 heads of 128 elements in bf16 are held at once. Else there is
+/// nothing to hold them for.
 constexpr Variant by_token_variant(const Spec& spec) {
   const int lanes = default_lanes(spec);
   const int lane_bytes = ceil_div(spec.head_dim / kChunk, lanes) * kChunk * size_of(spec.dtype);
   return {.lanes = lanes,
           .rows = std::max(1, 32 / lane_bytes),
-          .threads = norms_across_heads(spec) ? 1024 : 256,
+          .threads = !norms_across_heads(spec) ? 256
+                     : lane_bytes > 32         ? 512
+                                               : 1024,
           .span = Span::token};
 }
 
