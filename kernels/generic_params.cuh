@@ -41,15 +41,15 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
 /// What a kernel is compiled for: what nearly all models ask; or all norms of a head, which take
-/// more registers and a longer time to load; or those across heads (generic_across.cuh). The last
-/// two of these also with computed angles and no table.
-enum class Forms { common, all, across, computed, across_computed };
+/// more registers and a longer time to load; or all where heads have vectors of their own
+/// (generic_by_token.cuh). The last two of these also with computed angles and no table.
+enum class Forms { common, all, by_token, computed, by_token_computed };
 
-QKJIT_CONSTEXPR bool is_across(Forms forms) {
-  return forms == Forms::across || forms == Forms::across_computed;
+QKJIT_CONSTEXPR bool is_by_token(Forms forms) {
+  return forms == Forms::by_token || forms == Forms::by_token_computed;
 }
 QKJIT_CONSTEXPR bool is_computed(Forms forms) {
-  return forms == Forms::computed || forms == Forms::across_computed;
+  return forms == Forms::computed || forms == Forms::by_token_computed;
 }
 
 /// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
@@ -68,12 +68,13 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.section_order = SectionOrder::contiguous;
   spec.norm_scope = NormScope::head;
   spec.angles = Angles::table;
+  spec.weights = Weights::shared;
   return spec;
 }
 
 QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
   const bool computed = spec.angles == Angles::computed;
-  if (norms_across_heads(spec)) return computed ? Forms::across_computed : Forms::across;
+  if (runs_by_token(spec)) return computed ? Forms::by_token_computed : Forms::by_token;
   if (computed) return Forms::computed;
   return spec == common_form(spec) ? Forms::common : Forms::all;
 }

@@ -73,13 +73,17 @@ enum class RopePlacement { head, tail };
 /// and 2; or in turns, 0 1 2 0 1 2, until 1 and 2 have theirs, where axis 0 takes over.
 enum class SectionOrder { contiguous, interleaved };
 
-/// What shares a variance, and how long a weight is: a head, head_dim elements; or all heads that a
-/// token has of q, and all that it has of k, heads * head_dim elements.
+/// What shares a variance: a head, head_dim elements; or all heads that a token has of q, and all
+/// that it has of k, heads * head_dim elements.
 enum class NormScope { head, token };
 
 /// Where a token's cosines and sines come from: a table that the caller made, or its position and
 /// the frequencies of a call.
 enum class Angles { table, computed };
+
+/// Of which heads a weight and a bias are: of all heads of q, or of k, alike; or each head has its
+/// own, one after another, heads * head_dim elements. A norm across heads has no others.
+enum class Weights { shared, per_head };
 
 struct Spec {
   int head_dim = 0;
@@ -101,6 +105,7 @@ struct Spec {
   SectionOrder section_order = SectionOrder::contiguous;
   NormScope norm_scope = NormScope::head;
   Angles angles = Angles::table;
+  Weights weights = Weights::shared;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
@@ -121,9 +126,15 @@ QKJIT_CONSTEXPR bool norms_across_heads(const Spec& spec) {
   return spec.norm_scope == NormScope::token;
 }
 
+/// Whether heads have vectors of their own. Such a spec is run token by token: a block has all
+/// heads of a token's q or k.
+QKJIT_CONSTEXPR bool runs_by_token(const Spec& spec) {
+  return norms_across_heads(spec) || spec.weights == Weights::per_head;
+}
+
 /// Elements of a weight or a bias, of q or of k with so many heads.
 QKJIT_CONSTEXPR long long weight_length(const Spec& spec, long long heads) {
-  return norms_across_heads(spec) ? heads * spec.head_dim : spec.head_dim;
+  return runs_by_token(spec) ? heads * spec.head_dim : spec.head_dim;
 }
 
 QKJIT_CONSTEXPR DType dtype_of_weights(const Spec& spec) {

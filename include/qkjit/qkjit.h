@@ -170,7 +170,7 @@ typedef enum qkjit_section_order {
   QKJIT_SECTIONS_INTERLEAVED = 1
 } qkjit_section_order;
 
-/* What shares a variance, and how long a weight is. */
+/* What shares a variance. */
 typedef enum qkjit_norm_scope {
   QKJIT_NORM_SCOPE_HEAD = 0, /* a head: head_dim elements */
   QKJIT_NORM_SCOPE_TOKEN = 1 /* all heads of a token, those of q and those of k: heads * head_dim;
@@ -183,6 +183,13 @@ typedef enum qkjit_angles {
   QKJIT_ANGLES_COMPUTED = 1 /* its position and qkjit_frequencies; no table, table and table_width
                                as QKJIT_SPEC_INIT has them */
 } qkjit_angles;
+
+/* Of which heads a weight and a bias are. */
+typedef enum qkjit_weights {
+  QKJIT_WEIGHTS_SHARED =
+      0, /* of all alike: [head_dim]; with NORM_SCOPE_TOKEN the same as the next */
+  QKJIT_WEIGHTS_PER_HEAD = 1 /* each has its own: [heads * head_dim], as in Command R+ */
+} qkjit_weights;
 
 typedef struct qkjit_spec {
   size_t struct_size;
@@ -207,6 +214,7 @@ typedef struct qkjit_spec {
   qkjit_section_order section_order;
   qkjit_norm_scope norm_scope;
   qkjit_angles angles;
+  qkjit_weights weights;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                                           \
@@ -215,7 +223,7 @@ typedef struct qkjit_spec {
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
-        QKJIT_ANGLES_TABLE                                                                        \
+        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED                                                  \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -224,8 +232,8 @@ typedef struct qkjit_spec {
  * ",norm=rms|none|layer" or, where they differ, ",q_norm=..." and ",k_norm=...",
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
- * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved" and
- * ",norm_scope=head|token" and ",angles=table|computed".
+ * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
+ * ",norm_scope=head|token", ",angles=table|computed" and ",weights=shared|per_head".
  * Strict: an unknown field, a bad value, a repeated field, or norm beside q_norm or k_norm, is
  * INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
@@ -376,11 +384,11 @@ typedef struct qkjit_args {
   qkjit_tensor k;        /* [tokens, heads_k, head_dim], strides of its own */
   qkjit_tensor q_out;    /* as q; absent: in place */
   qkjit_tensor k_out;    /* as k; absent: in place */
-  qkjit_tensor q_weight; /* [head_dim], for NORM_SCOPE_TOKEN [heads_q * head_dim]; absent for
-                            NORM_NONE and WEIGHT_NONE */
+  qkjit_tensor q_weight; /* [head_dim], for NORM_SCOPE_TOKEN and WEIGHTS_PER_HEAD
+                            [heads_q * head_dim]; absent for NORM_NONE and WEIGHT_NONE */
   qkjit_tensor k_weight; /* the same, with heads_k */
-  qkjit_tensor q_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
-  qkjit_tensor k_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
+  qkjit_tensor q_bias;   /* as long as q_weight; with BIAS_YES, for NORM_LAYER only */
+  qkjit_tensor k_bias;   /* the same, of k */
   /* The table, of the spec's `table` type and with any row stride: either cos_sin_cache, whose rows
    * are those of cos and then those of sin, or cos and sin, with the same row stride. W values a
    * row each, rope_dim/2 for TABLE_HALF and else rope_dim. Less than 2^31 rows, each at

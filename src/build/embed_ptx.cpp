@@ -24,8 +24,8 @@ std::vector<GenericKind> all_kinds() {
       kinds.push_back({dtype, slots, Forms::all});
       kinds.push_back({dtype, slots, Forms::computed});
     }
-    kinds.push_back({dtype, kGenericMaxSlots, Forms::across});
-    kinds.push_back({dtype, kGenericMaxSlots, Forms::across_computed});
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::by_token});
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::by_token_computed});
   }
   return kinds;
 }

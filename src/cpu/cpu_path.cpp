@@ -75,8 +75,10 @@ void scale_row(const Spec& spec, Norm norm, const Rows& rows, std::int64_t first
   }
 }
 
+/// `first` is that of the row's vectors, as in scale_row().
 template <DType kDType>
-void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, float eps, Row& y) {
+void normalize_row(const Spec& spec, Norm norm, const Rows& rows, std::int64_t first, float inv,
+                   float eps, Row& y) {
   const int head_dim = spec.head_dim;
   if (spec.norm_order == NormOrder::after) hand_over_row<kDType>(spec, y);
   if (norm == Norm::layer) {
@@ -84,7 +86,7 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
     for (int i = 0; i < head_dim; ++i) y[i] = centred(y[i], sum, inv);
   }
   const float r = reciprocal_rms(sum_row(y, head_dim, sum_of_squares<kChunk>), inv, eps);
-  scale_row<kDType>(spec, norm, rows, 0, r, y);
+  scale_row<kDType>(spec, norm, rows, first, r, y);
 }
 
 /// Computed angles, a token's worked out once for all of its heads. Stands for TableRows.
@@ -150,7 +152,8 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, f
   const Norm norm = &row.rows == &params.q ? spec.q_norm : spec.k_norm;
   const auto normalize_if = [&](NormOrder order, Row& y) {
     if (norm == Norm::none || spec.norm_order != order) return;
-    normalize_row<kDType>(spec, norm, row.rows, inv_head_dim, params.eps, y);
+    const std::int64_t first = runs_by_token(spec) ? std::int64_t{row.head} * spec.head_dim : 0;
+    normalize_row<kDType>(spec, norm, row.rows, first, inv_head_dim, params.eps, y);
   };
 
   Row y;

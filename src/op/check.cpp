@@ -209,7 +209,8 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
                    enum_of<SectionOrder>(spec.section_order),
                    enum_of<NormScope>(spec.norm_scope),
-                   enum_of<Angles>(spec.angles)};
+                   enum_of<Angles>(spec.angles),
+                   enum_of<Weights>(spec.weights)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -235,7 +236,8 @@ qkjit_spec to_c(const Spec& spec) {
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<qkjit_section_order>(spec.section_order),
           static_cast<qkjit_norm_scope>(spec.norm_scope),
-          static_cast<qkjit_angles>(spec.angles)};
+          static_cast<qkjit_angles>(spec.angles),
+          static_cast<qkjit_weights>(spec.weights)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {

@@ -55,7 +55,7 @@ Slices slices_of(const Operation& op, unsigned rows_per_slice) {
   return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
 }
 
-/// Under a norm across heads: one for a token's q, one for its k.
+/// Where heads have vectors of their own: one for a token's q, one for its k.
 unsigned blocks_of_tensors(const Operation& op) { return 2 * static_cast<unsigned>(op.tokens); }
 
 }  // namespace
@@ -64,7 +64,7 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   const auto rows_per_slice = static_cast<unsigned>(32 / v.lanes * v.rows);
   const Slices slices = slices_of(op, rows_per_slice);
   const auto warps = static_cast<unsigned>(v.threads / 32);
-  if (norms_across_heads(op.spec)) {
+  if (runs_by_token(op.spec)) {
     const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
     const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
     return {{op.params, slices}, {blocks_of_tensors(op), 32 * needed, v.pdl}, op.frequencies};
@@ -76,7 +76,7 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
 
 int generic_slots(const Spec& spec) {
   const int chunks = chunks_of(spec);
-  if (chunks > 2 * 32 || norms_across_heads(spec)) return kGenericMaxSlots;
+  if (chunks > 2 * 32 || runs_by_token(spec)) return kGenericMaxSlots;
   if (chunks > 32) return 2;
   // Two chunks a lane cost fewer instructions each, but pairs are shuffled between single ones.
   return chunks > 1 && (!rotates_neox(spec) || pairs_by_two(spec)) ? 2 : 1;
@@ -100,7 +100,7 @@ GenericLaunch generic_launch(const Operation& op) {
                              .plain_table = has_plain_table(op.spec),
                              .wide_table = has_wide_table(op.params)};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
-  if (norms_across_heads(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}};
+  if (runs_by_token(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}};
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }
 

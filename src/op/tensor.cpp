@@ -99,16 +99,18 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
 
 Result<void> check_vector(std::string_view name, const qkjit_tensor& t, const Spec& spec,
                           std::int64_t heads) {
-  const bool across = norms_across_heads(spec);
-  const char* const shape = across ? "[heads * head_dim]" : "[head_dim]";
+  const bool by_head = runs_by_token(spec);
+  const char* const shape = by_head ? "[heads * head_dim]" : "[head_dim]";
   auto checked = check_form(name, t, shape, 1, static_cast<int>(dtype_of_weights(spec)));
   if (!checked) return checked;
   const std::int64_t length = weight_length(spec, heads);
   if (t.shape[0] == length) return {};
-  return fail(
-      Code::invalid_argument, "{} has {} elements: {}={} are needed{}", name, t.shape[0],
-      across ? "heads*head_dim" : "head_dim", length,
-      across ? fmt::format(", {} heads of {}, by norm_scope=token", heads, spec.head_dim) : "");
+  return fail(Code::invalid_argument, "{} has {} elements: {}={} are needed{}", name, t.shape[0],
+              by_head ? "heads*head_dim" : "head_dim", length,
+              by_head
+                  ? fmt::format(", {} heads of {}, by {}", heads, spec.head_dim,
+                                norms_across_heads(spec) ? "norm_scope=token" : "weights=per_head")
+                  : "");
 }
 
 bool on_16_bytes(const void* pointer) {

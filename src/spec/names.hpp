@@ -44,6 +44,8 @@ inline constexpr std::array<std::string_view, 2> kNames<NormScope> = {"head", "t
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Angles> = {"table", "computed"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Weights> = {"shared", "per_head"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

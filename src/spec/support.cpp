@@ -122,7 +122,8 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
         check_enumerator("section_order", spec.section_order),
-        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles)}) {
+        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles),
+        check_enumerator("weights", spec.weights)}) {
     if (!checked) return checked;
   }
   return {};

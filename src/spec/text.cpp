@@ -52,6 +52,7 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("section_order", &Spec::section_order, false),
       enum_field("norm_scope", &Spec::norm_scope, false),
       enum_field("angles", &Spec::angles, false),
+      enum_field("weights", &Spec::weights, false),
   };
   return all;
 }
@@ -94,7 +95,9 @@ Spec normalized(Spec spec) {
   }
   const bool reads_weights = has_norm(spec) && spec.weight != Weight::none;
   const bool is_same = dtype_of_weights(spec) == spec.dtype;
-  if (is_same || !(reads_weights || spec.bias == Bias::yes)) spec.weight_dtype = WeightDType::same;
+  const bool has_vectors = reads_weights || spec.bias == Bias::yes;
+  if (is_same || !has_vectors) spec.weight_dtype = WeightDType::same;
+  if (norms_across_heads(spec) || !has_vectors) spec.weights = defaults.weights;
   return spec;
 }
 

@@ -83,8 +83,8 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   }
   if (v.blocks < 0 || v.blocks > 32) return refuse("blocks must be 0 to 32");
   const bool staged = v.staging != Staging::registers;
-  if (norms_across_heads(spec) && (staged || v.span != Span::token)) {
-    return refuse("norm_scope=token needs span=token and staging=registers");
+  if (runs_by_token(spec) && (staged || v.span != Span::token)) {
+    return refuse("norm_scope=token and weights=per_head need span=token and staging=registers");
   }
   if (staged && v.span != Span::slice) return refuse("bulk copies need span=slice");
   if ((staged || v.pdl) && compute_capability(target) < kFirstWithBulk) {

@@ -29,7 +29,7 @@ struct Row {
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
            of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
            of.by_element == (spec.table_width == TableWidth::elements) &&
-           spec.placement == RopePlacement::head && spec.norm_scope == NormScope::head;
+           spec.placement == RopePlacement::head && !runs_by_token(spec);
   }
 };
 

@@ -28,14 +28,19 @@ constexpr int default_lanes(const Spec& spec) {
   return one_each;
 }
 
-/// For a norm across heads: as many threads as a block can have, of which a call takes what its
-/// heads need, and two rows a group where these are 16 bytes a lane: 128 heads of 128 elements in
-/// bf16 are held at once.
-constexpr Variant across_variant(const Spec& spec) {
+/// Where heads have vectors of their own, two rows a group if these are 16 bytes a lane. Across
+/// heads as many threads as a block can have with the registers that leaves them, of which a call
+/// takes what its heads need: 128 heads of 128 elements in bf16 are held at once. Else there is
+/// nothing to hold them for.
+constexpr Variant by_token_variant(const Spec& spec) {
   const int lanes = default_lanes(spec);
   const int lane_bytes = ceil_div(spec.head_dim / kChunk, lanes) * kChunk * size_of(spec.dtype);
-  return {
-      .lanes = lanes, .rows = std::max(1, 32 / lane_bytes), .threads = 1024, .span = Span::token};
+  return {.lanes = lanes,
+          .rows = std::max(1, 32 / lane_bytes),
+          .threads = !norms_across_heads(spec) ? 256
+                     : lane_bytes > 32         ? 512
+                                               : 1024,
+          .span = Span::token};
 }
 
 /// Staged in registers. Where lanes have two chunks, one row in flight, and registers for half of a
@@ -43,7 +48,7 @@ constexpr Variant across_variant(const Spec& spec) {
 /// rows, and blocks of 128 threads, or fewer where those would have more than 8 KiB in flight: more
 /// at once costs the memory system its order, less costs instructions (docs/kernels.md).
 constexpr Variant default_variant(const Spec& spec) {
-  if (norms_across_heads(spec)) return across_variant(spec);
+  if (runs_by_token(spec)) return by_token_variant(spec);
   constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
   if (2 * lanes * kChunk == spec.head_dim) {

@@ -19,7 +19,7 @@ namespace {
 std::vector<Variant> variants(const Spec& spec, const std::string& target) {
   std::vector<Variant> variants;
   for (int lanes = 1; lanes <= 32; ++lanes) {
-    const Span span = norms_across_heads(spec) ? Span::token : Span::slice;
+    const Span span = runs_by_token(spec) ? Span::token : Span::slice;
     const Variant plain{.lanes = lanes, .rows = 2, .threads = 64, .span = span, .pdl = true};
     std::vector<Variant> tuned(13, plain);
     tuned[1].rows = 1, tuned[1].threads = 1024;
@@ -96,7 +96,13 @@ TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
                            Spec{256, 128, Layout::neox, DType::bf16, Rounding::late_weight},
                            Spec{256, 256, Layout::neox, DType::fp32, Rounding::split},
                            across_heads({128, 128, Layout::interleaved, DType::bf16}),
-                           across_heads({96, 72, Layout::neox, DType::fp16, Rounding::hf})}) {
+                           across_heads({96, 72, Layout::neox, DType::fp16, Rounding::hf}),
+                           Spec{.head_dim = 128,
+                           .rope_dim = 128,
+                           .q_norm = Norm::layer,
+                           .k_norm = Norm::layer,
+                           .bias = Bias::yes,
+                           .weights = Weights::per_head}}) {
     const std::vector<Variant> tuned = variants(spec, target);
     const std::vector<Compiled> compiled = compile_all(*nvrtc, spec, tuned, target);
     for (std::size_t i = 0; i < tuned.size(); ++i) check_on_gpu(gpu, compiled[i], spec, tuned[i]);

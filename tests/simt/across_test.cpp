@@ -1,5 +1,5 @@
-// Norms across heads: every variant and the generic kernel give the bytes of the CPU path, for few
-// heads and for more than a block holds.
+// Norms across heads, and weights of each head's own: every variant and the generic kernel give the
+// bytes of the CPU path, for few heads and for more than a block holds.
 #include <array>
 #include <span>
 
@@ -145,6 +145,23 @@ TEST_CASE("across heads, fused: a tensor without a norm, weights of other kinds"
   check_variant_of(fused_kernel<kSpec(kRms, kRms, Weight::none, WeightDType::same), kSmall>(), 2);
 }
 
+TEST_CASE("weights of each head, fused: every variant gives the bytes of the CPU path",
+          "[across]") {
+  constexpr auto kSpec = [](int head_dim, int rope_dim, Layout layout, Norm norm, Bias bias,
+                            NormOrder order = NormOrder::before) {
+    Spec spec{head_dim, rope_dim, layout, DType::bf16, Rounding::late_weight};
+    spec.q_norm = norm, spec.k_norm = Norm::layer, spec.bias = bias;
+    spec.norm_order = order, spec.weights = Weights::per_head;
+    return spec;
+  };
+  constexpr Heads kCommand[] = {{96, 8}, {12, 1}};
+  check_variant_of(fused_kernel<kSpec(128, 128, kInterleaved, Norm::layer, Bias::no)>(), 0,
+                   kCommand);
+  check_lanes<kSpec(64, 64, kNeox, Norm::rms, Bias::yes), 4>(1);
+  check_lanes<kSpec(80, 40, kInterleaved, Norm::none, Bias::yes, NormOrder::after), 10>(2);
+  check_generic(kSpec(128, 128, kInterleaved, Norm::layer, Bias::no), 3, 0, kCommand);
+}
+
 TEST_CASE("across heads, generic: the bytes of the CPU path in all shapes", "[across]") {
   std::size_t number = 0;
   for (const int head_dim : {1, 2, 7, 8, 24, 33, 64, 72, 100, 128, 250, 264, 513, 1000, 1024}) {
@@ -161,6 +178,11 @@ TEST_CASE("across heads, generic: the bytes of the CPU path in all shapes", "[ac
         spec.placement = static_cast<RopePlacement>(number / 11 % 2);
         if (number % 13 == 0) spec.q_norm = Norm::none;
         if (number % 17 == 1) spec.k_norm = Norm::none;
+        if (number % 19 > 9) {
+          spec.norm_scope = NormScope::head, spec.weights = Weights::per_head;
+          spec.q_norm = static_cast<Norm>(number % 3), spec.k_norm = Norm::layer;
+          spec.bias = static_cast<Bias>(number / 3 % 2);
+        }
         spec = normalized(spec);
         if (!supports(spec)) continue;
         check_generic(spec, number, static_cast<int>(number % 4));

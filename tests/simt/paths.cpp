@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "kernels/generic_across.cuh"
+#include "kernels/generic_by_token.cuh"
 #include "tests/catch.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/runtime.hpp"
@@ -31,9 +31,9 @@ void run_generic(const Operation& operation) {
   };
   const auto run = [&]<DType kDType> {
     const AllFrequencies* const f = operation.frequencies.get();
-    if (forms == Forms::across) return generic_across<kDType, Forms::all>(call.params, f);
-    if (forms == Forms::across_computed) {
-      return generic_across<kDType, Forms::computed>(call.params, f);
+    if (forms == Forms::by_token) return generic_by_token<kDType, Forms::all>(call.params, f);
+    if (forms == Forms::by_token_computed) {
+      return generic_by_token<kDType, Forms::computed>(call.params, f);
     }
     return forms == Forms::common ? run_forms.template operator()<kDType, Forms::common>()
            : forms == Forms::all  ? run_forms.template operator()<kDType, Forms::all>()

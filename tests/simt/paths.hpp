@@ -5,7 +5,7 @@
 
 #include "tests/simt/simt.hpp"
 // The shim comes before the kernels.
-#include "kernels/fused_across.cuh"
+#include "kernels/fused_by_token.cuh"
 #include "op/geometry.hpp"
 #include "spec/variant.hpp"
 #include "tests/support/problem.hpp"
@@ -35,8 +35,8 @@ template <Spec kSpec, Variant kVariant = default_variant(kSpec)>
 FusedKernel fused_kernel() {
   return {kSpec, kVariant, [](const FusedLaunch& call) {
             launch(call.grid.blocks, call.grid.threads, [&] {
-              if constexpr (norms_across_heads(kSpec)) {
-                fused_across<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
+              if constexpr (runs_by_token(kSpec)) {
+                fused_by_token<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
               } else {
                 fused<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
               }

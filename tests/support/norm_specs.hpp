@@ -13,7 +13,7 @@ namespace qkjit::test {
 struct SpecRow {
   int head_dim, rope_dim;
   int layout, dtype, rounding, positions, q_norm, k_norm, weight, bias, weight_dtype, norm_order;
-  int norm_scope = 0;
+  int norm_scope = 0, weights = 0;
 
   constexpr Spec spec() const {
     Spec spec{head_dim,
@@ -29,6 +29,7 @@ struct SpecRow {
               static_cast<WeightDType>(weight_dtype),
               static_cast<NormOrder>(norm_order)};
     spec.norm_scope = static_cast<NormScope>(norm_scope);
+    spec.weights = static_cast<Weights>(weights);
     return spec;
   }
 };
@@ -68,6 +69,11 @@ inline constexpr std::array kNormSpecs = std::to_array<SpecRow>({
     { 80,  40, 1, 2, 2, 2, 0, 1, 0, 0, 1, 0, 1},
     {128,   0, 0, 0, 3, 2, 0, 0, 1, 0, 2, 0, 1},
     {128,  96, 1, 1, 4, 0, 0, 0, 2, 0, 0, 1, 1},
+    { 64,  64, 0, 0, 0, 1, 2, 0, 0, 1, 0, 1, 0, 1},
+    { 72,  72, 1, 1, 1, 0, 0, 1, 1, 0, 1, 0, 0, 1},
+    { 80,  40, 0, 2, 2, 2, 1, 2, 2, 1, 2, 0, 0, 1},
+    {128,   0, 0, 0, 3, 2, 2, 2, 0, 0, 3, 0, 0, 1},
+    {128,  96, 1, 1, 4, 1, 0, 2, 0, 0, 0, 0, 0, 1},
 });
 // clang-format on
 

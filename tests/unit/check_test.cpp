@@ -235,6 +235,25 @@ TEST_CASE("a norm across heads passes for any number of them, and one of each he
   }
 }
 
+TEST_CASE("weights of each head pass, and those of another head fail", "[check]") {
+  auto config = config_of(GENERATE(DType::bf16, DType::fp32), Rounding::late_weight);
+  config.spec.q_norm = config.spec.k_norm = Norm::layer;
+  config.spec.bias = Bias::yes, config.spec.weights = Weights::per_head;
+  CHECK(check_changed(config, [](qkjit_args&) {}).passed);
+  for (auto vector : {&qkjit_args::q_weight, &qkjit_args::k_bias}) {
+    std::vector<float> turned;
+    CHECK_FALSE(check_changed(config, [&](qkjit_args& args) {
+                  const auto size = static_cast<std::size_t>(args.spec.dtype == QKJIT_FP32 ? 4 : 2);
+                  const auto length = static_cast<std::size_t>((args.*vector).shape[0]) * size;
+                  turned.resize(length);  // of its bytes, a copy that begins with the second head
+                  auto* const bytes = reinterpret_cast<std::byte*>(turned.data());
+                  const auto* const from = static_cast<const std::byte*>((args.*vector).data);
+                  std::rotate_copy(from, from + kHeadDim * size, from + length, bytes);
+                  (args.*vector).data = bytes;
+                }).passed);
+  }
+}
+
 TEST_CASE("a LayerNorm of rows far from zero passes", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
   const auto order = GENERATE(NormOrder::before, NormOrder::after);

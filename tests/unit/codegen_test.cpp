@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(34, kSpec);
+  std::vector<Spec> specs(36, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -59,6 +59,7 @@ std::vector<Spec> neighbours() {
   specs[32].rounding = Rounding::late_weight_eager;
   specs[33].norm_scope = NormScope::token;
   specs[34].angles = Angles::computed;
+  specs[35].weights = Weights::per_head;
   return specs;
 }
 
@@ -78,7 +79,7 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
-                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table},
+                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
@@ -88,16 +89,20 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
 }
 
-TEST_CASE("a norm across heads has a kernel of its own", "[codegen]") {
+TEST_CASE("where heads have vectors of their own, a kernel runs by token", "[codegen]") {
+  Spec per_head = kSpec;
+  per_head.weights = Weights::per_head;
+  CHECK(fused_source(per_head, {.lanes = 8, .threads = 256, .span = Span::token})
+            .text.find("qkjit::fused_by_token<") != std::string::npos);
   Spec spec = kSpec;
   spec.norm_scope = NormScope::token;
   const Source source = fused_source(spec, {.lanes = 8, .threads = 512, .span = Span::token});
-  CHECK(source.text.starts_with("#include \"fused_across.cuh\"\n"));
-  CHECK(source.text.find("qkjit::fused_across<") != std::string::npos);
-  CHECK(source.text.find(".norm_scope = qkjit::NormScope::token}") != std::string::npos);
+  CHECK(source.text.starts_with("#include \"fused_by_token.cuh\"\n"));
+  CHECK(source.text.find("qkjit::fused_by_token<") != std::string::npos);
+  CHECK(source.text.find(".norm_scope = qkjit::NormScope::token,") != std::string::npos);
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
-  CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::across}) ==
-        "qkjit_generic_fp16_4_across");
+  CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::by_token}) ==
+        "qkjit_generic_fp16_4_by_token");
 }
 
 TEST_CASE("kernels with computed angles have a second parameter", "[codegen]") {

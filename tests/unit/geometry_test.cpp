@@ -109,6 +109,6 @@ TEST_CASE("across heads, the generic kernel has up to four chunks a lane", "[geo
   CHECK(lanes(72) == 4);
   CHECK(lanes(128) == 4);
   CHECK(lanes(1000) == 32);
-  CHECK(generic_kind(across_heads(64, 3, 2).spec).forms == Forms::across);
+  CHECK(generic_kind(across_heads(64, 3, 2).spec).forms == Forms::by_token);
   CHECK(generic_kind(across_heads(64, 3, 2).spec).slots == kGenericMaxSlots);
 }

@@ -56,6 +56,7 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"placement 9"}, [&](auto& a) { bad(a.spec.placement); }));
   CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
   CHECK(refuses({"norm_scope 9"}, [&](auto& a) { bad(a.spec.norm_scope); }));
+  CHECK(refuses({"weights 9"}, [&](auto& a) { bad(a.spec.weights); }));
   CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
   CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
   CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));
@@ -195,6 +196,22 @@ TEST_CASE("a norm across heads takes weights of all heads, of q and of k", "[op]
   CHECK(refuses({"q_weight", "output"},
                 [&](auto& a) { across(a), a.q_weight.data = address(0x300000 - 256); }));
   CHECK(accepts([](auto& a) { a.q_weight.data = address(0x300000 - 256); }));
+}
+
+TEST_CASE("weights of each head are as long as all heads", "[op]") {
+  const auto own = [](qkjit_args& a) {
+    a.spec.weights = QKJIT_WEIGHTS_PER_HEAD;
+    a.q_weight.shape[0] = 3 * 64, a.k_weight.shape[0] = 2 * 64;
+  };
+  CHECK(accepts(own));
+  CHECK(refuses({"k_weight has 64 elements", "heads*head_dim=128", "weights=per_head"},
+                [&](auto& a) { own(a), a.k_weight.shape[0] = 64; }));
+  CHECK(refuses({"q_bias has 64 elements", "heads*head_dim=192"}, [&](auto& a) {
+    own(a);
+    a.spec.q_norm = a.spec.k_norm = QKJIT_NORM_LAYER, a.spec.bias = QKJIT_BIAS_YES;
+    a.q_bias = qkjit_tensor_1d(address(0x900000), QKJIT_BF16, 64);
+    a.k_bias = qkjit_tensor_1d(address(0xa00000), QKJIT_BF16, 128);
+  }));
 }
 
 TEST_CASE("vectors of another type than the rows are looked at in their own size", "[op]") {

@@ -241,6 +241,21 @@ TEST_CASE("a norm across heads has a text, and is an RMSNorm", "[spec]") {
   }
 }
 
+TEST_CASE("heads may have weights of their own", "[spec]") {
+  const auto own = parse_spec(kText + ",norm=layer,bias=yes,weights=per_head");
+  REQUIRE(own.has_value());
+  CHECK(own->weights == Weights::per_head);
+  CHECK(to_text(*own) == kText + ",norm=layer,bias=yes,weights=per_head");
+  CHECK(supports(*own)->dispatch == Dispatch{Path::fused, Reason::none});
+  CHECK(*parse_spec(kText + ",weights=shared") == *parse_spec(kText));
+  // Across heads there are no others, and without a vector there is nothing to have.
+  CHECK(to_text(*parse_spec(kText + ",norm_scope=token,weights=per_head")) ==
+        kText + ",norm_scope=token");
+  CHECK(to_text(*parse_spec(kText + ",weight=none,weights=per_head")) == kText + ",weight=none");
+  CHECK(to_text(*parse_spec(kText + ",norm=none,weights=per_head")) == kText + ",norm=none");
+  CHECK(refuses(kText + ",weights=own", {"shared, per_head"}));
+}
+
 TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
   CHECK(refuses(kText + ",roundign=hf", {"'roundign' is unknown", "nearest is rounding"}));
   CHECK(refuses("headdim=128", {"'headdim'", "nearest is head_dim"}));
@@ -326,6 +341,8 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
   CHECK(fails(supports({.head_dim = 64, .norm_scope = static_cast<NormScope>(2)}), invalid,
               {"norm_scope 2"}));
   CHECK(fails(supports({.head_dim = 64, .angles = static_cast<Angles>(2)}), invalid, {"angles 2"}));
+  CHECK(fails(supports({.head_dim = 64, .weights = static_cast<Weights>(2)}), invalid,
+              {"weights 2"}));
   CHECK(fails(supports({.head_dim = 64, .bias = Bias::yes}), invalid,
               {"bias=yes", "LayerNorm", "norm=layer"}));
   CHECK(fails(supports({.head_dim = 64, .q_norm = Norm::none, .k_norm = Norm::none}), invalid,

@@ -35,7 +35,8 @@ Spec to_spec(const qkjit_spec& spec) {
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<SectionOrder>(spec.section_order),
           static_cast<NormScope>(spec.norm_scope),
-          static_cast<Angles>(spec.angles)};
+          static_cast<Angles>(spec.angles),
+          static_cast<Weights>(spec.weights)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -158,14 +159,22 @@ class Checker {
       x_.clear();
       for (at.head = first; at.head < first + together; ++at.head) load_row(in, at);
       elements_.resize(x_.size());
-      compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
-                  elements_);
+      compute_row(
+          spec_, args_.eps,
+          {norm.norm, x_, part(norm.weight, first), part(norm.bias, first), cosines_, sines_},
+          elements_);
       std::span<const Element> computed = elements_;
       for (at.head = first; at.head < first + together; ++at.head) {
         check_row(at, out, computed.first(head_dim()));
         computed = computed.subspan(head_dim());
       }
     }
+  }
+
+  /// A weight or a bias from a head on, whose own it may be.
+  std::span<const double> part(std::span<const double> vector, std::int64_t head) const {
+    const bool is_own = spec_.weights == Weights::per_head && !vector.empty();
+    return is_own ? vector.subspan(static_cast<std::size_t>(head) * head_dim()) : vector;
   }
 
   void load_row(const qkjit_tensor& in, const CheckResult::Worst& at) {

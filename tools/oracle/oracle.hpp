@@ -13,7 +13,7 @@ namespace qkjit::oracle {
 struct RowInput {
   Norm norm;                             ///< the spec's for q or for k
   std::span<const double> x;             ///< head_dim, or heads * head_dim
-  std::span<const double> weight, bias;  ///< as many each; unread where the spec has none
+  std::span<const double> weight, bias;  ///< as many each, or more; unread where there is none
   /// rope_dim each: of the first halves of pairs, then of the second.
   std::span<const double> cosines, sines;
 };

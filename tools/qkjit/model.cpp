@@ -107,10 +107,10 @@ CallPlan plan(const Model& model, const Call& call) {
             .norm_order = attention.norm_order,
             .placement = attention.placement};
   if (attention.norm == NormKind::rms_across_heads) spec.norm_scope = NormScope::token;
+  if (attention.weights_per_head) spec.weights = Weights::per_head;
   if (!call.table.empty()) take_table(model.table(call.table), spec);
   CallPlan result{.spec = normalized(spec), .unsupported = {}};
   auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
-  if (attention.weights_per_head) refuse("norm weights of its own for every head");
   if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
   if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");
   return result;

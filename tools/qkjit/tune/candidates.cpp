@@ -38,8 +38,8 @@ int blocks_for(int threads, int quarters) {
 
 bool is_sensible(const Spec& spec, const Variant& v) {
   const int bytes = v.threads / 32 * (32 / v.lanes) * v.rows * spec.head_dim * size_of(spec.dtype);
-  // Across heads, a block is launched with the threads that a token's heads need.
-  if (norms_across_heads(spec)) return v.threads >= 256 && bytes >= kMostBlockBytes / 2;
+  // By token, a block is launched with the threads that a token's heads need.
+  if (runs_by_token(spec)) return v.threads >= 256 && bytes >= kMostBlockBytes / 2;
   return v.threads <= 256 && kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
 }
 
@@ -70,7 +70,7 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
                                   .rows = rows,
                                   .threads = threads,
                                   .blocks = blocks,
-                                  .span = norms_across_heads(spec) ? Span::token : Span::slice,
+                                  .span = runs_by_token(spec) ? Span::token : Span::slice,
                                   .staging = staging,
                                   .pdl = modern};
             if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {

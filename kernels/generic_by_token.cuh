@@ -1,6 +1,6 @@
-// The generic kernel for a norm across heads: as the fused one, with shapes at run time. A block
-// owns a token's q, or its k; a lane group takes a head at a time, of which each lane has up to
-// four chunks.
+// The generic kernel where heads have vectors of their own: for a norm across heads, and for
+// weights of each head. As the fused one, with shapes at run time. A block owns a token's q, or its
+// k; a lane group takes a head at a time, of which each lane has up to four chunks.
 #pragma once
 
 #include "generic.cuh"
@@ -31,7 +31,8 @@ class AnyHeads {
   }
 
   QKJIT_DEVICE unsigned count() const { return rows_.heads; }
-  QKJIT_DEVICE bool has_norm() const { return norm_ != Norm::none; }
+  /// Whether they share a reciprocal rms.
+  QKJIT_DEVICE bool share_rms() const { return has_norm() && norms_across_heads(g_.spec); }
   /// The head of a turn that the lane's group has.
   QKJIT_DEVICE unsigned own() const { return threadIdx.x / 32 * g_.groups.per_warp + lane_.group; }
 
@@ -48,28 +49,30 @@ class AnyHeads {
              0,
              0,
              {has_head ? g_.spec.head_dim : 0}};
-    first_weight_ = static_cast<long long>(row.head) * g_.spec.head_dim;
+    first_of_vectors_ = static_cast<long long>(row.head) * g_.spec.head_dim;
     load_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_.in, 0, head_.elements, held_);
   }
 
   /// Shows the head's sum of squares.
   QKJIT_DEVICE void sum_squares(float* sums) {
     take();
-    float chunks[1][kSlots], sum[1];
-    square_chunks(y_[0], chunks[0]);
-    add_chunks(lane_.in, chunks, sum);
-    if (lane_.in.in_group == 0 && !lane_.is_left_over) sums[own()] = sum[0];
+    const float sum = sum_of_squares_taken();
+    if (lane_.in.in_group == 0 && !lane_.is_left_over) sums[own()] = sum;
   }
 
-  /// Finishes and stores the head, given the reciprocal rms.
+  /// Finishes and stores the head. `r` is the reciprocal rms, where heads share it.
   QKJIT_DEVICE void finish(float r) {
     take();
-    if (has_norm()) scale(r);
+    if (has_norm()) {
+      if (!share_rms()) r = reciprocal_rms(sum_of_squares_taken(), g_.inv_head_dim, g_.common.eps);
+      scale(r);
+    }
     if (!rotates_first()) rotate();
     store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
   }
 
  private:
+  QKJIT_DEVICE bool has_norm() const { return norm_ != Norm::none; }
   QKJIT_DEVICE bool rotates_first() const {
     return has_norm() && g_.spec.norm_order == NormOrder::after;
   }
@@ -79,14 +82,28 @@ class AnyHeads {
     rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, token_, lane_, angles_, shown_, y_);
   }
 
-  /// The head as the norm takes it, or where there is none the rotation.
+  QKJIT_DEVICE float sum_of_squares_taken() {
+    float chunks[1][kSlots], sum[1];
+    square_chunks(y_[0], chunks[0]);
+    add_chunks(lane_.in, chunks, sum);
+    return sum[0];
+  }
+
+  /// The head whose squares the norm sums, or where there is no norm as the rotation takes it.
   QKJIT_DEVICE void take() {
+    const auto elements = [&](int slot) { return head_.elements[0] - lane_.first_element(slot); };
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) held_[0][slot].unpack(y_[0][slot]);
-    if (!rotates_first()) return;
-    rotate();
-    const auto elements = [&](int slot) { return head_.elements[0] - lane_.first_element(slot); };
-    hand_over_row<kDType>(g_.spec.rounding, elements, y_[0]);
+    if (rotates_first()) {
+      rotate();
+      hand_over_row<kDType>(g_.spec.rounding, elements, y_[0]);
+    }
+    if (norm_ == Norm::layer) {
+      float chunks[1][kSlots], sum[1];
+      sum_chunks(y_[0], chunks[0]);
+      add_chunks(lane_.in, chunks, sum);
+      centre_row(sum[0], g_.inv_head_dim, elements, y_[0]);
+    }
   }
 
   QKJIT_DEVICE void scale(float r) {
@@ -96,19 +113,26 @@ class AnyHeads {
       const int first = lane_.first_element(slot);
       if (first >= head_.elements[0]) continue;
       float w[kChunk] = {};
-      if (has_weight(spec, norm_)) load_weights(first, w);
+      if (has_weight(spec, norm_)) load_vector(rows_.weight, first, w);
       make_effective(spec.weight, w);
-      normalize_any_chunk<kDType>(spec.rounding, y_[0][slot], r, w);
+      if (has_bias(spec, norm_)) {
+        float b[kChunk];
+        load_vector(rows_.bias, first, b);
+        normalize_any_chunk<kDType>(spec.rounding, y_[0][slot], r, w, b);
+      } else {
+        normalize_any_chunk<kDType>(spec.rounding, y_[0][slot], r, w);
+      }
     }
   }
 
-  QKJIT_DEVICE void load_weights(int first, float (&w)[kChunk]) const {
+  /// The chunk that begins with `first` of the head's own part of a weight or a bias.
+  QKJIT_DEVICE void load_vector(const void* vector, int first, float (&x)[kChunk]) const {
     const DType dtype = dtype_of_weights(g_.spec);
-    const auto* from = static_cast<const char*>(rows_.weight) + first_weight_ * size_of(dtype);
+    const auto* from = static_cast<const char*>(vector) + first_of_vectors_ * size_of(dtype);
     if (g_.whole_rows && dtype == kDType) {
-      Chunk<kDType>::load(reinterpret_cast<const Storage*>(from) + first).unpack(w);
+      Chunk<kDType>::load(reinterpret_cast<const Storage*>(from) + first).unpack(x);
     } else {
-      load_any_vector(g_.spec, from, first, w);
+      load_any_vector(g_.spec, from, first, x);
     }
   }
 
@@ -122,15 +146,15 @@ class AnyHeads {
   typename AnySource<kForms>::Type plain_ = {};
   AnyAngles<kSlots> angles_ = {};
   AnyRows<Storage, 1> head_;
-  long long first_weight_ = 0;
+  long long first_of_vectors_ = 0;
   AnyChunks<kDType, 1, kSlots> held_;
   AnyValues<kSlots> y_;
 };
 
 /// With the angles of Forms::all or of Forms::computed.
 template <DType kDType, Forms kForms>
-static QKJIT_DEVICE void generic_across(const GenericParams& g,
-                                        const AllFrequencies* frequencies = nullptr) {
+static QKJIT_DEVICE void generic_by_token(const GenericParams& g,
+                                          const AllFrequencies* frequencies = nullptr) {
   constexpr int kWarps = kGenericThreads / 32;
   alignas(16) __shared__ float shown[kWarps][32 * kGenericMaxSlots * kChunk];
   __shared__ float sums[kGenericThreads];
@@ -139,7 +163,7 @@ static QKJIT_DEVICE void generic_across(const GenericParams& g,
   const unsigned turns = (heads.count() + per_turn - 1) / per_turn;
   heads.load(heads.own());
   float r = 0;
-  if (heads.has_norm()) {
+  if (heads.share_rms()) {
     PartialSums partial;
 #pragma unroll 1
     for (unsigned turn = 0; turn < turns; ++turn) {
@@ -157,7 +181,7 @@ static QKJIT_DEVICE void generic_across(const GenericParams& g,
   }
 #pragma unroll 1
   for (unsigned i = 0; i < turns; ++i) {
-    const unsigned turn = heads.has_norm() ? turns - 1 - i : i;
+    const unsigned turn = heads.share_rms() ? turns - 1 - i : i;
     if (i > 0) heads.load(turn * per_turn + heads.own());
     heads.finish(r);
   }

@@ -1,8 +1,9 @@
-// The fused kernel for a norm across heads. A block owns a token's q, or its k: as many heads as it
-// has room for at a time are a turn. Its warps take the sums of squares of all turns, meet, and
-// then normalise, rotate and store turn after turn, beginning with the last, which they still hold:
-// where one turn is all, memory is read once. Nothing is stored before everything was summed, so in
-// place is as good as out of place.
+// The fused kernel where heads have vectors of their own: for a norm across heads, and for weights
+// of each head. A block owns a token's q, or its k: as many heads as it has room for at a time are
+// a turn. Across heads, its warps take the sums of squares of all turns, meet, and then normalise,
+// rotate and store turn after turn, beginning with the last, which they still hold: where one turn
+// is all, memory is read once. Nothing is stored before everything was summed, so in place is as
+// good as out of place.
 #pragma once
 
 #include "fused.cuh"
@@ -10,7 +11,7 @@
 
 namespace qkjit {
 
-/// The slice of heads that a warp holds, with their weights; all of it as it is stored.
+/// The slice of heads that a warp holds, with their vectors; all of it as it is stored.
 template <Spec kSpec, Variant kVariant, Norm kNorm>
 class HeldSlice {
  public:
@@ -26,7 +27,8 @@ class HeldSlice {
     const unsigned first = head < rows_.heads ? head : rows_.heads;
     view_ = view_slice<Storage>(rows_, token_, first, T::kRowsPerSlice);
     load_slice<kSpec, kVariant>(view_, lane_, held_);
-    if constexpr (has_weight(kSpec, kNorm)) load_weights(first);
+    if constexpr (has_weight(kSpec, kNorm)) load_vectors(rows_.weight, first, weights_);
+    if constexpr (has_bias(kSpec, kNorm)) load_vectors(rows_.bias, first, biases_);
   }
 
   /// Shows the sums of squares of the slice's heads, one after another, in `sums`.
@@ -35,25 +37,22 @@ class HeldSlice {
     for (int i = 0; i < T::kRows; ++i) {
       LaneRow<T> y = {};
       take(i, constants, y);
-      float chunks[1][T::kSlots];
-      square_chunks(y, chunks[0]);
-      const float sum = sum_row<T>(chunks, lane_);
+      const float sum = sum_of(y);
       if (lane_.in_group == 0 && lane_.has_row(i, view_.rows)) sums[lane_.row(i)] = sum;
     }
   }
 
-  /// Finishes and stores the slice, given the reciprocal rms.
-  QKJIT_DEVICE void finish(Constants& constants, float r) const {
+  /// Finishes and stores the slice. `r` is the reciprocal rms, where heads share it.
+  QKJIT_DEVICE void finish(Constants& constants, float r, float eps) const {
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
       LaneRow<T> y = {};
       take(i, constants, y);
       if constexpr (kNorm != Norm::none) {
-#pragma unroll
-        for (int slot = 0; slot < T::kSlots; ++slot) {
-          weights_[i][slot].unpack(constants.weight[slot]);
-          make_effective(kSpec.weight, constants.weight[slot]);
+        if constexpr (!norms_across_heads(kSpec)) {
+          r = reciprocal_rms(sum_of(y), T::kInvHeadDim, eps);
         }
+        unpack_vectors(i, constants);
         scale_row<kSpec, kNorm, T>(y, constants, r);
       }
       if constexpr (!kRotatesFirst && kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane_);
@@ -69,10 +68,12 @@ class HeldSlice {
  private:
   static constexpr bool kRotatesFirst = kNorm != Norm::none && kSpec.norm_order == NormOrder::after;
 
-  /// Of each head's own part of the weights, a chunk for each of the row's.
-  QKJIT_DEVICE void load_weights(unsigned first_head) {
+  using Vectors = Chunk<dtype_of_weights(kSpec)>[T::kRows][T::kSlots];
+
+  /// Of each head's own part of a weight or a bias, a chunk for each of the row's.
+  QKJIT_DEVICE void load_vectors(const void* vectors, unsigned first_head, Vectors& to) {
     using W = Chunk<dtype_of_weights(kSpec)>;
-    const auto* from = static_cast<const typename W::Storage*>(rows_.weight) +
+    const auto* from = static_cast<const typename W::Storage*>(vectors) +
                        static_cast<long long>(first_head) * kSpec.head_dim;
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
@@ -80,21 +81,41 @@ class HeldSlice {
       for (int slot = 0; slot < T::kSlots; ++slot) {
         const int first = lane_.first_element(slot);
         if (!lane_.has_row(i, view_.rows) || first >= kSpec.head_dim) continue;
-        weights_[i][slot] = W::load(from + lane_.row(i) * kSpec.head_dim + first);
+        to[i][slot] = W::load(from + lane_.row(i) * kSpec.head_dim + first);
       }
     }
   }
 
-  /// A row as the norm takes it, or where there is none the rotation.
+  QKJIT_DEVICE void unpack_vectors(int i, Constants& constants) const {
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      weights_[i][slot].unpack(constants.weight[slot]);
+      biases_[i][slot].unpack(constants.bias[slot]);
+      make_effective(kSpec.weight, constants.weight[slot]);
+    }
+  }
+
+  QKJIT_DEVICE float sum_of(const LaneRow<T>& y) const {
+    float chunks[1][T::kSlots];
+    square_chunks(y, chunks[0]);
+    return sum_row<T>(chunks, lane_);
+  }
+
+  /// A row whose squares the norm sums, or where there is no norm as the rotation takes it.
   QKJIT_DEVICE void take(int i, const Constants& constants, LaneRow<T>& y) const {
+    const auto elements = [&](int slot) {
+      return lane_.first_element(slot) < kSpec.head_dim ? kChunk : 0;
+    };
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) held_[i][slot].unpack(y[slot]);
     if constexpr (kRotatesFirst) {
-      const auto elements = [&](int slot) {
-        return lane_.first_element(slot) < kSpec.head_dim ? kChunk : 0;
-      };
       rotate_row<kSpec, T>(y, constants, lane_);
       hand_over_row<kSpec.dtype>(kSpec.rounding, elements, y);
+    }
+    if constexpr (kNorm == Norm::layer) {
+      float chunks[1][T::kSlots];
+      sum_chunks(y, chunks[0]);
+      centre_row(sum_row<T>(chunks, lane_), T::kInvHeadDim, elements, y);
     }
   }
 
@@ -103,7 +124,7 @@ class HeldSlice {
   const Lane<T>& lane_;
   SliceView<Storage> view_;
   Chunk<kSpec.dtype> held_[T::kRows][T::kSlots] = {};
-  Chunk<dtype_of_weights(kSpec)> weights_[T::kRows][T::kSlots] = {};
+  Vectors weights_ = {}, biases_ = {};
 };
 
 /// All heads that a token has of q or of k.
@@ -111,7 +132,7 @@ template <Spec kSpec, Variant kVariant, Norm kNorm>
 static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* frequencies,
                                    const Rows& rows, unsigned token) {
   using T = Tile<kSpec, kVariant>;
-  __shared__ float sums[T::kWarps * T::kRowsPerSlice];
+  constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
   const unsigned own = threadIdx.x / 32 * T::kRowsPerSlice;      // the warp's first head of a turn
   const unsigned per_turn = blockDim.x / 32 * T::kRowsPerSlice;  // the block may have fewer warps
   if (own >= rows.heads) return;  // no barrier waits for warps that have left
@@ -122,10 +143,11 @@ static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* 
   SliceConstants<kSpec, T> constants;
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   held.load(own);
-  constants.load(p, frequencies, rows, Norm::none, token,
-                 lane);  // the token's angles; weights are heads' own
+  // The token's angles; vectors are heads' own.
+  constants.load(p, frequencies, rows, Norm::none, token, lane);
   float r = 0;
-  if constexpr (kNorm != Norm::none) {
+  if constexpr (kSharesRms) {
+    __shared__ float sums[T::kWarps * T::kRowsPerSlice];
     PartialSums partial;
 #pragma unroll 1
     for (unsigned turn = 0; turn < turns; ++turn) {
@@ -142,16 +164,16 @@ static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* 
   }
 #pragma unroll 1
   for (unsigned i = 0; i < turns; ++i) {
-    const unsigned turn = kNorm == Norm::none ? i : turns - 1 - i;
+    const unsigned turn = kSharesRms ? turns - 1 - i : i;
     if (i > 0) held.load(turn * per_turn + own);
-    held.finish(constants, r);
+    held.finish(constants, r, p.eps);
   }
 }
 
 /// `frequencies` are those of computed angles, null with a table.
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused_across(const FusedParams& f,
-                                      const FrequenciesOf<kSpec>* frequencies = nullptr) {
+static QKJIT_DEVICE void fused_by_token(const FusedParams& f,
+                                        const FrequenciesOf<kSpec>* frequencies = nullptr) {
   static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
                 "a block shares a token's heads: take span=token and staging=registers");
   const unsigned token = blockIdx.x / 2;
