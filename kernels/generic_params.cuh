@@ -27,7 +27,7 @@ struct GenericParams {
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
 };
 
-static_assert(sizeof(GenericParams) == 336,
+static_assert(sizeof(GenericParams) == 344,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
