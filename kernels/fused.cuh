@@ -7,6 +7,7 @@
 #include "norm.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
+#include "sequence.cuh"
 #include "staging.cuh"
 
 namespace qkjit {
@@ -185,13 +186,16 @@ static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Para
   }
 }
 
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigned slice) {
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void run_slice(const SomeParams& f, unsigned number, unsigned slice) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   const Lane<T> lane;
   const bool is_q = slice < f.slices.of_q;
-  const Rows& rows = is_q ? f.common.q : f.common.k;
+  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
+  if (!place.exists) return;
+  const Rows& rows = place.rows;
+  const unsigned token = place.token;
   const unsigned head = (is_q ? slice : slice - f.slices.of_q) * T::kRowsPerSlice;
   const RowView row{rows, token, head};
   const unsigned left = rows.heads - head;
@@ -203,18 +207,19 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, rows, token, lane);
   }
 }
 
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused(const FusedParams& f) {
+/// Takes FusedParams, or for Batch::strided BatchedParams.
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void fused(const SomeParams& f) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
   if constexpr (kVariant.pdl) allow_next_grid();

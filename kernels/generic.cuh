@@ -13,20 +13,37 @@ namespace qkjit {
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
 
+/// A token's angles in a table of that form, in sequences of their own too.
+template <Forms kForms>
+QKJIT_DEVICE TableRows find_angles_of(const GenericParams& g, AnyToken token, const TableForm& form,
+                                      bool wide) {
+  Params p = g.common;
+  unsigned number = token.number;
+  if (kForms == Forms::all && g.spec.batch == Batch::strided) {
+    const TokenOfSequence in = find_in_sequence(g.batches, number);
+    const Sequences& of = token.is_q ? g.batches.q : g.batches.k;
+    p = positions_of_sequence(p, g.spec.positions, of, in.sequence);
+    // Of a tensor with fewer tokens there are no more positions.
+    number = in.token < of.tokens ? in.token : of.tokens - 1;
+  }
+  return find_angles(p, g.spec.positions, form, wide, number);
+}
+
 /// The table in its own form.
-QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, unsigned token) {
-  return find_angles(g.common, g.spec.positions, TableForm::of(g.spec), false, token);
+QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, AnyToken token) {
+  return find_angles_of<Forms::all>(g, token, TableForm::of(g.spec), false);
 }
 
 /// The same as the plain form, of which constants are known and values asked for all at once.
-QKJIT_DEVICE TableRows find_plain_angles(const GenericParams& g, unsigned token) {
+template <Forms kForms>
+QKJIT_DEVICE TableRows find_plain_angles(const GenericParams& g, AnyToken token) {
   const TableForm form = TableForm::of({.rope_dim = g.spec.rope_dim});
-  return find_angles(g.common, g.spec.positions, form, g.wide_table, token);
+  return find_angles_of<kForms>(g, token, form, g.wide_table);
 }
 
 /// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
 /// element. In a loop, since unrolled this would be most of the kernel.
-QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int first, ChunkAngles& a) {
+QKJIT_DEVICE void load_any_form(const GenericParams& g, AnyToken token, int first, ChunkAngles& a) {
   const TableRows table = find_any_angles(g, token);
   const bool interleaved = g.spec.layout == Layout::interleaved;
   const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
@@ -46,7 +63,7 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int firs
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
 template <int kSlots, Forms kForms>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
-                                  const TableRows& plain, unsigned token,
+                                  const TableRows& plain, AnyToken token,
                                   AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
   if (kForms == Forms::all && !g.plain_table) {
@@ -134,7 +151,7 @@ QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, co
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
 template <DType kDType, int kSlots, Forms kForms>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
-                                    const TableRows& plain, unsigned token, float* shown,
+                                    const TableRows& plain, AnyToken token, float* shown,
                                     AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -170,7 +187,7 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
 /// A rotated part that begins inside a chunk: pairs of either layout may lie across chunks, so they
 /// are rotated where they are shown, one at a time.
 template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, unsigned token,
+QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, AnyToken token,
                                        float* shown, AnyValues<kSlots>& y) {
   const TableRows table = find_any_angles(g, token);
   const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
@@ -208,7 +225,7 @@ QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
 }
 
 template <DType kDType, int kSlots, Forms kForms>
-QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain, unsigned token,
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain, AnyToken token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
   if (kForms == Forms::all && rotated_begin(g.spec) % kChunk != 0) {
@@ -232,7 +249,9 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   if (index >= g.slices.count) return;  // whole warps leave
   const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
   AnyLane lane = AnyLane::of(g.groups);
-  const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
+  const auto rows =
+      AnyRows<Storage, kRows>::template of<kForms>(g, index + lane.group, lane.is_left_over);
+  const AnyToken token{rows.token, rows.is_q};
 
   AnyChunks<kDType, kRows, kSlots> stored;
   if (g.whole_rows) {  // once for all chunks, so that none waits for another
@@ -249,9 +268,9 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   TableRows plain = {};
   AnyAngles<kSlots> angles = {};
   if (spec.rope_dim > 0) {
-    plain = find_plain_angles(g, rows.token);
+    plain = find_plain_angles<kForms>(g, token);
     if (!rotates_in_shared(g)) {
-      load_any_angles<kSlots, kForms>(g, lane, plain, rows.token, angles);
+      load_any_angles<kSlots, kForms>(g, lane, plain, token, angles);
     }
   }
 
@@ -268,7 +287,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   };
   const auto rotate = [&] {
     if (spec.rope_dim == 0) return;
-    rotate_any_rows<kDType, kSlots, kForms>(g, plain, rows.token, lane, angles, shown[warp], y);
+    rotate_any_rows<kDType, kSlots, kForms>(g, plain, token, lane, angles, shown[warp], y);
   };
   if constexpr (kForms == Forms::common) {
     normalize();

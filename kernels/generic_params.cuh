@@ -25,9 +25,10 @@ struct GenericParams {
   bool whole_rows;
   bool plain_table;  ///< see has_plain_table()
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
+  Batches batches;   ///< read by Forms::all, if the spec has Batch::strided
 };
 
-static_assert(sizeof(GenericParams) == 328,
+static_assert(sizeof(GenericParams) == 448,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -58,6 +59,7 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.placement = RopePlacement::head;
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
+  spec.batch = Batch::folded;
   return spec;
 }
 

@@ -6,6 +6,7 @@
 #include "generic_params.cuh"
 #include "memory.cuh"
 #include "rows.cuh"
+#include "sequence.cuh"
 
 namespace qkjit {
 
@@ -30,6 +31,12 @@ struct AnyLane {
   }
 };
 
+/// A token of q or of k, which differ where batches do not fold.
+struct AnyToken {
+  unsigned number;
+  bool is_q;
+};
+
 /// The rows that a lane group has in flight: heads of one token, all of q or all of k. They lie as
 /// many heads apart as there are slices, so that neighbouring groups access neighbouring memory.
 template <class Storage, int kRows>
@@ -43,6 +50,7 @@ struct AnyRows {
   int elements[kRows];          ///< of a row: 0 if there is no such row
 
   /// `index` is the group's slice. A group without one goes along with the last, for nothing.
+  template <Forms kForms>
   static QKJIT_DEVICE AnyRows of(const GenericParams& g, unsigned index, bool is_left_over) {
     const bool has_slice = index < g.slices.count && !is_left_over;
     index = index < g.slices.count ? index : g.slices.count - 1;
@@ -50,20 +58,29 @@ struct AnyRows {
     const unsigned slice = index - token * g.slices.per_token;
     const bool is_q = slice < g.slices.of_q;
     const Rows& rows = is_q ? g.common.q : g.common.k;
-    const RowView first{rows, token, is_q ? slice : slice - g.slices.of_q};
+    RowView first{rows, token, is_q ? slice : slice - g.slices.of_q};
     const unsigned apart = is_q ? g.slices.of_q : g.slices.per_token - g.slices.of_q;
+    bool exists = true;
+    long long before_in = 0, before_out = 0;  // of the sequence
+    if (kForms == Forms::all && g.spec.batch == Batch::strided) {
+      const Sequences& of = is_q ? g.batches.q : g.batches.k;
+      const TokenOfSequence in = find_in_sequence(g.batches, token);
+      first.token = in.token;
+      exists = in.token < of.tokens;
+      before_in = in.sequence * of.in_stride, before_out = in.sequence * of.out_stride;
+    }
     AnyRows found{token,
                   is_q,
                   rows.weight,
                   rows.bias,
-                  static_cast<const Storage*>(rows.in) + first.in_offset(),
-                  static_cast<Storage*>(rows.out) + first.out_offset(),
+                  static_cast<const Storage*>(rows.in) + before_in + first.in_offset(),
+                  static_cast<Storage*>(rows.out) + before_out + first.out_offset(),
                   apart * rows.in_head_stride,
                   apart * rows.out_head_stride,
                   {}};
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const bool has_row = has_slice && first.head + i * apart < rows.heads;
+      const bool has_row = has_slice && exists && first.head + i * apart < rows.heads;
       found.elements[i] = has_row ? g.spec.head_dim : 0;
     }
     return found;

@@ -39,14 +39,42 @@ struct Slices {
   Divisor by_token;  ///< divides by per_token
 };
 
+/// The sequences of q or of k where batches do not fold. Strides count elements, from the first row
+/// or position of a sequence to that of the next.
+struct Sequences {
+  long long in_stride, out_stride;
+  const void* positions;  ///< of the first sequence; [axes, tokens] each
+  long long position_stride, position_axis_stride;
+  unsigned tokens;  ///< of a sequence
+};
+
+/// Tokens are numbered through all sequences, each with as many as the longer of q and k has.
+struct Batches {
+  Sequences q, k;
+  unsigned tokens;    ///< numbers of a sequence
+  Divisor by_tokens;  ///< divides by `tokens`
+};
+
 struct FusedParams {
   Params common;
   Slices slices;
 };
 
+/// What a kernel for Batch::strided takes. One for folded batches takes the same and reads its
+/// begin only.
+struct BatchedParams : FusedParams {
+  Batches batches;
+};
+
 static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Params) == 200, "host and device must agree: change both sides and this size");
+static_assert(sizeof(Sequences) == 48,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(Batches) == 112,
+              "host and device must agree: change both sides and this size");
 static_assert(sizeof(FusedParams) == 224,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(BatchedParams) == 336,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -73,6 +73,10 @@ enum class RopePlacement { head, tail };
 /// and 2; or in turns, 0 1 2 0 1 2, until 1 and 2 have theirs, where axis 0 takes over.
 enum class SectionOrder { contiguous, interleaved };
 
+/// How a call's batches lie: as tokens of one long sequence that q and k share; or as sequences of
+/// their own, any distance apart, q's and k's of lengths and positions of their own.
+enum class Batch { folded, strided };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
@@ -91,6 +95,7 @@ struct Spec {
   RopePlacement placement = RopePlacement::head;
   int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
   SectionOrder section_order = SectionOrder::contiguous;
+  Batch batch = Batch::folded;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };

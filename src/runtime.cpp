@@ -15,7 +15,7 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 11> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 12> pointers(const Operation& op) {
   const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
@@ -27,7 +27,8 @@ std::array<std::pair<std::string_view, const void*>, 11> pointers(const Operatio
            {"k_bias", p.k.bias},
            {op.table_names[0], p.cosines},
            {op.table_names[1], p.sines},
-           {"positions", p.positions}}};
+           {"positions", p.positions},
+           {"k_positions", op.batches.k.positions}}};
 }
 
 std::uint64_t next_number() {
@@ -122,7 +123,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
     }
   }
   if (auto checked = check_positions(*op); !checked) return tl::unexpected(checked.error());
-  run_on_cpu(op->spec, op->params, options_.cpu_threads);
+  run_on_cpu(op->spec, op->params, op->batches_apart(), options_.cpu_threads);
   return count({Path::cpu, Reason::host_memory});
 }
 
@@ -163,7 +164,8 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
     return launch_generic(driver, *op, *device, stream, Reason::requested);
   }
   if (op->support.dispatch.path != Path::fused) {
-    return launch_generic(driver, *op, *device, stream, Reason::shape, op->support.text);
+    const Reason reason = op->support.dispatch.reason;
+    return launch_generic(driver, *op, *device, stream, reason, op->support.text);
   }
   if (!op->aligned) return launch_generic(driver, *op, *device, stream, Reason::alignment);
   const auto kernel = loader_.fused(driver, *op, *device, stream);
@@ -201,7 +203,7 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
     return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
                 to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  const auto kernel = loader_.generic(driver, op.spec, device, stream);
+  const auto kernel = loader_.generic(driver, generic_spec(op), device, stream);
   if (!kernel) return tl::unexpected(kernel.error());
   const GenericLaunch launch = generic_launch(op);
   if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params); !done) {

@@ -20,6 +20,12 @@
 //
 //   args.q = qkjit::tensor(qkv, QKJIT_BF16, {tokens, 32, 128}, {48 * 128, 128, 1});
 //
+// A batch of sequences, head-major in memory as PyTorch's [B, H, S, D], with positions for all of
+// them; the spec has batch=strided:
+//
+//   args.q = qkjit::tensor(q, QKJIT_BF16, {B, S, 32, 128}, {32 * S * 128, 128, S * 128, 1});
+//   args.positions = qkjit::tensor(positions, QKJIT_INT64, {S});
+//
 // A table as Hugging Face makes it, cosines and sines apart, in bf16, for a spec with
 // table=bf16,table_width=full:
 //

@@ -30,6 +30,7 @@ std::string entry_name(const Spec& spec) {
   if (has_sections(spec)) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
+  if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
   return name;
 }
 
@@ -44,12 +45,14 @@ std::string spec_initializer(const Spec& spec) {
       "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
-      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}}}",
+      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}, .batch = "
+      "qkjit::Batch::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
-      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order));
+      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
+      name_of(spec.batch));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -73,11 +76,12 @@ Source fused_source(const Spec& spec, const Variant& v) {
   const std::string text = fmt::format(
       "#include \"fused.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({})\n"
-      "{}(const __grid_constant__ qkjit::FusedParams params) {{\n"
+      "{}(const __grid_constant__ qkjit::{} params) {{\n"
       "  qkjit::fused<{},\n"
       "               {}>(params);\n"
       "}}\n",
-      bounds, entry, spec_initializer(spec), variant_initializer(v));
+      bounds, entry, spec.batch == Batch::folded ? "FusedParams" : "BatchedParams",
+      spec_initializer(spec), variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

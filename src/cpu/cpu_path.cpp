@@ -9,6 +9,7 @@
 
 #include "kernels/arithmetic.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/sequence.cuh"
 #include "kernels/table.cuh"
 #include "spec/support.hpp"
 #include "util/float_environment.hpp"
@@ -87,15 +88,14 @@ void rotate_row(const Spec& spec, const TableRows& table, Row& y) {
   }
 }
 
+/// A row of q or k, with the norm of its tensor.
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor by_heads,
-             unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, const RowView& row, Norm norm,
+             float inv_head_dim) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
-  const RowView row = find_row(params, row_index, by_heads);
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
-  const Norm norm = &row.rows == &params.q ? spec.q_norm : spec.k_norm;
   const auto normalize_if = [&](NormOrder order, Row& y) {
     if (norm == Norm::none || spec.norm_order != order) return;
     normalize_row<kDType>(spec, norm, row.rows, inv_head_dim, params.eps, y);
@@ -112,24 +112,45 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
 
+/// The same where batches do not fold.
 template <DType kDType>
-void run_rows(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_row_of_sequence(const Spec& spec, const Params& params, const Batches& batches,
+                         const RowView& row, bool is_q, Norm norm, float inv_head_dim) {
+  const Sequences& of = is_q ? batches.q : batches.k;
+  const TokenOfSequence in = find_in_sequence(batches, row.token);
+  if (in.token >= of.tokens) return;
+  const Rows rows = rows_of_sequence(row.rows, of, size_of(kDType), in.sequence);
+  const Params here = positions_of_sequence(params, spec.positions, of, in.sequence);
+  run_row<kDType>(spec, here, {rows, in.token, row.head}, norm, inv_head_dim);
+}
+
+template <DType kDType>
+void run_rows(const Spec& spec, const Params& params, const Batches* batches, unsigned begin,
+              unsigned end) {
   const FloatEnvironment ieee;
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, inv_head_dim, by_heads, row);
+    const RowView view = find_row(params, row, by_heads);
+    const bool is_q = &view.rows == &params.q;
+    const Norm norm = is_q ? spec.q_norm : spec.k_norm;
+    if (batches) {
+      run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim);
+    } else {
+      run_row<kDType>(spec, params, view, norm, inv_head_dim);
+    }
   }
 }
 
-void run_range(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_range(const Spec& spec, const Params& params, const Batches* batches, unsigned begin,
+               unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_rows<DType::bf16>(spec, params, begin, end);
+      return run_rows<DType::bf16>(spec, params, batches, begin, end);
     case DType::fp16:
-      return run_rows<DType::fp16>(spec, params, begin, end);
+      return run_rows<DType::fp16>(spec, params, batches, begin, end);
     case DType::fp32:
-      return run_rows<DType::fp32>(spec, params, begin, end);
+      return run_rows<DType::fp32>(spec, params, batches, begin, end);
   }
 }
 
@@ -144,7 +165,7 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 }  // namespace
 
-void run_on_cpu(const Spec& spec, const Params& params, int threads) {
+void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const auto boundary = [&](std::uint64_t i) {
     return static_cast<unsigned>(params.row_count * i / count);
@@ -153,14 +174,14 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads) {
   std::vector<std::jthread> workers;
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
-    const auto work = [&, i] { run_range(spec, params, boundary(i), boundary(i + 1)); };
+    const auto work = [&, i] { run_range(spec, params, batches, boundary(i), boundary(i + 1)); };
     try {
       workers.emplace_back(work);
     } catch (const std::exception&) {
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, 0, boundary(1));
+  run_range(spec, params, batches, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -9,6 +9,6 @@ namespace qkjit {
 /// Runs every row, on up to `threads` threads (0: all cores), and returns when all are done. The
 /// arguments are checked already (src/op); every pointer is host memory, every position in the
 /// table.
-void run_on_cpu(const Spec& spec, const Params& params, int threads);
+void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads);
 
 }  // namespace qkjit

@@ -6,7 +6,9 @@
 #include <limits>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
+#include "op/batches.hpp"
 #include "op/rotation.hpp"
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
@@ -15,8 +17,7 @@
 namespace qkjit {
 namespace {
 
-struct HeadTensors {
-  HeadView in, out;
+struct HeadTensors : HeadViews {
   const void *weight, *bias;
 };
 
@@ -60,19 +61,38 @@ Result<void> check_bias(const HeadArguments& heads, const Spec& spec) {
               no_layer ? "norm=layer with bias=yes" : "bias=yes");
 }
 
+/// A call may have only q or only k.
+Result<HeadTensors> check_absent(const HeadArguments& arguments, const HeadArguments& other) {
+  if (!is_given(other.in)) {
+    return fail(Code::invalid_argument,
+                "neither q nor k is given: [tokens, heads, head_dim] or [batch, tokens, heads, "
+                "head_dim] is needed of one of them at least");
+  }
+  for (const auto& [name, tensor] : {std::pair{arguments.out_name, &arguments.out},
+                                     {arguments.weight_name, &arguments.weight},
+                                     {arguments.bias_name, &arguments.bias}}) {
+    if (!is_given(*tensor)) continue;
+    return fail(Code::invalid_argument, "{} is given without {}: give both or neither", name,
+                arguments.in_name);
+  }
+  const HeadView none{.is_absent = true};
+  return HeadTensors{{none, none}, nullptr, nullptr};
+}
+
 /// q or k with its output, weight and bias.
-Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec) {
+Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArguments& other,
+                                const Spec& spec) {
+  if (!is_given(arguments.in)) return check_absent(arguments, other);
   const qkjit_tensor& out = arguments.out;
-  auto input = check_head_tensor(arguments.in_name, arguments.in, spec, -1, -1);
+  auto input = check_head_tensor(arguments.in_name, arguments.in, spec, nullptr);
   if (!input) return tl::unexpected(input.error());
-  HeadTensors heads{*input, *input, arguments.weight.data, arguments.bias.data};
-  if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
-    auto output =
-        check_head_tensor(arguments.out_name, out, spec, input->extent.tokens, input->extent.heads);
+  HeadTensors heads{{*input, *input}, arguments.weight.data, arguments.bias.data};
+  if (is_given(out)) {  // a shape without memory is a mistake, not "in place"
+    auto output = check_head_tensor(arguments.out_name, out, spec, &*input);
     if (!output) return tl::unexpected(output.error());
     heads.out = *output;
   }
-  if (input->extent.tokens > 0) {
+  if (heads.exist()) {
     for (auto checked : {check_weight(arguments, spec), check_bias(arguments, spec)}) {
       if (!checked) return tl::unexpected(checked.error());
     }
@@ -84,6 +104,8 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
   struct Named {
     std::string_view name;
     const Extent& extent;
+
+    bool exists() const { return extent.tokens > 0 && extent.batches > 0; }
   };
   const bool q_in_place = q.in.extent == q.out.extent, k_in_place = k.in.extent == k.out.extent;
   const std::array<Named, 4> views = {{{"q", q.in.extent},
@@ -91,15 +113,19 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
                                        {q_in_place ? "q" : "q_out", q.out.extent},
                                        {k_in_place ? "k" : "k_out", k.out.extent}}};
   for (const Named& out : {views[2], views[3]}) {
+    if (!out.exists()) continue;
     if (overlaps_itself(out.extent)) {
       return fail(
           Code::invalid_argument,
-          "rows of {} overlap each other (token stride {}, head stride {}, row {} bytes): rows "
+          "rows of {} overlap each other ({}token stride {}, head stride {}, row {} bytes): rows "
           "that are written must be disjoint",
-          out.name, out.extent.token_stride, out.extent.head_stride, out.extent.row);
+          out.name,
+          out.extent.batches > 1 ? fmt::format("batch stride {}, ", out.extent.batch_stride) : "",
+          out.extent.token_stride, out.extent.head_stride, out.extent.row);
     }
     for (const Named& other : views) {
       const bool same_rows = out.name.front() == other.name.front();
+      if (!other.exists()) continue;
       if (same_rows && out.extent == other.extent) continue;  // in place, or itself
       if (overlap(out.extent, other.extent)) {
         return fail(
@@ -122,9 +148,12 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const S
   };
   for (const ReadOnly& range :
        {vector("q_weight", q.weight), vector("k_weight", k.weight), vector("q_bias", q.bias),
-        vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.positions}) {
+        vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.q_positions.memory,
+        rotation.k_positions.memory}) {
     if (!range.data) continue;
-    if (!overlap(q.out.extent, range.extent) && !overlap(k.out.extent, range.extent)) continue;
+    const bool is_written = (q.exist() && overlap(q.out.extent, range.extent)) ||
+                            (k.exist() && overlap(k.out.extent, range.extent));
+    if (!is_written) continue;
     return fail(Code::invalid_argument,
                 "{} lies in the memory of an output: give it memory that the call does not write",
                 range.name);
@@ -142,7 +171,7 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
           .in_head_stride = in.head_stride / element_size,
           .out_token_stride = out.token_stride / element_size,
           .out_head_stride = out.head_stride / element_size,
-          .heads = static_cast<unsigned>(in.heads)};
+          .heads = heads.exist() ? static_cast<unsigned>(in.heads) : 0};
 }
 
 bool is_aligned(const HeadTensors& heads) {
@@ -151,6 +180,7 @@ bool is_aligned(const HeadTensors& heads) {
 }
 
 bool has_no_gaps(const HeadTensors& heads) {
+  if (!heads.exist()) return true;
   const auto dense = [](const Extent& e) { return e.heads == 1 || e.head_stride == e.row; };
   return dense(heads.in.extent) && dense(heads.out.extent);
 }
@@ -191,7 +221,8 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<TableWidth>(spec.table_width),
                    enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
-                   enum_of<SectionOrder>(spec.section_order)};
+                   enum_of<SectionOrder>(spec.section_order),
+                   enum_of<Batch>(spec.batch)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -215,7 +246,8 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_table_width>(spec.table_width),
           static_cast<qkjit_placement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
-          static_cast<qkjit_section_order>(spec.section_order)};
+          static_cast<qkjit_section_order>(spec.section_order),
+          static_cast<qkjit_batch>(spec.batch)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -240,19 +272,19 @@ Result<Operation> check_args(const qkjit_args& args) {
                 static_cast<int>(args.path));
   }
 
-  const auto q = check_heads(q_of(args, *spec), *spec);
+  const HeadArguments of_q = q_of(args, *spec), of_k = k_of(args, *spec);
+  auto q = check_heads(of_q, of_k, *spec);
   if (!q) return tl::unexpected(q.error());
-  const auto k = check_heads(k_of(args, *spec), *spec);
+  auto k = check_heads(of_k, of_q, *spec);
   if (!k) return tl::unexpected(k.error());
-  const std::int64_t tokens = q->in.extent.tokens;
-  if (k->in.extent.tokens != tokens) {
-    return fail(Code::invalid_argument, "q has {} tokens and k has {}: give both the same tokens",
-                tokens, k->in.extent.tokens);
-  }
+  const auto lengths = check_lengths(*q, *k, *spec);
+  if (!lengths) return tl::unexpected(lengths.error());
   Operation op{.spec = *spec,
                .support = std::move(*support),
                .params = {},
-               .tokens = tokens,
+               .batches = {},
+               .is_folded = false,
+               .tokens = 0,
                .table_rows = 0,
                .table_names = {},
                .aligned_rows = false,
@@ -260,22 +292,31 @@ Result<Operation> check_args(const qkjit_args& args) {
                .without_gaps = false,
                .bytes = 0,
                .requested = requested};
-  if (tokens == 0) return op;
+  if (!q->exist() && !k->exist()) return op;
 
   const std::int64_t most_rows = std::numeric_limits<std::int32_t>::max();
-  const std::int64_t heads_q = q->in.extent.heads, heads_k = k->in.extent.heads;
+  const std::int64_t heads_q = q->exist() ? q->in.extent.heads : 0;
+  const std::int64_t heads_k = k->exist() ? k->in.extent.heads : 0;
   if (heads_q > most_rows || heads_k > most_rows - heads_q ||
-      tokens > most_rows / (heads_q + heads_k)) {
+      lengths->longest() > most_rows / (heads_q + heads_k) / lengths->batches) {
     return fail(Code::invalid_argument,
-                "{} tokens of {} and {} heads are 2^31 rows or more: split the call", tokens,
-                heads_q, heads_k);
+                "{} tokens of {} and {} heads{} are 2^31 rows or more: split the call",
+                lengths->longest(), heads_q, heads_k,
+                lengths->is_batched ? fmt::format(", {} times,", lengths->batches) : "");
   }
-  const std::int64_t heads = heads_q + heads_k;
+  const std::int64_t rows = q->in.tokens() * heads_q + k->in.tokens() * heads_k;
   if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
-  const auto rotation = check_rotation(args, *spec, tokens);
+  const auto rotation = check_rotation(args, *spec, *lengths);
   if (!rotation) return tl::unexpected(rotation.error());
   if (auto checked = check_read_only(*q, *k, *spec, *rotation); !checked) {
     return tl::unexpected(checked.error());
+  }
+  op.tokens = lengths->batches * lengths->longest();
+  op.is_folded = folds(*q, *k, *rotation, *spec, *lengths);
+  if (op.is_folded) {
+    static_cast<HeadViews&>(*q) = folded(*q), static_cast<HeadViews&>(*k) = folded(*k);
+  } else if (spec->batch == Batch::folded && op.support.dispatch.path == Path::fused) {
+    op.support = {{Path::generic, Reason::batch}, std::string(sentence_of(Reason::batch))};
   }
 
   const int element_size = size_of(spec->dtype);
@@ -285,41 +326,56 @@ Result<Operation> check_args(const qkjit_args& args) {
                .k = to_rows(*k, element_size),
                .cosines = rotation->cosines.data,
                .sines = rotation->sines.data,
-               .positions = rotation->positions.data,
+               .positions = rotation->q_positions.memory.data,
                .position_offset = rotation->position_offset,
-               .position_axis_stride = rotation->position_axis_stride,
+               .position_axis_stride = rotation->q_positions.axis_stride,
                .table_row_bytes = static_cast<int>(rotation->table_row_bytes),
-               .row_count = static_cast<unsigned>(tokens * heads),
+               .row_count = static_cast<unsigned>(op.tokens * (heads_q + heads_k)),
                .eps = args.eps};
+  op.batches =
+      to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
   op.aligned_rows = is_aligned(*q) && is_aligned(*k);
   op.aligned = op.aligned_rows && rotation->aligned;
   op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
-  op.bytes = static_cast<std::uint64_t>(tokens * heads * spec->head_dim * element_size);
+  op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);
   return op;
 }
 
-Result<void> check_positions(const Operation& op) {
-  const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
-  if (!explicit_positions) return {};
-  const Params& p = op.params;
+namespace {
+
+/// The positions of q, or of k, if they can be read.
+Result<void> check_positions(const Operation& op, std::string_view name, const Sequences& of) {
   const int axes = has_sections(op.spec) ? 3 : 1;
-  for (std::int64_t i = 0; i < axes * op.tokens; ++i) {
-    const std::int64_t axis = i / op.tokens, token = i % op.tokens;
-    const std::int64_t at = axis * p.position_axis_stride + token;
-    const std::int64_t position = op.spec.positions == Positions::int64
-                                      ? static_cast<const std::int64_t*>(p.positions)[at]
-                                      : static_cast<const std::int32_t*>(p.positions)[at];
+  const unsigned sequences = static_cast<unsigned>(op.tokens) / op.batches.tokens;
+  const bool is_int64 = op.spec.positions == Positions::int64;
+  const std::int64_t tokens = of.tokens, offset = op.params.position_offset;
+  for (std::int64_t i = 0; i < axes * sequences * tokens; ++i) {
+    const std::int64_t axis = i / tokens / sequences, sequence = i / tokens % sequences;
+    const std::int64_t token = i % tokens;
+    const std::int64_t at = axis * of.position_axis_stride + sequence * of.position_stride + token;
+    const std::int64_t position = is_int64 ? static_cast<const std::int64_t*>(of.positions)[at]
+                                           : static_cast<const std::int32_t*>(of.positions)[at];
     std::int64_t row = 0;
-    if (__builtin_add_overflow(position, p.position_offset, &row) || row < 0 ||
-        row >= op.table_rows) {
+    if (__builtin_add_overflow(position, offset, &row) || row < 0 || row >= op.table_rows) {
       return fail(Code::invalid_argument,
-                  "positions[{}{}] = {} with position_offset {} is outside {} of {} rows: use a "
-                  "larger table or smaller positions",
-                  axes > 1 ? fmt::format("{}, ", axis) : "", token, position, p.position_offset,
+                  "{}[{}{}{}] = {} with position_offset {} is outside {} of {} rows: use a larger "
+                  "table or smaller positions",
+                  name, axes > 1 ? fmt::format("{}, ", axis) : "",
+                  sequences > 1 ? fmt::format("{}, ", sequence) : "", token, position, offset,
                   op.table_names[0], op.table_rows);
     }
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> check_positions(const Operation& op) {
+  const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
+  if (!explicit_positions) return {};
+  const Sequences &q = op.batches.q, &k = op.batches.k;
+  if (auto checked = check_positions(op, "positions", q); !checked) return checked;
+  return check_positions(op, k.positions == q.positions ? "positions" : "k_positions", k);
 }
 
 }  // namespace qkjit

@@ -61,7 +61,7 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   const auto warps = static_cast<unsigned>(v.threads / 32);
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
+  return {{{op.params, slices}, op.batches}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
 }
 
 int generic_slots(const Spec& spec) {
@@ -76,19 +76,26 @@ GenericKind generic_kind(const Spec& spec) {
   return {spec.dtype, generic_slots(spec), forms_of(spec)};
 }
 
+Spec generic_spec(const Operation& op) {
+  Spec spec = op.spec;
+  spec.batch = op.is_folded ? Batch::folded : Batch::strided;
+  return spec;
+}
+
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
   const auto rows = static_cast<unsigned>(generic_rows(generic_slots(op.spec)));
   const LaneGroups groups = lane_groups(op.spec);
   const GenericParams params{.common = op.params,
                              .slices = slices_of(op, rows),
-                             .spec = op.spec,
+                             .spec = generic_spec(op),
                              .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
                              .groups = groups,
                              .pairing = generic_pairing(op.spec),
                              .whole_rows = op.aligned_rows && op.spec.head_dim % kChunk == 0,
                              .plain_table = has_plain_table(op.spec),
-                             .wide_table = has_wide_table(op.params)};
+                             .wide_table = has_wide_table(op.params),
+                             .batches = op.batches};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }

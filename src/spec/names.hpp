@@ -40,6 +40,8 @@ template <>
 inline constexpr std::array<std::string_view, 2> kNames<SectionOrder> = {"contiguous",
                                                                          "interleaved"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Batch> = {"folded", "strided"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

@@ -97,7 +97,8 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
-        check_enumerator("section_order", spec.section_order)}) {
+        check_enumerator("section_order", spec.section_order),
+        check_enumerator("batch", spec.batch)}) {
     if (!checked) return checked;
   }
   return {};

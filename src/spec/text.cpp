@@ -50,6 +50,7 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("placement", &Spec::placement, false),
       integers_field("sections", &Spec::sections),
       enum_field("section_order", &Spec::section_order, false),
+      enum_field("batch", &Spec::batch, false),
   };
   return all;
 }

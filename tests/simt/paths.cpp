@@ -22,7 +22,7 @@ Operation checked(const qkjit_args& args) {
 
 void run_generic(const Operation& operation) {
   const GenericLaunch call = generic_launch(operation);
-  const auto [dtype, slots, forms] = generic_kind(operation.spec);
+  const auto [dtype, slots, forms] = generic_kind(generic_spec(operation));
   const auto run_forms = [&]<DType kDType, Forms kForms> {
     return slots == 1   ? generic<kDType, 1, kForms>(call.params)
            : slots == 2 ? generic<kDType, 2, kForms>(call.params)

@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(33, kSpec);
+  std::vector<Spec> specs(34, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -57,6 +57,7 @@ std::vector<Spec> neighbours() {
   specs[30].sections[0] = 10, specs[30].sections[1] = 12;
   specs[31].rounding = Rounding::hf_eager;
   specs[32].rounding = Rounding::late_weight_eager;
+  specs[33].batch = Batch::strided;
   return specs;
 }
 
@@ -75,12 +76,16 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .bias = qkjit::Bias::no, .weight_dtype = qkjit::WeightDType::same,
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
-                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous},
+                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous, .batch = qkjit::Batch::folded},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
 }
 )");
+  Spec strided = kSpec;
+  strided.batch = Batch::strided;
+  CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("BatchedParams params") !=
+        std::string::npos);
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
 }

@@ -149,6 +149,9 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(refuses(kText + ",table_width=double", {"half, full, elements"}));
   CHECK(refuses(kText + ",placement=middle", {"head, tail"}));
   CHECK(refuses(kText + ",section_order=mixed", {"contiguous, interleaved"}));
+  CHECK(to_text(*parse_spec(kText + ",batch=strided")) == kText + ",batch=strided");
+  CHECK(to_text(*parse_spec(kText + ",batch=folded")) == kText);
+  CHECK(refuses(kText + ",batch=some", {"folded, strided"}));
 }
 
 TEST_CASE("forms of a rotation that mean nothing are left out of a spec", "[spec]") {

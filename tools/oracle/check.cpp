@@ -32,7 +32,8 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<TableWidth>(spec.table_width),
           static_cast<RopePlacement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
-          static_cast<SectionOrder>(spec.section_order)};
+          static_cast<SectionOrder>(spec.section_order),
+          static_cast<Batch>(spec.batch)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -58,20 +59,60 @@ std::vector<std::int64_t> axes_of_angles(const Spec& spec) {
   return axes;
 }
 
-std::int64_t table_row(const qkjit_args& args, std::int64_t axis, std::int64_t token) {
-  const qkjit_tensor& positions = args.positions;
-  if (!positions.data) return args.position_offset + token;
-  const std::int64_t at = (positions.rank == 2 ? axis * positions.strides[0] : 0) + token;
-  return args.position_offset + (positions.dtype == QKJIT_INT64
-                                     ? static_cast<const std::int64_t*>(positions.data)[at]
-                                     : static_cast<const std::int32_t*>(positions.data)[at]);
+/// q, k or an output, by its dimensions; none has no tokens.
+struct Heads {
+  const qkjit_tensor& t;
+  int first;  ///< dimension of the tokens
+
+  explicit Heads(const qkjit_tensor& tensor) : t(tensor), first(tensor.rank == 4 ? 1 : 0) {}
+  std::int64_t batches() const { return first == 1 ? t.shape[0] : 1; }
+  std::int64_t tokens() const { return t.data ? t.shape[first] : 0; }
+  std::int64_t heads() const { return t.data ? t.shape[first + 1] : 0; }
+  std::int64_t row(std::int64_t batch, std::int64_t token, std::int64_t head) const {
+    return (first == 1 ? batch * t.strides[0] : 0) + token * t.strides[first] +
+           head * t.strides[first + 1];
+  }
+};
+
+/// What a call is made of: sequences, each with as many tokens as the longer of q and k.
+struct Sizes {
+  bool is_batched;
+  std::int64_t batches, tokens, elements;
+
+  explicit Sizes(const qkjit_args& args) {
+    const Heads q(args.q), k(args.k);
+    const Heads& any = args.q.data ? q : k;
+    is_batched = any.first == 1;
+    batches = any.batches();
+    tokens = std::max(q.tokens(), k.tokens());
+    elements = batches * (q.tokens() * q.heads() + k.tokens() * k.heads()) * args.spec.head_dim;
+  }
+};
+
+/// A token of a sequence, and the positions that it goes by.
+struct Token {
+  const qkjit_tensor& positions;
+  std::int64_t batch, token;
+};
+
+std::int64_t table_row(const qkjit_args& args, const Spec& spec, const Token& at,
+                       std::int64_t axis) {
+  const qkjit_tensor& t = at.positions;
+  if (!t.data) return args.position_offset + at.token;
+  const int own = has_sections(spec) ? 1 : 0;  // dimensions before those of batch and token
+  const bool is_shared = t.rank == own + 1;
+  const std::int64_t index =
+      (own == 1 ? axis * t.strides[0] : 0) + (is_shared ? 0 : at.batch * t.strides[own]) + at.token;
+  return args.position_offset + (t.dtype == QKJIT_INT64
+                                     ? static_cast<const std::int64_t*>(t.data)[index]
+                                     : static_cast<const std::int32_t*>(t.data)[index]);
 }
 
 /// A token's cosines and sines, those of the first elements of pairs before those of the second. A
 /// full row holds angle i at i and at i + rope_dim/2 (neox), or at 2i and 2i + 1; one by elements
 /// holds those of the second elements behind those of the first.
 void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::int64_t> axes,
-                 std::int64_t token, std::span<double> cosines, std::span<double> sines) {
+                 const Token& at, std::span<double> cosines, std::span<double> sines) {
   const bool joint = args.cos_sin_cache.data != nullptr;
   const bool full = spec.table_width == TableWidth::full;
   const bool elements = spec.table_width == TableWidth::elements;
@@ -82,7 +123,7 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
     const std::size_t angle = elements ? i : i % axes.size();
     const bool twice = full && spec.layout == Layout::interleaved;
     const auto index = static_cast<std::int64_t>(twice ? 2 * angle : angle);
-    const std::int64_t row = table_row(args, axes[i % axes.size()], token);
+    const std::int64_t row = table_row(args, spec, at, axes[i % axes.size()]);
     cosines[i] = load(spec.table, cos.data, row * cos.strides[0] + index);
     sines[i] = load(spec.table, sin.data, row * sin.strides[0] + first_sine + index);
   }
@@ -110,6 +151,7 @@ class Checker {
   explicit Checker(const qkjit_args& args)
       : args_(args),
         spec_(to_spec(args.spec)),
+        sizes_(args),
         x_(static_cast<std::size_t>(spec_.head_dim)),
         q_norm_(spec_.q_norm, spec_.head_dim, args.q_weight, args.q_bias),
         k_norm_(spec_.k_norm, spec_.head_dim, args.k_weight, args.k_bias),
@@ -118,26 +160,37 @@ class Checker {
         sines_(2 * axes_.size()),
         elements_(x_.size()) {}
 
-  void check_token(std::int64_t token) {
-    load_angles(args_, spec_, axes_, token, cosines_, sines_);
-    for (std::int64_t head = 0; head < args_.q.shape[1]; ++head) {
-      check_row({.tensor = 'q', .token = token, .head = head}, args_.q, args_.q_out, q_norm_);
-    }
-    for (std::int64_t head = 0; head < args_.k.shape[1]; ++head) {
-      check_row({.tensor = 'k', .token = token, .head = head}, args_.k, args_.k_out, k_norm_);
-    }
+  /// Token `number` of all sequences one after another.
+  void check_token(std::int64_t number) {
+    const std::int64_t batch = number / sizes_.tokens, token = number % sizes_.tokens;
+    const bool has_own = args_.k_positions.data != nullptr;
+    check_rows('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
+    check_rows('k', args_.k, args_.k_out, k_norm_,
+               {has_own ? args_.k_positions : args_.positions, batch, token});
   }
 
   const CheckResult& result() const { return result_; }
 
  private:
-  void check_row(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
-                 const HeadNorm& norm) {
-    load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1], x_);
+  void check_rows(char tensor, const qkjit_tensor& in, const qkjit_tensor& out,
+                  const HeadNorm& norm, const Token& token) {
+    const Heads heads(in);
+    if (token.token >= heads.tokens()) return;
+    load_angles(args_, spec_, axes_, token, cosines_, sines_);
+    const std::int64_t batch = sizes_.is_batched ? token.batch : -1;
+    for (std::int64_t head = 0; head < heads.heads(); ++head) {
+      check_row({.tensor = tensor, .batch = batch, .token = token.token, .head = head},
+                heads.row(token.batch, token.token, head), in,
+                Heads(out).row(token.batch, token.token, head), out, norm);
+    }
+  }
+
+  void check_row(CheckResult::Worst at, std::int64_t begin, const qkjit_tensor& in,
+                 std::int64_t first, const qkjit_tensor& out, const HeadNorm& norm) {
+    load_all(spec_.dtype, in.data, begin, x_);
     compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
                 elements_);
 
-    const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
       const Element& element = elements_[static_cast<std::size_t>(at.element)];
       at.actual = load(spec_.dtype, out.data, first + at.element);
@@ -169,6 +222,7 @@ class Checker {
 
   const qkjit_args& args_;
   Spec spec_;
+  Sizes sizes_;
   Doubles x_;
   HeadNorm q_norm_, k_norm_;
   std::vector<std::int64_t> axes_;  // of positions, for each angle
@@ -197,14 +251,16 @@ std::string describe(const CheckResult& r) {
   if (r.unjudged > 0) text += fmt::format(", {} beyond fp32's range", r.unjudged);
   const CheckResult::Worst& w = r.worst;
   if (w.error > 0) {
-    text += fmt::format("; farthest is {}[{}, {}, {}] = {:.9g} for {:.9g}, {:.2f} ulp of its pair",
-                        w.tensor, w.token, w.head, w.element, w.actual, w.expected, w.error);
+    text +=
+        fmt::format("; farthest is {}[{}{}, {}, {}] = {:.9g} for {:.9g}, {:.2f} ulp of its pair",
+                    w.tensor, w.batch < 0 ? "" : fmt::format("{}, ", w.batch), w.token, w.head,
+                    w.element, w.actual, w.expected, w.error);
   }
   return text;
 }
 
 Result<void> check_has_input(const char* name, const qkjit_tensor& in, const qkjit_tensor& out) {
-  if (out.data && out.data != in.data) return {};
+  if (!in.data || (out.data && out.data != in.data)) return {};
   return fail(Code::invalid_argument,
               "{0} was computed in place, and the oracle needs what it was before: give a copy of "
               "the input as {0} and the result as {0}_out",
@@ -214,15 +270,17 @@ Result<void> check_has_input(const char* name, const qkjit_tensor& in, const qkj
 }  // namespace
 
 std::int64_t token_step_for(const qkjit_args& args, std::uint64_t elements) {
-  const auto per_token =
-      static_cast<std::uint64_t>((args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
-  const auto tokens = static_cast<std::uint64_t>(args.q.shape[0]);
+  const auto per_token = static_cast<std::uint64_t>(
+      (Heads(args.q).heads() + Heads(args.k).heads()) * args.spec.head_dim);
+  const Sizes sizes(args);
+  const auto tokens = static_cast<std::uint64_t>(sizes.batches * sizes.tokens);
   const std::uint64_t wanted = std::max<std::uint64_t>(1, elements / per_token);
   return static_cast<std::int64_t>(tokens / wanted) | 1;
 }
 
 Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& options) {
-  const std::int64_t tokens = args.q.shape[0];
+  const Sizes sizes(args);
+  const std::int64_t tokens = sizes.batches * sizes.tokens;
   CheckResult total;
   if (tokens == 0) {
     total.passed = true;
@@ -233,8 +291,7 @@ Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& optio
        {check_has_input("q", args.q, args.q_out), check_has_input("k", args.k, args.k_out)}) {
     if (!checked) return tl::unexpected(checked.error());
   }
-  total.elements =
-      static_cast<std::uint64_t>(tokens * (args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
+  total.elements = static_cast<std::uint64_t>(sizes.elements);
 
   const std::int64_t steps = (tokens + options.token_step - 1) / options.token_step;
   const std::int64_t cores =
