@@ -159,8 +159,10 @@ TEST_CASE("lengths, positions and tensors that do not fit are refused", "[batch]
                 batched([](auto& a) { a.positions.shape[0] = 3; })));
   CHECK(refuses({"positions has 3 elements", "2 tokens"},
                 batched([](auto& a) { a.positions.shape[1] = 3; })));
-  CHECK(refuses({"positions has 2 elements", "3 tokens"},
-                strided([](auto& a) { a.k.shape[1] = a.k_out.shape[1] = 3; })));
+  CHECK(refuses({"positions has 2 elements", "3 tokens"}, strided([](auto& a) {
+                  a.k.shape[1] = a.k_out.shape[1] = 3;
+                  a.k.strides[0] = a.k_out.strides[0] = 384;
+                })));
   CHECK(refuses({"k_positions are given", "batch=folded"}, k_positions(4)));
   CHECK(refuses({"k_positions has 1 elements", "2 tokens"}, strided(k_positions(1))));
   CHECK(accepts(strided(k_positions(2))));
