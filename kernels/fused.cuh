@@ -217,20 +217,20 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, unsigned number, unsigne
   }
 }
 
-/// Takes FusedParams, or for Batch::strided BatchedParams.
+/// The work of a block. Takes FusedParams, or for Batch::strided BatchedParams.
 template <Spec kSpec, Variant kVariant, class SomeParams>
-static QKJIT_DEVICE void fused(const SomeParams& f) {
+static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
   if constexpr (kVariant.pdl) allow_next_grid();
   if constexpr (kVariant.span == Span::slice) {
-    const unsigned index = blockIdx.x * kWarps + warp;
+    const unsigned index = block * kWarps + warp;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
     run_slice<kSpec, kVariant>(f, token, index - token * f.slices.per_token);
   } else {
     for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, blockIdx.x, slice);
+      run_slice<kSpec, kVariant>(f, block, slice);
     }
   }
 }

@@ -66,6 +66,12 @@ struct BatchedParams : FusedParams {
   Batches batches;
 };
 
+/// What a kernel of two streams takes: the calls of both, one grid after the other.
+struct DualParams {
+  BatchedParams streams[2];
+  unsigned first_blocks;  ///< of the grid, those of the first stream
+};
+
 static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Params) == 200, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Sequences) == 48,
@@ -75,6 +81,8 @@ static_assert(sizeof(Batches) == 112,
 static_assert(sizeof(FusedParams) == 224,
               "host and device must agree: change both sides and this size");
 static_assert(sizeof(BatchedParams) == 336,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(DualParams) == 680,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -195,6 +195,36 @@ qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args, qkjit_
   });
 }
 
+qkjit_status qkjit_prepare_dual(qkjit_runtime* runtime, const qkjit_spec* first,
+                                const qkjit_spec* second, const char* target) {
+  return guarded([&]() -> qkjit::Result<void> {
+    if (auto given = need(runtime, "runtime"); !given) return given;
+    if (auto given = need(first, "first"); !given) return given;
+    if (auto given = need(second, "second"); !given) return given;
+    const auto a = qkjit::to_spec(*first), b = qkjit::to_spec(*second);
+    if (!a) return tl::unexpected(a.error());
+    if (!b) return tl::unexpected(b.error());
+    return target ? runtime->runtime.prepare_dual_for(*a, *b, target)
+                  : runtime->runtime.prepare_dual(*a, *b);
+  });
+}
+
+qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
+                               const qkjit_args* second, qkjit_stream stream,
+                               qkjit_dispatch* dispatch) {
+  return guarded([&]() -> qkjit::Result<void> {
+    if (auto given = need(runtime, "runtime"); !given) return given;
+    if (auto given = need(first, "first"); !given) return given;
+    if (auto given = need(second, "second"); !given) return given;
+    const auto done = stream == QKJIT_STREAM_HOST
+                          ? runtime->runtime.launch_dual_on_host(*first, *second)
+                          : runtime->runtime.launch_dual(*first, *second, stream);
+    if (!done) return tl::unexpected(done.error());
+    if (dispatch) *dispatch = to_c(*done);
+    return {};
+  });
+}
+
 qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats) {
   return guarded([&]() -> qkjit::Result<void> {
     if (auto given = need(runtime, "runtime"); !given) return given;

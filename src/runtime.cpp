@@ -111,9 +111,16 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
                 name_of(op->requested));
   }
   if (op->tokens == 0) return Dispatch{};
+  if (auto checked = check_host_memory(*op); !checked) return tl::unexpected(checked.error());
+  run_on_cpu(op->spec, op->params, op->batches_apart(), options_.cpu_threads);
+  return count({Path::cpu, Reason::host_memory});
+}
+
+/// Positions too, which can be read there.
+Result<void> Runtime::check_host_memory(const Operation& op) {
   // A driver that this process has not loaded cannot own any of the pointers.
   if (const auto cuda = Driver::open_if_loaded()) {
-    for (const auto& [name, pointer] : pointers(*op)) {
+    for (const auto& [name, pointer] : pointers(op)) {
       if (!pointer || cuda->memory_kind(pointer) != MemoryKind::device_only) continue;
       return fail(
           Code::invalid_argument,
@@ -122,9 +129,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
           name);
     }
   }
-  if (auto checked = check_positions(*op); !checked) return tl::unexpected(checked.error());
-  run_on_cpu(op->spec, op->params, op->batches_apart(), options_.cpu_threads);
-  return count({Path::cpu, Reason::host_memory});
+  return check_positions(op);
 }
 
 Result<void> Runtime::check_memory(const Driver& driver, const Operation& op) {
@@ -160,23 +165,40 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   if (!device) return tl::unexpected(device.error());
   if (auto checked = check_memory(driver, *op); !checked) return tl::unexpected(checked.error());
 
-  if (op->requested == Path::generic) {
-    return launch_generic(driver, *op, *device, stream, Reason::requested);
+  const auto planned = plan(driver, *op, *device, stream);
+  if (!planned) return tl::unexpected(planned.error());
+  const auto* fused = std::get_if<FusedLaunch>(&planned->launch);
+  if (fused && !planned->is_stand_in) calls.keep(number_, *device, args, *planned->kernel, *fused);
+  return run(driver, *planned, stream);
+}
+
+Result<Runtime::Planned> Runtime::plan(const Driver& driver, const Operation& op, int device,
+                                       Stream stream) {
+  if (op.requested == Path::generic) {
+    return plan_generic(driver, op, device, stream, Reason::requested);
   }
-  if (op->support.dispatch.path != Path::fused) {
-    const Reason reason = op->support.dispatch.reason;
-    return launch_generic(driver, *op, *device, stream, reason, op->support.text);
+  if (op.support.dispatch.path != Path::fused) {
+    return plan_generic(driver, op, device, stream, op.support.dispatch.reason, op.support.text);
   }
-  if (!op->aligned) return launch_generic(driver, *op, *device, stream, Reason::alignment);
-  const auto kernel = loader_.fused(driver, *op, *device, stream);
+  if (!op.aligned) return plan_generic(driver, op, device, stream, Reason::alignment);
+  const auto kernel = loader_.fused(driver, op, device, stream);
   if (!kernel) {
     const auto& [reason, error] = kernel.error();
     if (reason == Reason::none) return tl::unexpected(error);
-    return launch_generic(driver, *op, *device, stream, reason, error.message);
+    return plan_generic(driver, op, device, stream, reason, error.message);
   }
-  const FusedLaunch launch = fused_launch(*op, kernel->variant);
-  if (!kernel->is_stand_in) calls.keep(number_, *device, args, *kernel->loaded, launch);
-  return launch_ready(driver, *kernel->loaded, launch, stream);
+  return Planned{kernel->loaded,
+                 fused_launch(op, kernel->variant),
+                 {Path::fused, Reason::none},
+                 kernel->is_stand_in};
+}
+
+Result<Dispatch> Runtime::run(const Driver& driver, const Planned& planned, Stream stream) {
+  const auto launch = [&](const auto& call) {
+    return driver.launch(*planned.kernel, call.grid, stream, &call.params);
+  };
+  if (auto done = std::visit(launch, planned.launch); !done) return tl::unexpected(done.error());
+  return count(planned.dispatch);
 }
 
 Result<Dispatch> Runtime::launch_ready(const Driver& driver, const LoadedKernel& kernel,
@@ -197,23 +219,20 @@ Result<FusedKernel> Runtime::chosen_kernel(const Operation& op) {
   return *kernel;
 }
 
-Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,
-                                         Stream stream, Reason reason, const std::string& detail) {
+Result<Runtime::Planned> Runtime::plan_generic(const Driver& driver, const Operation& op,
+                                               int device, Stream stream, Reason reason,
+                                               const std::string& detail) {
   if (reason != Reason::requested && (options_.strict || op.requested == Path::fused)) {
     return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
                 to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
   const auto kernel = loader_.generic(driver, generic_spec(op), device, stream);
   if (!kernel) return tl::unexpected(kernel.error());
-  const GenericLaunch launch = generic_launch(op);
-  if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params); !done) {
-    return tl::unexpected(done.error());
-  }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {
     options_.log->warn("{} is served by the generic kernel ({}): {}", to_text(op.spec),
                        name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  return count({Path::generic, reason});
+  return Planned{*kernel, generic_launch(op), {Path::generic, reason}, false};
 }
 
 Dispatch Runtime::count(Dispatch dispatch) {

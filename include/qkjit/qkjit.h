@@ -431,6 +431,20 @@ typedef struct CUstream_st* qkjit_stream;
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
 
+/* Two streams of a block (text and image) in one launch, with the bits of two: each with tensors,
+ * spec, positions and offset of its own. They write what they would alone; for a joint buffer give
+ * outputs that are views of it, in either order. Neither may write what the other reads or writes.
+ * dispatch says FUSED without a reason if one launch served both. Where none can, for the reason
+ * given, two launches do, and the path is FUSED only if that of both is; with `strict`, or
+ * path=FUSED, that is UNSUPPORTED instead. A stream without tokens leaves the other alone. */
+QKJIT_API qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
+                                         const qkjit_args* second, qkjit_stream stream,
+                                         qkjit_dispatch* dispatch);
+
+/* As qkjit_prepare(), for qkjit_launch_dual() with these specs in this order. */
+QKJIT_API qkjit_status qkjit_prepare_dual(qkjit_runtime* runtime, const qkjit_spec* first,
+                                          const qkjit_spec* second, const char* target);
+
 /* ---- Statistics --------------------------------------------------------------------------------
  */
 

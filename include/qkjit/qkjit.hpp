@@ -208,6 +208,20 @@ class Runtime {
     return dispatch;
   }
 
+  /// Two streams in one launch; see qkjit_launch_dual().
+  Result<qkjit_dispatch> launch_dual(const qkjit_args& first, const qkjit_args& second,
+                                     Stream stream) const {
+    qkjit_dispatch dispatch{};
+    const qkjit_status code = qkjit_launch_dual(get(), &first, &second, stream.get(), &dispatch);
+    if (code != QKJIT_OK) return Status(code);
+    return dispatch;
+  }
+
+  /// Prepares launches of two streams with these specs; see qkjit_prepare_dual().
+  Status prepare_dual(const qkjit_spec& first, const qkjit_spec& second) const {
+    return Status(qkjit_prepare_dual(get(), &first, &second, nullptr));
+  }
+
   qkjit_stats stats() const {
     qkjit_stats stats = QKJIT_STATS_INIT;
     qkjit_get_stats(get(), &stats);

@@ -65,24 +65,51 @@ std::string variant_initializer(const Variant& v) {
       name_of(v.load), name_of(v.store), v.pdl);
 }
 
+std::string bounds_of(const Variant& v) {
+  return v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
+}
+
+/// Blocks that registers must leave room for are what was measured of one spec alone.
+Source dual_source(const Spec& first, const Spec& second, const Variants& v) {
+  constexpr std::size_t kPrefix = sizeof("qkjit") - 1;
+  const std::string entry = fmt::format("qkjit_dual{}_and{}", entry_name(first).substr(kPrefix),
+                                        entry_name(second).substr(kPrefix));
+  const bool is_one = first == second && v.first == v.second;
+  const std::string text = fmt::format(
+      "#include \"dual.cuh\"\n\n"
+      "extern \"C\" __global__ void __launch_bounds__({})\n"
+      "{}(const __grid_constant__ qkjit::DualParams params) {{\n"
+      "  qkjit::dual<{},\n"
+      "              {},\n"
+      "              {},\n"
+      "              {}>(params);\n"
+      "}}\n",
+      is_one ? bounds_of(v.first) : fmt::to_string(v.first.threads), entry, spec_initializer(first),
+      variant_initializer(v.first), spec_initializer(second), variant_initializer(v.second));
+  return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
 std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
 
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
-  const std::string bounds =
-      v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
   const std::string text = fmt::format(
       "#include \"fused.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({})\n"
       "{}(const __grid_constant__ qkjit::{} params) {{\n"
       "  qkjit::fused<{},\n"
-      "               {}>(params);\n"
+      "               {}>(params, blockIdx.x);\n"
       "}}\n",
-      bounds, entry, spec.batch == Batch::folded ? "FusedParams" : "BatchedParams",
+      bounds_of(v), entry, spec.batch == Batch::folded ? "FusedParams" : "BatchedParams",
       spec_initializer(spec), variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
+Source fused_source(const Streams& streams, const Variants& variants) {
+  if (!streams.second) return fused_source(streams.first, variants.first);
+  return dual_source(streams.first, *streams.second, variants);
 }
 
 Source generic_source(const GenericKind& kind) {

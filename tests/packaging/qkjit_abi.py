@@ -90,6 +90,8 @@ def load(path):
         "qkjit_runtime_destroy": (None, [c_void_p]),
         "qkjit_prepare": (c_int, [c_void_p, pointer(Spec), c_char_p]),
         "qkjit_launch": (c_int, [c_void_p, pointer(Args), c_void_p, pointer(Dispatch)]),
+        "qkjit_prepare_dual": (c_int, [c_void_p, pointer(Spec), pointer(Spec), c_char_p]),
+        "qkjit_launch_dual": (c_int, [c_void_p, pointer(Args), pointer(Args), c_void_p, pointer(Dispatch)]),
         "qkjit_get_stats": (c_int, [c_void_p, pointer(Stats)]),
     }
     for name, (result, arguments) in signatures.items():

@@ -24,7 +24,7 @@ template <Spec kSpec, Variant kVariant = default_variant(kSpec)>
 FusedKernel fused_kernel() {
   return {kSpec, kVariant, [](const FusedLaunch& call) {
             launch(call.grid.blocks, call.grid.threads,
-                   [&] { fused<kSpec, kVariant>(call.params); });
+                   [&] { fused<kSpec, kVariant>(call.params, blockIdx.x); });
           }};
 }
 

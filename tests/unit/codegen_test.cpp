@@ -79,7 +79,7 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous, .batch = qkjit::Batch::folded},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
-                .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
+                .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);
 }
 )");
   Spec strided = kSpec;
