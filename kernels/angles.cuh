@@ -46,28 +46,17 @@ QKJIT_DEVICE void load_row_part(int step, const char* row, int angle, float* to)
   for (int i = 0; i < kCount; ++i) to[i] = twice[2 * i];
 }
 
-template <DType kDType, int kCount>
-QKJIT_DEVICE void load_angles_of(const TableRows& table, int angle, float* c, float* s) {
-  const long long row = table.row_of(angle);
-  load_row_part<kDType, kCount>(table.form.step, table.cosines + row, angle, c);
-  load_row_part<kDType, kCount>(table.form.step, table.sines + row, angle, s);
-}
-
 /// The kCount angles from number `angle` on, a multiple of kCount: 4, or 8 of one axis.
-template <int kCount>
-QKJIT_DEVICE void load_angles(const TableRows& table, int angle, float* c, float* s) {
-  switch (table.form.dtype) {
-    case DType::bf16:
-      return load_angles_of<DType::bf16, kCount>(table, angle, c, s);
-    case DType::fp16:
-      return load_angles_of<DType::fp16, kCount>(table, angle, c, s);
-    case DType::fp32:
-      return load_angles_of<DType::fp32, kCount>(table, angle, c, s);
-  }
+template <int kCount, class Form>
+QKJIT_DEVICE void load_angles(const TableRows<Form>& table, int angle, float* c, float* s) {
+  const long long row = table.row_of(angle);
+  load_row_part<Form::dtype, kCount>(table.form.step, table.cosines + row, angle, c);
+  load_row_part<Form::dtype, kCount>(table.form.step, table.sines + row, angle, s);
 }
 
 /// Pairs (2i, 2i+1): both elements are neighbours in the chunk that begins with element `first`.
-QKJIT_DEVICE void load_interleaved(const TableRows& table, int first, ChunkAngles& a) {
+template <class Form>
+QKJIT_DEVICE void load_interleaved(const TableRows<Form>& table, int first, ChunkAngles& a) {
   const int rope_dim = table.form.rope_dim;
   if (table.wide && table.form.has_quads()) {
     if (0 <= first && first < rope_dim) load_angles<kChunk / 2>(table, first / 2, a.c, a.s);
@@ -83,7 +72,8 @@ QKJIT_DEVICE void load_interleaved(const TableRows& table, int first, ChunkAngle
 
 /// Pairs (i, i + rope_dim/2) whose chunks, the one that begins with `first` < rope_dim/2 and its
 /// partner, lie in the same lane. rope_dim is a multiple of 16.
-QKJIT_DEVICE void load_neox(const TableRows& table, int first, ChunkAngles& a) {
+template <class Form>
+QKJIT_DEVICE void load_neox(const TableRows<Form>& table, int first, ChunkAngles& a) {
   if (table.wide && table.form.axes() == 1) return load_angles<kChunk>(table, first, a.c, a.s);
   if (table.wide && table.form.has_quads()) {
     load_angles<4>(table, first, a.c, a.s);
@@ -97,7 +87,8 @@ QKJIT_DEVICE void load_neox(const TableRows& table, int first, ChunkAngles& a) {
 
 /// Pairs (i, i + rope_dim/2) anywhere in the row. Quads of elements stay together if halves are
 /// whole quads.
-QKJIT_DEVICE void load_exchanged(const TableRows& table, int first, ChunkAngles& a) {
+template <class Form>
+QKJIT_DEVICE void load_exchanged(const TableRows<Form>& table, int first, ChunkAngles& a) {
   const int rope_dim = table.form.rope_dim, half = rope_dim / 2;
   const bool quads = table.wide && table.form.has_quads();
 #pragma unroll

@@ -76,6 +76,14 @@ QKJIT_DEVICE void add_odd_lanes(const GroupLane& lane, const float (&chunks)[kRo
   }
 }
 
+/// All steps for a power of two of lanes.
+template <int kRows, int kSlots>
+QKJIT_DEVICE void add_even_chunks(int lanes, float (&chunks)[kRows][kSlots], float (&sums)[kRows]) {
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) sums[i] = add_slots(chunks[i]);
+  add_even_lanes(lanes, sums);
+}
+
 /// Every lane gets its rows' sums of the sums of their chunks. The rows go side by side, so that
 /// their shuffles overlap.
 template <int kRows, int kSlots>
@@ -86,9 +94,7 @@ QKJIT_DEVICE void add_chunks(const GroupLane& lane, float (&chunks)[kRows][kSlot
       return add_odd_lanes(lane, chunks, sums);
     }
   }
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) sums[i] = add_slots(chunks[i]);
-  add_even_lanes(lane.lanes, sums);
+  add_even_chunks(lane.lanes, chunks, sums);
 }
 
 }  // namespace qkjit

@@ -22,10 +22,14 @@ QKJIT_DEVICE float sum_row(float (&chunks)[1][T::kSlots], const Lane<T>& lane) {
 #pragma unroll
     for (float& sum : chunks[0]) sum = add_rn(sum, __shfl_xor_sync(kWholeWarp, sum, d));
   }
-  constexpr int kHalf = next_power_of_two(T::kRun) / 2;
-  const auto in_run = static_cast<int>(lane.in_group % T::kRun);
-  add_chunks(GroupLane{T::kRun, kHalf, static_cast<int>(lane.in_warp) - in_run, in_run}, chunks,
-             sums);
+  constexpr int kPower = next_power_of_two(T::kRun);
+  if constexpr (T::kRun == kPower) {
+    add_even_chunks(T::kRun, chunks, sums);
+  } else {
+    const auto in_run = static_cast<int>(lane.in_group % T::kRun);
+    const int first = static_cast<int>(lane.in_warp) - in_run;
+    add_odd_lanes(GroupLane{T::kRun, kPower / 2, first, in_run}, chunks, sums);
+  }
   return sums[0];
 }
 
@@ -46,10 +50,10 @@ struct SliceConstants {
 
   QKJIT_DEVICE void load(const Params& p, const Rows& rows, Norm kind, unsigned token,
                          const Lane<T>& lane) {
-    constexpr TableForm kForm = TableForm::of(kSpec);
+    using Form = FixedForm<TableForm::of(kSpec)>;
     constexpr int kBegin = rotated_begin(kSpec);
-    TableRows table{};
-    if constexpr (kSpec.rope_dim > 0) table = find_angles(p, kSpec.positions, kForm, true, token);
+    TableRows<Form> table{};
+    if constexpr (kSpec.rope_dim > 0) table = find_angles(p, kSpec.positions, Form{}, true, token);
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
@@ -222,7 +226,6 @@ template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
-  if constexpr (kVariant.pdl) allow_next_grid();
   if constexpr (kVariant.span == Span::slice) {
     const unsigned index = block * kWarps + warp;
     if (index >= f.slices.count) return;
@@ -233,6 +236,8 @@ static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block) {
       run_slice<kSpec, kVariant>(f, block, slice);
     }
   }
+  // Not earlier: grids that only wait take the place, and the memory system's time, of this one.
+  if constexpr (kVariant.pdl) allow_next_grid();
 }
 
 }  // namespace qkjit

@@ -14,9 +14,9 @@ template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
 
 /// A token's angles in a table of that form, in sequences of their own too.
-template <Forms kForms>
-QKJIT_DEVICE TableRows find_angles_of(const GenericParams& g, AnyToken token, const TableForm& form,
-                                      bool wide) {
+template <Forms kForms, class Form>
+QKJIT_DEVICE TableRows<Form> find_angles_of(const GenericParams& g, AnyToken token,
+                                            const Form& form, bool wide) {
   Params p = g.common;
   unsigned number = token.number;
   if (kForms == Forms::all && g.spec.batch == Batch::strided) {
@@ -30,21 +30,30 @@ QKJIT_DEVICE TableRows find_angles_of(const GenericParams& g, AnyToken token, co
 }
 
 /// The table in its own form.
-QKJIT_DEVICE TableRows find_any_angles(const GenericParams& g, AnyToken token) {
+QKJIT_DEVICE TableRows<TableForm> find_any_angles(const GenericParams& g, AnyToken token) {
   return find_angles_of<Forms::all>(g, token, TableForm::of(g.spec), false);
 }
 
-/// The same as the plain form, of which constants are known and values asked for all at once.
+/// A table with the defaults of Spec, of whatever rope_dim.
+struct PlainForm : TableForm {
+  static constexpr DType dtype = Spec{}.table;
+  static QKJIT_CONSTEXPR PlainForm of(int rope_dim) {
+    return {TableForm::of({.rope_dim = rope_dim})};
+  }
+};
+using PlainRows = TableRows<PlainForm>;
+
+/// The table as the plain form, of which constants are known and values asked for all at once.
 template <Forms kForms>
-QKJIT_DEVICE TableRows find_plain_angles(const GenericParams& g, AnyToken token) {
-  const TableForm form = TableForm::of({.rope_dim = g.spec.rope_dim});
+QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, AnyToken token) {
+  const auto form = PlainForm::of(g.spec.rope_dim);
   return find_angles_of<kForms>(g, token, form, g.wide_table);
 }
 
 /// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
 /// element. In a loop, since unrolled this would be most of the kernel.
 QKJIT_DEVICE void load_any_form(const GenericParams& g, AnyToken token, int first, ChunkAngles& a) {
-  const TableRows table = find_any_angles(g, token);
+  const auto table = find_any_angles(g, token);
   const bool interleaved = g.spec.layout == Layout::interleaved;
   const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
   const int half = g.spec.rope_dim / 2;
@@ -63,7 +72,7 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, AnyToken token, int firs
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
 template <int kSlots, Forms kForms>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
-                                  const TableRows& plain, AnyToken token,
+                                  const PlainRows& plain, AnyToken token,
                                   AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
   if (kForms == Forms::all && !g.plain_table) {
@@ -151,7 +160,7 @@ QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, co
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
 template <DType kDType, int kSlots, Forms kForms>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
-                                    const TableRows& plain, AnyToken token, float* shown,
+                                    const PlainRows& plain, AnyToken token, float* shown,
                                     AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -189,7 +198,7 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
 template <DType kDType, int kSlots>
 QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, AnyToken token,
                                        float* shown, AnyValues<kSlots>& y) {
-  const TableRows table = find_any_angles(g, token);
+  const auto table = find_any_angles(g, token);
   const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
   const bool neox = g.spec.layout == Layout::neox;
   const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
@@ -225,7 +234,7 @@ QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
 }
 
 template <DType kDType, int kSlots, Forms kForms>
-QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const TableRows& plain, AnyToken token,
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const PlainRows& plain, AnyToken token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
   if (kForms == Forms::all && rotated_begin(g.spec) % kChunk != 0) {
@@ -265,7 +274,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
     load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
                                      0, {g.spec.head_dim}, weight);
   }
-  TableRows plain = {};
+  PlainRows plain = {};
   AnyAngles<kSlots> angles = {};
   if (spec.rope_dim > 0) {
     plain = find_plain_angles<kForms>(g, token);

@@ -61,9 +61,24 @@ struct TableForm {
   }
 };
 
+/// The same as a type. What its constants rule out is then no work for the compiler, which would
+/// otherwise spend a fifth of its time on loads that it drops at last.
+template <TableForm kForm>
+struct FixedForm {
+  static constexpr DType dtype = kForm.dtype;
+  static constexpr int rope_dim = kForm.rope_dim;
+  static constexpr int step = kForm.step;
+
+  static QKJIT_CONSTEXPR int angle_of(int element) { return kForm.angle_of(element); }
+  static QKJIT_CONSTEXPR int axes() { return kForm.axes(); }
+  static QKJIT_CONSTEXPR int axis_of(int angle) { return kForm.axis_of(angle); }
+  static QKJIT_CONSTEXPR bool has_quads() { return kForm.has_quads(); }
+};
+
 /// The rows of the table that have a token's angles: one for each position axis.
+template <class Form>
 struct TableRows {
-  TableForm form;
+  Form form;
   bool wide;  ///< the table lies as TableForm::alignment() says
   const char* cosines;
   const char* sines;
@@ -105,14 +120,15 @@ QKJIT_DEVICE int position_at(const Params& p, Positions positions, long long ind
   return static_cast<int>(index);
 }
 
-QKJIT_DEVICE TableRows find_angles(const Params& p, Positions positions, const TableForm& form,
-                                   bool wide, unsigned token) {
-  TableRows table{form,
-                  wide,
-                  static_cast<const char*>(p.cosines),
-                  static_cast<const char*>(p.sines),
-                  p.table_row_bytes,
-                  {}};
+template <class Form>
+QKJIT_DEVICE TableRows<Form> find_angles(const Params& p, Positions positions, const Form& form,
+                                         bool wide, unsigned token) {
+  TableRows<Form> table{form,
+                        wide,
+                        static_cast<const char*>(p.cosines),
+                        static_cast<const char*>(p.sines),
+                        p.table_row_bytes,
+                        {}};
 #pragma unroll
   for (int axis = 0; axis < 3; ++axis) {
     if (axis >= form.axes()) continue;

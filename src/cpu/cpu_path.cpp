@@ -75,7 +75,7 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, flo
 }
 
 template <DType kDType>
-void rotate_row(const Spec& spec, const TableRows& table, Row& y) {
+void rotate_row(const Spec& spec, const TableRows<TableForm>& table, Row& y) {
   const int half = spec.rope_dim / 2;
   const bool neox = spec.layout == Layout::neox;
   float* rotated = y.data() + rotated_begin(spec);

@@ -42,17 +42,14 @@ constexpr Row kSm90[] = {
     // 19 tokens: 1.38 us (the next 1.54), 64: 1.86 (the first 2.11), 256: 2.78 (the first 5.36, the
     // third 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
     {{128, kAnyRope, kInterleaved},
-     {{0, {.lanes = 16, .rows = 1, .threads = 32}},
-      {420 * kKibibyte, {.lanes = 16, .rows = 1, .threads = 256}},
+     {{0, {.lanes = 16, .rows = 1, .threads = 256, .blocks = 4}},
       {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
       {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
     // 19 tokens: 1.54 us (the third 1.76), 256: 2.96 (the first 3.53, the third 3.63),
     // 4,096: 96.4, 16,384: 95.8, 33,280: 95.7 (the third 94.1); 64 threads with streaming loads are
     // as fast in bf16, and 4 % slower in fp16
     {{128, 128, kNeox},
-     {{0, {.lanes = 8, .rows = 1, .threads = 128}},
-      {1250 * kKibibyte, {.lanes = 8, .rows = 1, .threads = 128, .staging = kBulkLoad}},
-      {8 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 128}},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128, .blocks = 8}},
       {280 * kMebibyte, {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}}}},
     // 93.5 and 90.2; 94.1 and 94.2
     {{128, 96, kNeox},

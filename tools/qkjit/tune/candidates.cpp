@@ -29,6 +29,13 @@ std::vector<int> lane_counts(const Spec& spec) {
   return counts;
 }
 
+/// Blocks that leave registers for so many quarters of a multiprocessor's threads. With those for
+/// half of them the compiler asks for all that a row needs at once; left to itself it may wait for
+/// the row before it asks for the angles, which a call of few rows feels.
+int blocks_for(int threads, int quarters) {
+  return std::min(32, kThreadsOfAMultiprocessor * quarters / (4 * threads));
+}
+
 bool is_sensible(const Spec& spec, const Variant& v) {
   const int bytes = v.threads / 32 * (32 / v.lanes) * v.rows * spec.head_dim * size_of(spec.dtype);
   return kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
@@ -56,10 +63,16 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
     for (const int rows : {1, 2, 4, 8}) {
       for (const int threads : {32, 64, 128, 256}) {
         for (const Staging staging : {Staging::registers, Staging::bulk_load, Staging::bulk}) {
-          const Variant variant{
-              .lanes = lanes, .rows = rows, .threads = threads, .staging = staging, .pdl = modern};
-          if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {
-            candidates.push_back(variant);
+          for (const int blocks : {0, blocks_for(threads, 2)}) {
+            const Variant variant{.lanes = lanes,
+                                  .rows = rows,
+                                  .threads = threads,
+                                  .blocks = blocks,
+                                  .staging = staging,
+                                  .pdl = modern};
+            if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {
+              candidates.push_back(variant);
+            }
           }
         }
       }
@@ -75,10 +88,7 @@ std::vector<Variant> neighbours(const Spec& spec, const Variant& best, std::stri
   turned[2].span = best.span == Span::slice ? Span::token : Span::slice;
   turned[3].pdl = !best.pdl;
   turned[4].pairing = Pairing::shuffle;
-  // Registers for half, three quarters and all of a multiprocessor's threads.
-  for (int i = 0; i < 3; ++i) {
-    turned[5 + i].blocks = std::min(32, kThreadsOfAMultiprocessor * (2 + i) / (4 * best.threads));
-  }
+  for (int i = 0; i < 3; ++i) turned[5 + i].blocks = blocks_for(best.threads, 2 + i);
   std::erase_if(turned, [&](const Variant& variant) {
     return is_same_kernel(spec, variant, best) || !check_variant(spec, variant, target);
   });
