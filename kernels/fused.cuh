@@ -190,10 +190,51 @@ static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Para
   }
 }
 
+/// Copies a slice of V bit by bit, through registers however q and k are staged.
+template <Spec kSpec, Variant kVariant>
+static QKJIT_DEVICE void copy_slice(const BatchedParams& f, unsigned token, unsigned slice) {
+  constexpr Spec kCopied{.head_dim = kSpec.head_dim, .dtype = kSpec.dtype};
+  constexpr Variant kPlain{.lanes = kVariant.lanes,
+                           .rows = kVariant.rows,
+                           .threads = kVariant.threads,
+                           .load = kVariant.load,
+                           .store = kVariant.store};
+  using T = Tile<kCopied, kPlain>;
+  using Storage = typename Format<kSpec.dtype>::Storage;
+  Rows rows = f.v.rows;
+  if constexpr (kSpec.batch == Batch::strided) {
+    const TokenOfSequence in = find_in_sequence(f.batches, token);
+    if (in.token >= f.v.of.tokens) return;
+    rows = rows_of_sequence(rows, f.v.of, size_of(kSpec.dtype), in.sequence);
+    token = in.token;
+  }
+  const Lane<T> lane;
+  const unsigned head = slice * T::kRowsPerSlice, left = rows.heads - head;
+  const RowView row{rows, token, head};
+  const SliceView<Storage> view{static_cast<const Storage*>(rows.in) + row.in_offset(),
+                                static_cast<Storage*>(rows.out) + row.out_offset(),
+                                rows.in_head_stride, rows.out_head_stride,
+                                left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
+  if constexpr (kVariant.pdl) wait_for_previous_grid();
+  const RowsInRegisters<kCopied, kPlain> staged(view, lane);
+#pragma unroll
+  for (int i = 0; i < T::kRows; ++i) {
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane.first_element(slot) < kSpec.head_dim) staged.put(i, slot, staged.get(i, slot));
+    }
+  }
+}
+
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void run_slice(const SomeParams& f, unsigned number, unsigned slice) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
+  if constexpr (kSpec.v == Values::copy) {
+    if (slice >= f.v.first_slice) {
+      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice);
+    }
+  }
   const Lane<T> lane;
   const bool is_q = slice < f.slices.of_q;
   const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
@@ -221,7 +262,7 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, unsigned number, unsigne
   }
 }
 
-/// The work of a block. Takes FusedParams, or for Batch::strided BatchedParams.
+/// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams.
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;

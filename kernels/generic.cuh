@@ -268,7 +268,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
   } else {
     load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
   }
-  const Norm norm = rows.is_q ? spec.q_norm : spec.k_norm;
+  const Norm norm = rows.is_v ? Norm::none : rows.is_q ? spec.q_norm : spec.k_norm;
   AnyChunks<kDType, 1, kSlots> weight = {};
   if (has_weight(spec, norm) && dtype_of_weights(spec) == kDType) {
     load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
@@ -313,7 +313,11 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
       }
     }
   }
-  store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+  if (kForms == Forms::all && rows.is_v) {
+    copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
+  } else {
+    store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+  }
 }
 
 }  // namespace qkjit

@@ -26,9 +26,10 @@ struct GenericParams {
   bool plain_table;  ///< see has_plain_table()
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
   Batches batches;   ///< read by Forms::all, if the spec has Batch::strided
+  ValueRows v;       ///< read by Forms::all, if the spec has Values::copy
 };
 
-static_assert(sizeof(GenericParams) == 448,
+static_assert(sizeof(GenericParams) == 576,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -60,6 +61,7 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
   spec.batch = Batch::folded;
+  spec.v = Values::none;
   return spec;
 }
 

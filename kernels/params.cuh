@@ -60,10 +60,18 @@ struct FusedParams {
   Slices slices;
 };
 
-/// What a kernel for Batch::strided takes. One for folded batches takes the same and reads its
-/// begin only.
+/// The rows of V, of as many tokens as k's.
+struct ValueRows {
+  Rows rows;
+  Sequences of;
+  unsigned first_slice;  ///< of a token, behind those of k
+};
+
+/// What a kernel for Batch::strided or Values::copy takes. One for neither takes the same and reads
+/// its begin only.
 struct BatchedParams : FusedParams {
   Batches batches;
+  ValueRows v;
 };
 
 /// What a kernel of two streams takes: the calls of both, one grid after the other.
@@ -80,9 +88,9 @@ static_assert(sizeof(Batches) == 112,
               "host and device must agree: change both sides and this size");
 static_assert(sizeof(FusedParams) == 224,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(BatchedParams) == 336,
+static_assert(sizeof(BatchedParams) == 464,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(DualParams) == 680,
+static_assert(sizeof(DualParams) == 936,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -77,6 +77,9 @@ enum class SectionOrder { contiguous, interleaved };
 /// their own, any distance apart, q's and k's of lengths and positions of their own.
 enum class Batch { folded, strided };
 
+/// Whether V is copied beside q and k, as into a joint buffer.
+enum class Values { none, copy };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
@@ -96,6 +99,7 @@ struct Spec {
   int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
   SectionOrder section_order = SectionOrder::contiguous;
   Batch batch = Batch::folded;
+  Values v = Values::none;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };

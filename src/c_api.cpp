@@ -25,6 +25,7 @@ static_assert(static_cast<int>(qkjit::TableWidth::elements) == QKJIT_TABLE_ELEME
 static_assert(static_cast<int>(qkjit::RopePlacement::tail) == QKJIT_PLACEMENT_TAIL);
 static_assert(static_cast<int>(qkjit::SectionOrder::interleaved) == QKJIT_SECTIONS_INTERLEAVED);
 static_assert(static_cast<int>(qkjit::Batch::strided) == QKJIT_BATCH_STRIDED);
+static_assert(static_cast<int>(qkjit::Values::copy) == QKJIT_V_COPY);
 static_assert(static_cast<int>(qkjit::Path::cpu) == QKJIT_PATH_CPU);
 static_assert(static_cast<int>(qkjit::Reason::batch) == QKJIT_REASON_BATCH);
 static_assert(qkjit::kReasonCount == QKJIT_REASON_COUNT);

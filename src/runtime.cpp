@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "call_cache.hpp"
+#include "cpu/copy.hpp"
 #include "cpu/cpu_path.hpp"
 #include "op/geometry.hpp"
 #include "spec/names.hpp"
@@ -15,7 +16,7 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 12> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 14> pointers(const Operation& op) {
   const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
@@ -28,7 +29,9 @@ std::array<std::pair<std::string_view, const void*>, 12> pointers(const Operatio
            {op.table_names[0], p.cosines},
            {op.table_names[1], p.sines},
            {"positions", p.positions},
-           {"k_positions", op.batches.k.positions}}};
+           {"k_positions", op.batches.k.positions},
+           {"v", op.v.rows.in},
+           {"v_out", op.v.rows.out}}};
 }
 
 std::uint64_t next_number() {
@@ -112,7 +115,12 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
   }
   if (op->tokens == 0) return Dispatch{};
   if (auto checked = check_host_memory(*op); !checked) return tl::unexpected(checked.error());
-  run_on_cpu(op->spec, op->params, op->batches_apart(), options_.cpu_threads);
+  return run_on_host(*op);
+}
+
+Dispatch Runtime::run_on_host(const Operation& op) {
+  run_on_cpu(op.spec, op.params, op.batches_apart(), options_.cpu_threads);
+  copy_on_cpu(op.spec, op.v, static_cast<unsigned>(op.tokens) / op.batches.tokens);
   return count({Path::cpu, Reason::host_memory});
 }
 

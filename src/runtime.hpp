@@ -86,6 +86,7 @@ class Runtime {
                                 const FusedLaunch& launch, Stream stream);
   Result<void> check_memory(const Driver& driver, const Operation& op);
   Result<void> check_host_memory(const Operation& op);
+  Dispatch run_on_host(const Operation& op);
   Result<Planned> plan(const Driver& driver, const Operation& op, int device, Stream stream);
   Result<Planned> plan_generic(const Driver& driver, const Operation& op, int device, Stream stream,
                                Reason reason, const std::string& detail = {});

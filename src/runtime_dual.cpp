@@ -1,5 +1,4 @@
 // Two streams in one launch; what Runtime does beside that of one.
-#include "cpu/cpu_path.hpp"
 #include "runtime.hpp"
 #include "spec/text.hpp"
 #include "tuning/builtin.hpp"
@@ -78,9 +77,7 @@ Result<Dispatch> Runtime::launch_dual_on_host(const qkjit_args& first, const qkj
   }
   Dispatch done;
   for (const Operation* op : {&*a, &*b}) {
-    if (op->tokens == 0) continue;
-    run_on_cpu(op->spec, op->params, op->batches_apart(), options_.cpu_threads);
-    done = count({Path::cpu, Reason::host_memory});
+    if (op->tokens > 0) done = run_on_host(*op);
   }
   return done;
 }

@@ -178,6 +178,9 @@ typedef enum qkjit_section_order {
  *            Costs the fused kernel a division and a few registers */
 typedef enum qkjit_batch { QKJIT_BATCH_FOLDED = 0, QKJIT_BATCH_STRIDED = 1 } qkjit_batch;
 
+/* Whether V is copied as it is, beside q and k: where all three go into a joint buffer. */
+typedef enum qkjit_v { QKJIT_V_NONE = 0, QKJIT_V_COPY = 1 } qkjit_v;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
@@ -200,6 +203,7 @@ typedef struct qkjit_spec {
   int32_t sections[3];
   qkjit_section_order section_order;
   qkjit_batch batch;
+  qkjit_v v;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                                           \
@@ -207,7 +211,8 @@ typedef struct qkjit_spec {
     sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED,                \
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
-        QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_BATCH_FOLDED            \
+        QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_BATCH_FOLDED,           \
+        QKJIT_V_NONE                                                                              \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -217,8 +222,8 @@ typedef struct qkjit_spec {
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved" and
- * ",batch=folded|strided". Strict: an unknown field, a bad value, a repeated field, or norm beside
- * q_norm or k_norm, is INVALID_ARGUMENT and names it. */
+ * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
+ * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -378,6 +383,9 @@ typedef struct qkjit_args {
   float eps;                /* finite, >= 0 */
   qkjit_path path;          /* NONE: the best; FUSED or GENERIC: that one or an error */
   qkjit_tensor k_positions; /* those of k alone, with BATCH_STRIDED; positions are then q's */
+  qkjit_tensor v;           /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
+                               tokens as k; any heads, strides of its own */
+  qkjit_tensor v_out;       /* shaped as v; where it goes, bit by bit */
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \
@@ -389,7 +397,8 @@ typedef struct qkjit_args {
     sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
-        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_TENSOR_INIT                           \
+        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,       \
+        QKJIT_TENSOR_INIT                                                                         \
   }
 
 /* A contiguous view of the given shape. */

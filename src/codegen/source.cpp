@@ -31,6 +31,7 @@ std::string entry_name(const Spec& spec) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
   if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
+  if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
   return name;
 }
 
@@ -46,13 +47,13 @@ std::string spec_initializer(const Spec& spec) {
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}, .batch = "
-      "qkjit::Batch::{}}}",
+      "qkjit::Batch::{},\n                .v = qkjit::Values::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.batch));
+      name_of(spec.batch), name_of(spec.v));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -95,6 +96,7 @@ std::string_view forms_name(Forms forms) { return forms == Forms::common ? "comm
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
+  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
   const std::string text = fmt::format(
       "#include \"fused.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({})\n"
@@ -102,7 +104,7 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "  qkjit::fused<{},\n"
       "               {}>(params, blockIdx.x);\n"
       "}}\n",
-      bounds_of(v), entry, spec.batch == Batch::folded ? "FusedParams" : "BatchedParams",
+      bounds_of(v), entry, is_plain ? "FusedParams" : "BatchedParams",
       spec_initializer(spec), variant_initializer(v));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }

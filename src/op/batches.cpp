@@ -3,15 +3,6 @@
 namespace qkjit {
 namespace {
 
-Sequences to_sequences(const HeadViews& views, const PositionView& positions, int element_size) {
-  return {.in_stride = views.in.extent.batch_stride / element_size,
-          .out_stride = views.out.extent.batch_stride / element_size,
-          .positions = positions.memory.data,
-          .position_stride = positions.batch_stride,
-          .position_axis_stride = positions.axis_stride,
-          .tokens = static_cast<unsigned>(views.in.extent.tokens)};
-}
-
 bool folds(const HeadViews& views) {
   return !views.exist() || (folds(views.in.extent) && folds(views.out.extent));
 }
@@ -40,11 +31,32 @@ Result<Lengths> check_lengths(const HeadViews& q, const HeadViews& k, const Spec
   return Lengths{any.is_batched, any.extent.batches, eq.tokens, ek.tokens};
 }
 
-bool folds(const HeadViews& q, const HeadViews& k, const Rotation& rotation, const Spec& spec,
-           const Lengths& lengths) {
+Result<void> check_length_of_v(const HeadViews& k, const HeadViews& v) {
+  if (v.in.is_absent) return {};
+  const Extent &ek = k.in.extent, &ev = v.in.extent;
+  const bool same = v.in.is_batched == k.in.is_batched && ev.batches == ek.batches &&
+                    ev.tokens == ek.tokens && !k.in.is_absent;
+  if (same) return {};
+  return fail(Code::invalid_argument,
+              "v has {} sequences of {} tokens and k has {} of {}: give k, and v of the same rank, "
+              "sequences and tokens",
+              ev.batches, ev.tokens, k.in.is_absent ? 0 : ek.batches, ek.tokens);
+}
+
+bool folds(const HeadViews& q, const HeadViews& k, const HeadViews& v, const Rotation& rotation,
+           const Spec& spec, const Lengths& lengths) {
   const bool same_tokens = !q.exist() || !k.exist() || lengths.q == lengths.k;
   return same_tokens && rotation.q_positions == rotation.k_positions && folds(q) && folds(k) &&
-         positions_fold(rotation, spec, lengths);
+         folds(v) && positions_fold(rotation, spec, lengths);
+}
+
+Sequences to_sequences(const HeadViews& views, const PositionView& positions, int element_size) {
+  return {.in_stride = views.in.extent.batch_stride / element_size,
+          .out_stride = views.out.extent.batch_stride / element_size,
+          .positions = positions.memory.data,
+          .position_stride = positions.batch_stride,
+          .position_axis_stride = positions.axis_stride,
+          .tokens = static_cast<unsigned>(views.in.extent.tokens)};
 }
 
 HeadViews folded(const HeadViews& views) {

@@ -18,15 +18,18 @@ struct HeadViews {
 /// q and k have the same number of sequences; with Batch::folded, where both are given, of the same
 /// length too.
 Result<Lengths> check_lengths(const HeadViews& q, const HeadViews& k, const Spec& spec);
+/// V, if there is one, has as many sequences and tokens as k.
+Result<void> check_length_of_v(const HeadViews& k, const HeadViews& v);
 
 /// Whether the call is one of a single sequence, of which all sequences are parts one after
 /// another.
-bool folds(const HeadViews& q, const HeadViews& k, const Rotation& rotation, const Spec& spec,
-           const Lengths& lengths);
+bool folds(const HeadViews& q, const HeadViews& k, const HeadViews& v, const Rotation& rotation,
+           const Spec& spec, const Lengths& lengths);
 /// The same rows in one batch, if folds().
 HeadViews folded(const HeadViews& views);
 
 /// What a kernel is told of them. `longest` is that of q and k.
+Sequences to_sequences(const HeadViews& views, const PositionView& positions, int element_size);
 Batches to_batches(const HeadViews& q, const HeadViews& k, const Rotation& rotation,
                    std::int64_t longest, int element_size);
 

@@ -100,7 +100,25 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArgume
   return heads;
 }
 
-Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
+/// V and where it goes, if the spec says so.
+Result<HeadTensors> check_values(const qkjit_args& args, const Spec& spec) {
+  if (spec.v == Values::none) {
+    for (const auto& [name, tensor] : {std::pair{"v", &args.v}, {"v_out", &args.v_out}}) {
+      if (!is_given(*tensor)) continue;
+      return fail(Code::invalid_argument,
+                  "{} is given, but the spec says v=none: leave it out, or use v=copy", name);
+    }
+    const HeadView none{.is_absent = true};
+    return HeadTensors{{none, none}, nullptr, nullptr};
+  }
+  const auto in = check_head_tensor("v", args.v, spec, nullptr);
+  if (!in) return tl::unexpected(in.error());
+  const auto out = check_head_tensor("v_out", args.v_out, spec, &*in);
+  if (!out) return tl::unexpected(out.error());
+  return HeadTensors{{*in, *out}, nullptr, nullptr};
+}
+
+Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v) {
   struct Named {
     std::string_view name;
     const Extent& extent;
@@ -108,11 +126,13 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
     bool exists() const { return extent.tokens > 0 && extent.batches > 0; }
   };
   const bool q_in_place = q.in.extent == q.out.extent, k_in_place = k.in.extent == k.out.extent;
-  const std::array<Named, 4> views = {{{"q", q.in.extent},
+  const std::array<Named, 6> views = {{{"q", q.in.extent},
                                        {"k", k.in.extent},
                                        {q_in_place ? "q" : "q_out", q.out.extent},
-                                       {k_in_place ? "k" : "k_out", k.out.extent}}};
-  for (const Named& out : {views[2], views[3]}) {
+                                       {k_in_place ? "k" : "k_out", k.out.extent},
+                                       {"v", v.in.extent},
+                                       {"v_out", v.out.extent}}};
+  for (const Named& out : {views[2], views[3], views[5]}) {
     if (!out.exists()) continue;
     if (overlaps_itself(out.extent)) {
       return fail(
@@ -140,8 +160,8 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
 }
 
 /// Outputs must not lie over what other rows still read: weights, biases, table and positions.
-Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Spec& spec,
-                             const Rotation& rotation) {
+Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v,
+                             const Spec& spec, const Rotation& rotation) {
   const auto vector = [&](std::string_view name, const void* data) {
     const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(dtype_of_weights(spec))};
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
@@ -151,8 +171,10 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const S
         vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.q_positions.memory,
         rotation.k_positions.memory}) {
     if (!range.data) continue;
-    const bool is_written = (q.exist() && overlap(q.out.extent, range.extent)) ||
-                            (k.exist() && overlap(k.out.extent, range.extent));
+    bool is_written = false;
+    for (const HeadTensors* heads : {&q, &k, &v}) {
+      is_written |= heads->exist() && overlap(heads->out.extent, range.extent);
+    }
     if (!is_written) continue;
     return fail(Code::invalid_argument,
                 "{} lies in the memory of an output: give it memory that the call does not write",
@@ -222,7 +244,8 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
                    enum_of<SectionOrder>(spec.section_order),
-                   enum_of<Batch>(spec.batch)};
+                   enum_of<Batch>(spec.batch),
+                   enum_of<Values>(spec.v)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -247,7 +270,8 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_placement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<qkjit_section_order>(spec.section_order),
-          static_cast<qkjit_batch>(spec.batch)};
+          static_cast<qkjit_batch>(spec.batch),
+          static_cast<qkjit_v>(spec.v)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -279,9 +303,13 @@ Result<Operation> check_args(const qkjit_args& args) {
   if (!k) return tl::unexpected(k.error());
   const auto lengths = check_lengths(*q, *k, *spec);
   if (!lengths) return tl::unexpected(lengths.error());
+  auto v = check_values(args, *spec);
+  if (!v) return tl::unexpected(v.error());
+  if (auto checked = check_length_of_v(*k, *v); !checked) return tl::unexpected(checked.error());
   Operation op{.spec = *spec,
                .support = std::move(*support),
                .params = {},
+               .v = {},
                .batches = {},
                .is_folded = false,
                .tokens = 0,
@@ -297,24 +325,29 @@ Result<Operation> check_args(const qkjit_args& args) {
   const std::int64_t most_rows = std::numeric_limits<std::int32_t>::max();
   const std::int64_t heads_q = q->exist() ? q->in.extent.heads : 0;
   const std::int64_t heads_k = k->exist() ? k->in.extent.heads : 0;
+  const std::int64_t heads_v = v->exist() ? v->in.extent.heads : 0;
   if (heads_q > most_rows || heads_k > most_rows - heads_q ||
-      lengths->longest() > most_rows / (heads_q + heads_k) / lengths->batches) {
+      heads_v > most_rows - heads_q - heads_k ||
+      lengths->longest() > most_rows / (heads_q + heads_k + heads_v) / lengths->batches) {
     return fail(Code::invalid_argument,
-                "{} tokens of {} and {} heads{} are 2^31 rows or more: split the call",
+                "{} tokens of {} and {} heads{}{} are 2^31 rows or more: split the call",
                 lengths->longest(), heads_q, heads_k,
+                heads_v > 0 ? fmt::format(" and {} of v", heads_v) : "",
                 lengths->is_batched ? fmt::format(", {} times,", lengths->batches) : "");
   }
-  const std::int64_t rows = q->in.tokens() * heads_q + k->in.tokens() * heads_k;
-  if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
+  const std::int64_t rows = q->in.tokens() * heads_q + k->in.tokens() * (heads_k + heads_v);
+  if (auto checked = check_overlaps(*q, *k, *v); !checked) return tl::unexpected(checked.error());
   const auto rotation = check_rotation(args, *spec, *lengths);
   if (!rotation) return tl::unexpected(rotation.error());
-  if (auto checked = check_read_only(*q, *k, *spec, *rotation); !checked) {
+  if (auto checked = check_read_only(*q, *k, *v, *spec, *rotation); !checked) {
     return tl::unexpected(checked.error());
   }
   op.tokens = lengths->batches * lengths->longest();
-  op.is_folded = folds(*q, *k, *rotation, *spec, *lengths);
+  op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
   if (op.is_folded) {
-    static_cast<HeadViews&>(*q) = folded(*q), static_cast<HeadViews&>(*k) = folded(*k);
+    for (HeadViews* views : {&*q, &*k, &*v}) {
+      if (views->exist()) *views = folded(*views);
+    }
   } else if (spec->batch == Batch::folded && op.support.dispatch.path == Path::fused) {
     op.support = {{Path::generic, Reason::batch}, std::string(sentence_of(Reason::batch))};
   }
@@ -334,7 +367,8 @@ Result<Operation> check_args(const qkjit_args& args) {
                .eps = args.eps};
   op.batches =
       to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
-  op.aligned_rows = is_aligned(*q) && is_aligned(*k);
+  op.v = {to_rows(*v, element_size), to_sequences(*v, {}, element_size), 0};
+  op.aligned_rows = is_aligned(*q) && is_aligned(*k) && is_aligned(*v);
   op.aligned = op.aligned_rows && rotation->aligned;
   op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
   op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);

@@ -18,6 +18,7 @@ struct Operation {
   Spec spec;
   Support support;
   Params params;        ///< row_count 0: nothing to do
+  ValueRows v;          ///< without rows unless the spec has Values::copy; first_slice is not set
   Batches batches;      ///< of one sequence, if is_folded
   bool is_folded;       ///< batches are tokens of one sequence that q and k share
   std::int64_t tokens;  ///< that are numbered: of all sequences, of the longer of q and k

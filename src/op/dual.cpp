@@ -34,6 +34,7 @@ std::vector<Memory> written(const Operation& op) {
   const Params& p = op.params;
   if (p.q.heads > 0) all.push_back({"q_out", rows_of(op, p.q, op.batches.q, true)});
   if (p.k.heads > 0) all.push_back({"k_out", rows_of(op, p.k, op.batches.k, true)});
+  if (op.v.rows.heads > 0) all.push_back({"v_out", rows_of(op, op.v.rows, op.v.of, true)});
   return all;
 }
 
@@ -59,6 +60,7 @@ std::vector<Memory> read(const Operation& op) {
   };
   if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q, false)});
   if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k, false)});
+  if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of, false)});
   const std::int64_t weights = std::int64_t{op.spec.head_dim} * size_of(dtype_of_weights(op.spec));
   add("q_weight", p.q.weight, 1, 0, weights);
   add("k_weight", p.k.weight, 1, 0, weights);

@@ -48,20 +48,34 @@ bool has_wide_table(const Params& p) {
          0;
 }
 
+/// Of a token: behind those of q and of k.
+unsigned first_slice_of_v(const Operation& op, unsigned rows_per_slice) {
+  return ceil_div(op.params.q.heads, rows_per_slice) + ceil_div(op.params.k.heads, rows_per_slice);
+}
+
+ValueRows values_of(const Operation& op, unsigned rows_per_slice) {
+  ValueRows v = op.v;
+  v.first_slice = first_slice_of_v(op, rows_per_slice);
+  return v;
+}
+
 Slices slices_of(const Operation& op, unsigned rows_per_slice) {
   const unsigned of_q = ceil_div(op.params.q.heads, rows_per_slice);
-  const unsigned per_token = of_q + ceil_div(op.params.k.heads, rows_per_slice);
+  const unsigned per_token =
+      first_slice_of_v(op, rows_per_slice) + ceil_div(op.v.rows.heads, rows_per_slice);
   return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
 }
 
 }  // namespace
 
 FusedLaunch fused_launch(const Operation& op, const Variant& v) {
-  const Slices slices = slices_of(op, static_cast<unsigned>(32 / v.lanes * v.rows));
+  const auto rows = static_cast<unsigned>(32 / v.lanes * v.rows);
+  const Slices slices = slices_of(op, rows);
   const auto warps = static_cast<unsigned>(v.threads / 32);
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{{op.params, slices}, op.batches}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
+  return {{{op.params, slices}, op.batches, values_of(op, rows)},
+          {blocks, static_cast<unsigned>(v.threads), v.pdl}};
 }
 
 int generic_slots(const Spec& spec) {
@@ -95,7 +109,8 @@ GenericLaunch generic_launch(const Operation& op) {
                              .whole_rows = op.aligned_rows && op.spec.head_dim % kChunk == 0,
                              .plain_table = has_plain_table(op.spec),
                              .wide_table = has_wide_table(op.params),
-                             .batches = op.batches};
+                             .batches = op.batches,
+                             .v = values_of(op, rows)};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }

@@ -42,6 +42,8 @@ inline constexpr std::array<std::string_view, 2> kNames<SectionOrder> = {"contig
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Batch> = {"folded", "strided"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Values> = {"none", "copy"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

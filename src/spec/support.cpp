@@ -98,7 +98,7 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
         check_enumerator("section_order", spec.section_order),
-        check_enumerator("batch", spec.batch)}) {
+        check_enumerator("batch", spec.batch), check_enumerator("v", spec.v)}) {
     if (!checked) return checked;
   }
   return {};

@@ -51,6 +51,7 @@ const std::vector<Field<Spec>>& fields() {
       integers_field("sections", &Spec::sections),
       enum_field("section_order", &Spec::section_order, false),
       enum_field("batch", &Spec::batch, false),
+      enum_field("v", &Spec::v, false),
   };
   return all;
 }

@@ -24,7 +24,7 @@ class Spec(Sized):
                 ("dtype", c_int), ("rounding", c_int), ("positions", c_int), ("q_norm", c_int),
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
-                ("section_order", c_int), ("batch", c_int)]
+                ("section_order", c_int), ("batch", c_int), ("v", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})
@@ -53,7 +53,8 @@ class Args(Sized):
     _fields_ = [("struct_size", c_size_t), ("spec", Spec), ("q", Tensor), ("k", Tensor), ("q_out", Tensor),
                 ("k_out", Tensor), ("q_weight", Tensor), ("k_weight", Tensor), ("q_bias", Tensor), ("k_bias", Tensor),
                 ("cos_sin_cache", Tensor), ("cos", Tensor), ("sin", Tensor), ("positions", Tensor),
-                ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("k_positions", Tensor)]
+                ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("k_positions", Tensor),
+                ("v", Tensor), ("v_out", Tensor)]
 
 
 class Stats(Sized):

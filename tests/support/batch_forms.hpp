@@ -50,6 +50,7 @@ inline ProblemConfig with_batches(ProblemConfig config, std::size_t i) {
   }
   if (config.spec.positions == Positions::implicit) config.own_k_positions = false;
   if (config.spec.rope_dim == 0) config.own_k_positions = false;
+  if (config.heads_k == 0) config.spec.v = Values::none, config.heads_v = 0;
   return config;
 }
 

@@ -22,10 +22,10 @@ struct RowStrides {
   std::int64_t batch, token, head;
 };
 
-/// Of q, or of k, without gaps between sequences.
-RowStrides row_strides(Strides strides, const ProblemConfig& config, bool is_q) {
+/// Of q, or of k or v, without gaps between sequences.
+RowStrides row_strides(Strides strides, const ProblemConfig& config, std::int64_t heads,
+                       bool is_q) {
   const std::int64_t head_dim = config.spec.head_dim, gapped = head_dim + kGap;
-  const std::int64_t heads = is_q ? config.heads_q : config.heads_k;
   const std::int64_t tokens = is_q ? config.tokens : config.tokens_of_k();
   switch (strides) {
     case Strides::packed: {
@@ -71,15 +71,15 @@ std::size_t element_size(qkjit_dtype dtype) {
 
 std::string to_text(const ProblemConfig& c) {
   return fmt::format(
-      "{}, batches={}{}, {}positions{}, tokens={}/{}, heads={}/{}, {} {}, {} data, "
+      "{}, batches={}{}, {}positions{}, tokens={}/{}, heads={}/{}/{}, {} {}, {} data, "
       "position_offset={}, misalignment={}, {} table, "
       "table_gap={}, eps={}, seed={}",
       qkjit::to_text(c.spec), c.batches, c.gap_of_batches ? " with gaps" : "",
       c.batch_positions ? "" : "shared ", c.own_k_positions ? " of each" : "", c.tokens,
-      c.tokens_of_k(), c.heads_q, c.heads_k, kStridesNames[static_cast<std::size_t>(c.strides)],
-      c.in_place ? "in place" : "out of place", c.data == Data::normal ? "normal" : "special",
-      c.position_offset, c.misalignment, c.joint_table ? "joint" : "separate", c.table_gap, c.eps,
-      c.seed);
+      c.tokens_of_k(), c.heads_q, c.heads_k, c.heads_v,
+      kStridesNames[static_cast<std::size_t>(c.strides)], c.in_place ? "in place" : "out of place",
+      c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment,
+      c.joint_table ? "joint" : "separate", c.table_gap, c.eps, c.seed);
 }
 
 Problem::Problem(const ProblemConfig& config) : config_(config) {
@@ -112,23 +112,28 @@ std::size_t Problem::add_block(std::string name, std::size_t bytes) {
 }
 
 void Problem::place_heads() {
-  if (config_.strides == Strides::packed) {
+  const int q = config_.heads_q, k = config_.heads_k, v = config_.heads_v;
+  const Strides strides = config_.strides;
+  if (strides == Strides::packed) {
     place_packed();
   } else {
-    place_heads("q", &qkjit_args::q, config_.strides, true);
-    place_heads("k", &qkjit_args::k, config_.strides, false);
+    place_heads("q", &qkjit_args::q, head_view(strides, q, true));
+    place_heads("k", &qkjit_args::k, head_view(strides, k, false));
   }
-  if (config_.in_place) return;
-  const auto strides = config_.strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
-  place_heads("q_out", &qkjit_args::q_out, strides, true);
-  place_heads("k_out", &qkjit_args::k_out, strides, false);
+  const Strides other = strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
+  if (!config_.in_place) {
+    place_heads("q_out", &qkjit_args::q_out, head_view(other, q, true));
+    place_heads("k_out", &qkjit_args::k_out, head_view(other, k, false));
+  }
+  const Strides of_v = strides == Strides::packed ? Strides::contiguous : strides;
+  place_heads("v", &qkjit_args::v, head_view(of_v, v, false));
+  place_heads("v_out", &qkjit_args::v_out, head_view(other, v, false));
 }
 
-qkjit_tensor Problem::head_view(Strides strides, bool is_q) const {
+qkjit_tensor Problem::head_view(Strides strides, int heads, bool is_q) const {
   const auto dtype = static_cast<qkjit_dtype>(config_.spec.dtype);
-  const std::int64_t heads = is_q ? config_.heads_q : config_.heads_k;
   const std::int64_t tokens = is_q ? config_.tokens : config_.tokens_of_k();
-  const RowStrides s = row_strides(strides, config_, is_q);
+  const RowStrides s = row_strides(strides, config_, heads, is_q);
   const std::int64_t batch = s.batch + (config_.gap_of_batches ? kGap : 0);
   if (config_.batches == 0) {
     return {nullptr, dtype, 3, {tokens, heads, config_.spec.head_dim, 0}, {s.token, s.head, 1, 0}};
@@ -140,11 +145,10 @@ qkjit_tensor Problem::head_view(Strides strides, bool is_q) const {
           {batch, s.token, s.head, 1}};
 }
 
-void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field, Strides strides,
-                          bool is_q) {
-  const qkjit_tensor view = head_view(strides, is_q);
-  const int heads = is_q ? config_.heads_q : config_.heads_k;
-  if (heads == 0) return;
+/// Nothing for a tensor without heads.
+void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field,
+                          const qkjit_tensor& view) {
+  if (view.shape[view.rank - 2] == 0) return;
   const std::size_t size = element_size(view.dtype);
   const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * size;
   const std::size_t bytes = static_cast<std::size_t>(span_of(view)) * size;
@@ -154,7 +158,8 @@ void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field, Str
 
 // The third part, where a model has V, stays canaries.
 void Problem::place_packed() {
-  const qkjit_tensor q = head_view(Strides::packed, true), k = head_view(Strides::packed, false);
+  const qkjit_tensor q = head_view(Strides::packed, config_.heads_q, true);
+  const qkjit_tensor k = head_view(Strides::packed, config_.heads_k, false);
   const std::size_t size = element_size(q.dtype);
   const std::int64_t k_first = std::int64_t{config_.heads_q} * config_.spec.head_dim;
   const std::int64_t v_span = std::int64_t{config_.heads_k} * config_.spec.head_dim;
@@ -231,10 +236,15 @@ void Problem::fill() {
   const Spec& spec = config_.spec;
   std::uint64_t number = 0;
   for (const Argument& a : arguments_) {
-    if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out) continue;
+    if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out ||
+        a.field == &qkjit_args::v_out) {
+      continue;
+    }
     Random random(config_.seed * 16 + number++);
     std::byte* const begin = begin_of(a);
-    if (is_head_tensor(a)) {
+    if (a.field == &qkjit_args::v) {
+      fill_values(a);
+    } else if (is_head_tensor(a)) {
       visit_rows(a.view, [&](std::int64_t, std::int64_t, std::int64_t at) {
         fill_row(config_.data, spec.dtype, random,
                  begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
@@ -248,6 +258,17 @@ void Problem::fill() {
     }
   }
   if (spec.rope_dim > 0) fill_table();
+}
+
+/// Any bits, NaNs of any payload too: whatever V is, it is copied.
+void Problem::fill_values(const Argument& a) {
+  Random random(config_.seed * 16 + 12);
+  const std::size_t size = element_size(a.view.dtype);
+  const std::size_t bytes = static_cast<std::size_t>(config_.spec.head_dim) * size;
+  visit_rows(a.view, [&](std::int64_t, std::int64_t, std::int64_t at) {
+    std::byte* const row = begin_of(a) + static_cast<std::size_t>(at) * size;
+    for (std::size_t i = 0; i < bytes; ++i) row[i] = static_cast<std::byte>(random());
+  });
 }
 
 void Problem::fill_positions(const Argument& a, Random& random) {
@@ -293,7 +314,8 @@ void Problem::fill_table() {
 
 bool is_head_tensor(const Argument& a) {
   return a.field == &qkjit_args::q || a.field == &qkjit_args::k || a.field == &qkjit_args::q_out ||
-         a.field == &qkjit_args::k_out;
+         a.field == &qkjit_args::k_out || a.field == &qkjit_args::v ||
+         a.field == &qkjit_args::v_out;
 }
 
 std::vector<Argument> Problem::outputs() const {
@@ -301,7 +323,8 @@ std::vector<Argument> Problem::outputs() const {
   for (const Argument& a : arguments_) {
     const bool is_input = a.field == &qkjit_args::q || a.field == &qkjit_args::k;
     const bool is_output = a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out;
-    if (config_.in_place ? is_input : is_output) outputs.push_back(a);
+    const bool is_v = a.field == &qkjit_args::v_out;
+    if (is_v || (config_.in_place ? is_input : is_output)) outputs.push_back(a);
   }
   return outputs;
 }

@@ -43,6 +43,7 @@ struct ProblemConfig {
   bool gap_of_batches = false;   ///< between sequences, so that none of any strides fold
   bool batch_positions = true;   ///< [batch, tokens]; else [tokens] for all sequences
   bool own_k_positions = false;  ///< k_positions too
+  int heads_v = 0;               ///< of specs with Values::copy, of which k has heads too
 
   std::int64_t tokens_of_k() const { return tokens_k < 0 ? tokens : tokens_k; }
 };
@@ -91,7 +92,7 @@ class Problem {
   std::vector<Block>& blocks() { return blocks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   std::span<const Argument> arguments() const { return arguments_; }
-  /// The arguments that the call writes: q_out and k_out, or in place q and k.
+  /// The arguments that the call writes: q_out and k_out, or in place q and k; and v_out.
   std::vector<Argument> outputs() const;
 
   /// The call on this problem's own memory.
@@ -102,9 +103,9 @@ class Problem {
  private:
   std::size_t add_block(std::string name, std::size_t bytes);
   void place_heads();
-  void place_heads(const char* name, qkjit_tensor qkjit_args::*field, Strides strides, bool is_q);
+  void place_heads(const char* name, qkjit_tensor qkjit_args::*field, const qkjit_tensor& view);
   void place_packed();
-  qkjit_tensor head_view(Strides strides, bool is_q) const;
+  qkjit_tensor head_view(Strides strides, int heads, bool is_q) const;
   void place_norm(Norm norm, std::array<const char*, 2> names, qkjit_tensor qkjit_args::*weight,
                   qkjit_tensor qkjit_args::*bias);
   void place_table();
@@ -113,6 +114,7 @@ class Problem {
                    std::size_t element_size);
   void fill();
   void fill_table();
+  void fill_values(const Argument& v);
   void fill_positions(const Argument& positions, Random& random);
   std::byte* begin_of(const Argument& argument);
 
@@ -122,7 +124,7 @@ class Problem {
   std::vector<Argument> arguments_;
 };
 
-/// Whether the argument is q, k or an output.
+/// Whether the argument is q, k, v or an output.
 bool is_head_tensor(const Argument& argument);
 
 /// Calls `visit(token, head, element)` for every row of such a view, with the row's first element:

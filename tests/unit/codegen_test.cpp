@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(34, kSpec);
+  std::vector<Spec> specs(35, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -58,6 +58,7 @@ std::vector<Spec> neighbours() {
   specs[31].rounding = Rounding::hf_eager;
   specs[32].rounding = Rounding::late_weight_eager;
   specs[33].batch = Batch::strided;
+  specs[34].v = Values::copy;
   return specs;
 }
 
@@ -76,7 +77,8 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .bias = qkjit::Bias::no, .weight_dtype = qkjit::WeightDType::same,
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
-                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous, .batch = qkjit::Batch::folded},
+                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous, .batch = qkjit::Batch::folded,
+                .v = qkjit::Values::none},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);

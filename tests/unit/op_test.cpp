@@ -56,6 +56,7 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"placement 9"}, [&](auto& a) { bad(a.spec.placement); }));
   CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
   CHECK(refuses({"batch 9"}, [&](auto& a) { bad(a.spec.batch); }));
+  CHECK(refuses({"v 9"}, [&](auto& a) { bad(a.spec.v); }));
   CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
   CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
   CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));

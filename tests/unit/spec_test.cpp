@@ -152,6 +152,8 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(to_text(*parse_spec(kText + ",batch=strided")) == kText + ",batch=strided");
   CHECK(to_text(*parse_spec(kText + ",batch=folded")) == kText);
   CHECK(refuses(kText + ",batch=some", {"folded, strided"}));
+  CHECK(to_text(*parse_spec(kText + ",v=copy")) == kText + ",v=copy");
+  CHECK(refuses(kText + ",v=yes", {"none, copy"}));
 }
 
 TEST_CASE("forms of a rotation that mean nothing are left out of a spec", "[spec]") {

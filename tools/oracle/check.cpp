@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <span>
 #include <thread>
 #include <vector>
@@ -33,7 +34,8 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<RopePlacement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<SectionOrder>(spec.section_order),
-          static_cast<Batch>(spec.batch)};
+          static_cast<Batch>(spec.batch),
+          static_cast<Values>(spec.v)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -85,7 +87,10 @@ struct Sizes {
     is_batched = any.first == 1;
     batches = any.batches();
     tokens = std::max(q.tokens(), k.tokens());
-    elements = batches * (q.tokens() * q.heads() + k.tokens() * k.heads()) * args.spec.head_dim;
+    const Heads v(args.v);
+    elements = batches *
+               (q.tokens() * q.heads() + k.tokens() * k.heads() + v.tokens() * v.heads()) *
+               args.spec.head_dim;
   }
 };
 
@@ -167,6 +172,26 @@ class Checker {
     check_rows('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
     check_rows('k', args_.k, args_.k_out, k_norm_,
                {has_own ? args_.k_positions : args_.positions, batch, token});
+    check_copied(batch, token);
+  }
+
+  /// Rows of V must have the bits that they had.
+  void check_copied(std::int64_t batch, std::int64_t token) {
+    const Heads in(args_.v), out(args_.v_out);
+    if (token >= in.tokens()) return;
+    const std::int64_t size = spec_.dtype == DType::fp32 ? 4 : 2;
+    for (std::int64_t head = 0; head < in.heads(); ++head) {
+      const char* const from =
+          static_cast<const char*>(args_.v.data) + in.row(batch, token, head) * size;
+      const char* const to =
+          static_cast<const char*>(args_.v_out.data) + out.row(batch, token, head) * size;
+      for (std::int64_t i = 0; i < spec_.head_dim; ++i) {
+        const bool is_same =
+            std::memcmp(from + i * size, to + i * size, static_cast<std::size_t>(size)) == 0;
+        ++result_.checked;
+        ++(is_same ? result_.exact : result_.wrong);
+      }
+    }
   }
 
   const CheckResult& result() const { return result_; }
