@@ -159,7 +159,7 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   CallCache& calls = CallCache::of_this_thread();
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) {
     const auto device = open->current_device();
-    const ReadyCall* ready = device ? calls.find(number_, *device, args) : nullptr;
+    const ReadyCall* ready = device ? calls.find(number_, *device, {&args}) : nullptr;
     if (ready) return launch_ready(*open, *ready->kernel, ready->launch, stream);
   }
 
@@ -176,7 +176,8 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   const auto planned = plan(driver, *op, *device, stream);
   if (!planned) return tl::unexpected(planned.error());
   const auto* fused = std::get_if<FusedLaunch>(&planned->launch);
-  if (fused && !planned->is_stand_in) calls.keep(number_, *device, args, *planned->kernel, *fused);
+  if (fused && !planned->is_stand_in)
+    calls.keep(number_, *device, {&args}, *planned->kernel, *fused);
   return run(driver, *planned, stream);
 }
 

@@ -1,4 +1,5 @@
 // Two streams in one launch; what Runtime does beside that of one.
+#include "call_cache.hpp"
 #include "runtime.hpp"
 #include "spec/text.hpp"
 #include "tuning/builtin.hpp"
@@ -84,6 +85,20 @@ Result<Dispatch> Runtime::launch_dual_on_host(const qkjit_args& first, const qkj
 
 Result<Dispatch> Runtime::launch_dual(const qkjit_args& first, const qkjit_args& second,
                                       Stream stream) {
+  DualCallCache& calls = DualCallCache::of_this_thread();
+  const auto launch_once = [&](const Driver& open, const LoadedKernel& kernel,
+                               const DualLaunch& call) -> Result<Dispatch> {
+    if (auto done = open.launch(kernel, call.grid, stream, &call.params); !done) {
+      return tl::unexpected(done.error());
+    }
+    return count({Path::fused, Reason::none});
+  };
+  if (const Driver* open = open_driver_.load(std::memory_order_acquire)) {
+    const auto device = open->current_device();
+    const auto* ready = device ? calls.find(number_, *device, {&first, &second}) : nullptr;
+    if (ready) return launch_once(*open, *ready->kernel, ready->launch);
+  }
+
   const auto a = check_args(first), b = check_args(second);
   if (!a) return tl::unexpected(a.error());
   if (!b) return tl::unexpected(b.error());
@@ -106,10 +121,10 @@ Result<Dispatch> Runtime::launch_dual(const qkjit_args& first, const qkjit_args&
   }
   const DualLaunch call =
       dual_launch(*a, *b, variants_of(Streams(a->spec, b->spec), kernel->variant));
-  if (auto done = driver.launch(*kernel->loaded, call.grid, stream, &call.params); !done) {
-    return tl::unexpected(done.error());
+  if (!kernel->is_stand_in) {
+    calls.keep(number_, *device, {&first, &second}, *kernel->loaded, call);
   }
-  return count({Path::fused, Reason::none});
+  return launch_once(driver, *kernel->loaded, call);
 }
 
 /// The kernel that serves both calls at once, or why there is none.

@@ -46,6 +46,20 @@ TEST_CASE("two streams are one launch of one kernel", "[driver][dual]") {
   CHECK(f.runtime().stats().paths[static_cast<std::size_t>(Path::fused)] == 3);
 }
 
+TEST_CASE("a pair of calls that was made before is made again at once", "[driver][dual]") {
+  DriverFixture f;
+  const qkjit_args a = small_call(), b = moved(small_call());
+  CHECK(launch(f, a, b) == "fused (none)");
+  CHECK(launch(f, a, b) == "fused (none)");
+  qkjit_args other = b;
+  other.eps = 1e-5f;
+  CHECK(launch(f, a, other) == "fused (none)");
+  other.q.data = a.q.data;  // differs in what makes it wrong
+  CHECK(mentions(launch(f, a, other), {"overlaps"}));
+  CHECK(cuda().launches.size() == 3);
+  CHECK(cuda().loads == 1);
+}
+
 TEST_CASE("streams of two specs take no bulk copies", "[driver][dual]") {
   DriverFixture f;
   CHECK(launch(f, large_call(), text_call()) == "fused (none)");

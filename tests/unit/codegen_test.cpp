@@ -92,6 +92,22 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
 }
 
+TEST_CASE("a kernel of two streams has both specs, and a key of its own", "[codegen]") {
+  const Spec text{.head_dim = 128, .rope_dim = 0, .positions = Positions::implicit};
+  const auto key = [](const Streams& streams) {
+    return kernel_key(streams, Variants(kVariant), "sm_90").digest();
+  };
+  const Source source = fused_source(Streams(kSpec, text), Variants(kVariant));
+  CHECK(source.entry == "qkjit_dual_hd128_rd64_neox_bf16_int64_and_hd128_rd0_interleaved_bf16");
+  CHECK(source.text.find("#include \"dual.cuh\"") == 0);
+  CHECK(source.text.find("DualParams params") != std::string::npos);
+  const std::set<std::string> keys = {key(kSpec), key(text), key({kSpec, text}), key({text, kSpec}),
+                                      key({kSpec, kSpec})};
+  CHECK(keys.size() == 5);
+  CHECK(fused_source(Streams(kSpec), Variants(kVariant)).text ==
+        fused_source(kSpec, kVariant).text);
+}
+
 TEST_CASE("kernel names read as their specs", "[codegen]") {
   const auto name = [](const Spec& spec) {
     return fused_source(spec, {.lanes = 1, .threads = 32}).entry;
