@@ -19,7 +19,14 @@ QKJIT_DEVICE float sum_of_squares(const float (&x)[kCount]) {
   return sum;
 }
 
-/// 1 / sqrt(mean of squares + eps), with `inv` = 1 / head_dim rounded to fp32.
+/// Under a norm across heads, the sums of a token's heads, each made as above, are dealt to so many
+/// partial sums: head h's is added to number h % kPartialSums, which begins as 0, in the order of
+/// heads. Those are added as a butterfly. Up to so many heads this is one over all of them; more
+/// need no more room.
+constexpr int kPartialSums = 32;
+
+/// 1 / sqrt(mean of squares + eps), with `inv` = 1 / the number of squares, rounded to fp32: of
+/// head_dim, or heads * head_dim.
 QKJIT_DEVICE float reciprocal_rms(float sum, float inv, float eps) {
   return rsqrt_rn(fma_rn(sum, inv, eps));
 }

@@ -13,11 +13,13 @@ QKJIT_DEVICE bool is_nan(float x) { return x != x; }
 
 QKJIT_DEVICE float bf16_to_float(unsigned bits) { return float_of(bits << 16); }
 
+// Two values are converted where one is wanted: the instruction for one alone runs on a unit with a
+// fraction of the other's throughput, which modes that round between the steps feel.
 QKJIT_DEVICE unsigned float_to_bf16(float x) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  unsigned short half;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(x));
-  return half;
+  unsigned halves;
+  asm("cvt.rn.bf16x2.f32 %0, 0f00000000, %1;" : "=r"(halves) : "f"(x));
+  return halves;
 #else
   if (is_nan(x)) return kNan16;
   const unsigned bits = bits_of(x);
@@ -43,7 +45,11 @@ QKJIT_DEVICE float fp16_to_float(unsigned bits) {
 }
 
 QKJIT_DEVICE unsigned float_to_fp16(float x) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  unsigned halves;
+  asm("cvt.rn.f16x2.f32 %0, 0f00000000, %1;" : "=r"(halves) : "f"(x));
+  return halves;
+#elif defined(__CUDA_ARCH__)
   unsigned short half;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(x));
   return half;
@@ -88,6 +94,13 @@ struct Format<DType::fp32> {
 /// The value that a store and a load would give back.
 template <DType kDType>
 QKJIT_DEVICE float round_to(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  if constexpr (kDType == DType::bf16) {  // in the high half it is its own fp32 value
+    unsigned halves;
+    asm("cvt.rn.bf16x2.f32 %0, %1, 0f00000000;" : "=r"(halves) : "f"(x));
+    return float_of(halves);
+  }
+#endif
   using F = Format<kDType>;
   return F::load(F::store(x));
 }

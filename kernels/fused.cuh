@@ -122,6 +122,21 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
   }
 }
 
+/// The norm of a row whose reciprocal rms is known.
+template <Spec kSpec, Norm kNorm, class T>
+static QKJIT_DEVICE void scale_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
+                                   float r) {
+#pragma unroll
+  for (int slot = 0; slot < T::kSlots; ++slot) {
+    const float(&w)[kChunk] = constants.weight[slot];
+    if constexpr (has_bias(kSpec, kNorm)) {
+      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w, constants.bias[slot]);
+    } else {
+      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w);
+    }
+  }
+}
+
 template <Spec kSpec, Norm kNorm, class T>
 static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec, T>& constants,
                                        float eps, const Lane<T>& lane) {
@@ -139,15 +154,7 @@ static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec
   }
   square_chunks(y, chunks[0]);
   const float r = reciprocal_rms(sum_row<T>(chunks, lane), T::kInvHeadDim, eps);
-#pragma unroll
-  for (int slot = 0; slot < T::kSlots; ++slot) {
-    const float(&w)[kChunk] = constants.weight[slot];
-    if constexpr (has_bias(kSpec, kNorm)) {
-      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w, constants.bias[slot]);
-    } else {
-      normalize_chunk<kSpec.dtype>(kSpec.rounding, y[slot], r, w);
-    }
-  }
+  scale_row<kSpec, kNorm, T>(y, constants, r);
 }
 
 /// Normalises, rotates and stores the rows of a slice, whose loads have begun.
@@ -242,12 +249,7 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, unsigned number, unsigne
   const Rows& rows = place.rows;
   const unsigned token = place.token;
   const unsigned head = (is_q ? slice : slice - f.slices.of_q) * T::kRowsPerSlice;
-  const RowView row{rows, token, head};
-  const unsigned left = rows.heads - head;
-  const SliceView<Storage> view{static_cast<const Storage*>(rows.in) + row.in_offset(),
-                                static_cast<Storage*>(rows.out) + row.out_offset(),
-                                rows.in_head_stride, rows.out_head_stride,
-                                left < T::kRowsPerSlice ? left : T::kRowsPerSlice};
+  const SliceView<Storage> view = view_slice<Storage>(rows, token, head, T::kRowsPerSlice);
   // As late as can be: what needs no memory is done while the grid before still runs.
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {

@@ -29,7 +29,7 @@ struct GenericParams {
   ValueRows v;       ///< read by Forms::all, if the spec has Values::copy
 };
 
-static_assert(sizeof(GenericParams) == 576,
+static_assert(sizeof(GenericParams) == 584,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -42,9 +42,9 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 /// Rows that a lane group has in flight, as far as there are registers for them.
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
-/// What a kernel is compiled for: what nearly all models ask, or everything, which takes more
-/// registers and a longer time to load.
-enum class Forms { common, all };
+/// What a kernel is compiled for: what nearly all models ask; or all norms of a head, which take
+/// more registers and a longer time to load; or those across heads (generic_across.cuh).
+enum class Forms { common, all, across };
 
 /// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
 /// the rotation of a head's first elements, by fp32 values of one position; to a kernel this says
@@ -60,12 +60,14 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.placement = RopePlacement::head;
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
+  spec.norm_scope = NormScope::head;
   spec.batch = Batch::folded;
   spec.v = Values::none;
   return spec;
 }
 
 QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
+  if (norms_across_heads(spec)) return Forms::across;
   return spec == common_form(spec) ? Forms::common : Forms::all;
 }
 
@@ -79,7 +81,7 @@ struct GenericKind {
 /// Blocks that registers must leave room for on a multiprocessor: as many as cost next to no
 /// spills.
 QKJIT_CONSTEXPR int generic_blocks(int slots, Forms forms) {
-  if (forms == Forms::all) return slots == 1 ? 5 : 3;
+  if (forms != Forms::common) return slots == 1 ? 5 : 3;
   return slots == 1 ? 8 : slots == 2 ? 5 : 4;
 }
 

@@ -12,11 +12,12 @@ namespace qkjit {
 struct Rows {
   const void* in;
   void* out;           ///< may equal `in`
-  const void* weight;  ///< null without one
+  const void* weight;  ///< null without one; see weight_length()
   const void* bias;    ///< null without one
   long long in_token_stride, in_head_stride;
   long long out_token_stride, out_head_stride;
   unsigned heads;
+  float inv_width;  ///< 1 / (heads * head_dim), rounded to fp32; 0 for a norm of each head
 };
 
 struct Params {

@@ -73,6 +73,9 @@ enum class RopePlacement { head, tail };
 /// and 2; or in turns, 0 1 2 0 1 2, until 1 and 2 have theirs, where axis 0 takes over.
 enum class SectionOrder { contiguous, interleaved };
 
+/// What shares a variance, and how long a weight is: a head, head_dim elements; or all heads that a
+/// token has of q, and all that it has of k, heads * head_dim elements.
+enum class NormScope { head, token };
 /// How a call's batches lie: as tokens of one long sequence that q and k share; or as sequences of
 /// their own, any distance apart, q's and k's of lengths and positions of their own.
 enum class Batch { folded, strided };
@@ -98,6 +101,7 @@ struct Spec {
   RopePlacement placement = RopePlacement::head;
   int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
   SectionOrder section_order = SectionOrder::contiguous;
+  NormScope norm_scope = NormScope::head;
   Batch batch = Batch::folded;
   Values v = Values::none;
 
@@ -114,6 +118,15 @@ QKJIT_CONSTEXPR bool has_weight(const Spec& spec, Norm norm) {
 }
 QKJIT_CONSTEXPR bool has_bias(const Spec& spec, Norm norm) {
   return norm == Norm::layer && spec.bias == Bias::yes;
+}
+
+QKJIT_CONSTEXPR bool norms_across_heads(const Spec& spec) {
+  return spec.norm_scope == NormScope::token;
+}
+
+/// Elements of a weight or a bias, of q or of k with so many heads.
+QKJIT_CONSTEXPR long long weight_length(const Spec& spec, long long heads) {
+  return norms_across_heads(spec) ? heads * spec.head_dim : spec.head_dim;
 }
 
 QKJIT_CONSTEXPR DType dtype_of_weights(const Spec& spec) {

@@ -6,6 +6,7 @@
 #include "bulk.cuh"
 #include "lane.cuh"
 #include "memory.cuh"
+#include "rows.cuh"
 
 namespace qkjit {
 
@@ -17,6 +18,33 @@ struct SliceView {
   long long in_stride, out_stride;
   unsigned rows;
 };
+
+/// The slice of at most `most` rows that begins with `head`, at most the number of heads.
+template <class Storage>
+QKJIT_DEVICE SliceView<Storage> view_slice(const Rows& rows, unsigned token, unsigned head,
+                                           unsigned most) {
+  const RowView row{rows, token, head};
+  const unsigned left = rows.heads - head;
+  return {static_cast<const Storage*>(rows.in) + row.in_offset(),
+          static_cast<Storage*>(rows.out) + row.out_offset(), rows.in_head_stride,
+          rows.out_head_stride, left < most ? left : most};
+}
+
+/// The lane's chunks of a slice, as far as there are such rows.
+template <Spec kSpec, Variant kVariant, class Storage, class T>
+QKJIT_DEVICE void load_slice(const SliceView<Storage>& view, const Lane<T>& lane,
+                             Chunk<kSpec.dtype> (&to)[T::kRows][T::kSlots]) {
+#pragma unroll
+  for (int i = 0; i < T::kRows; ++i) {
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane.first_element(slot);
+      if (!lane.has_row(i, view.rows) || first >= kSpec.head_dim) continue;
+      to[i][slot] =
+          Chunk<kSpec.dtype>::load(view.in + lane.row(i) * view.in_stride + first, kVariant.load);
+    }
+  }
+}
 
 /// Stores a chunk of the lane's i-th row, if the slice has so many.
 template <Spec kSpec, Variant kVariant, class Storage, class T>
@@ -34,16 +62,7 @@ class RowsInRegisters {
 
   QKJIT_DEVICE RowsInRegisters(const SliceView<Storage>& view, const Lane<T>& lane)
       : view_(view), lane_(lane) {
-#pragma unroll
-    for (int i = 0; i < T::kRows; ++i) {
-#pragma unroll
-      for (int slot = 0; slot < T::kSlots; ++slot) {
-        const int first = lane.first_element(slot);
-        if (!lane.has_row(i, view.rows) || first >= kSpec.head_dim) continue;
-        held_[i][slot] =
-            Chunk<kSpec.dtype>::load(view.in + lane.row(i) * view.in_stride + first, kVariant.load);
-      }
-    }
+    load_slice<kSpec, kVariant>(view, lane, held_);
   }
 
   QKJIT_DEVICE void wait() const {}

@@ -6,8 +6,9 @@
 namespace qkjit {
 
 /// What a block works on: slice after slice of all tokens, one for each of its warps, or one whole
-/// token, whose slices its warps share. A slice is what a warp does at a time: as many
-/// neighbouring heads of one token, all of q or all of k, as its lane groups have rows in flight.
+/// token, whose slices its warps share; for a norm across heads that is a token's q or its k. A
+/// slice is what a warp does at a time: as many neighbouring heads of one token, all of q or all of
+/// k, as its lane groups have rows in flight.
 enum class Span { slice, token };
 
 /// How a neox pair is brought together: both elements are in one lane, or lanes show each other

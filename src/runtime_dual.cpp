@@ -8,9 +8,11 @@
 namespace qkjit {
 namespace {
 
+/// Whether the spec has a kernel that may share a grid; that of a norm across heads takes blocks of
+/// its own.
 bool has_fused(const Spec& spec) {
   const auto support = supports(spec);
-  return support && support->dispatch.path == Path::fused;
+  return support && support->dispatch.path == Path::fused && !norms_across_heads(spec);
 }
 
 /// Why the call is not one that a fused kernel serves.
@@ -23,6 +25,9 @@ NoKernel why_not_fused(const Operation& op) {
   }
   if (op.support.dispatch.path != Path::fused) {
     return because(op.support.dispatch.reason, op.support.text);
+  }
+  if (norms_across_heads(op.spec)) {
+    return because(Reason::shape, "a norm across heads takes a launch of its own");
   }
   if (!op.aligned) return because(Reason::alignment, std::string(sentence_of(Reason::alignment)));
   return {};

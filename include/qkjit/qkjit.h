@@ -170,6 +170,13 @@ typedef enum qkjit_section_order {
   QKJIT_SECTIONS_INTERLEAVED = 1
 } qkjit_section_order;
 
+/* What shares a variance, and how long a weight is. */
+typedef enum qkjit_norm_scope {
+  QKJIT_NORM_SCOPE_HEAD = 0, /* a head: head_dim elements */
+  QKJIT_NORM_SCOPE_TOKEN = 1 /* all heads of a token, those of q and those of k: heads * head_dim;
+                                for NORM_RMS, as in Wan, OLMo-2 and MiniMax-M2 */
+} qkjit_norm_scope;
+
 /* How the sequences of a call with a batch dimension lie.
  *   FOLDED   one after another, in q, k, their outputs and positions alike, so that all are tokens
  *            of one long sequence: the batch stride is the tokens times the token stride. The
@@ -202,6 +209,7 @@ typedef struct qkjit_spec {
    * positions is [3, tokens]. All 0: positions have one axis. */
   int32_t sections[3];
   qkjit_section_order section_order;
+  qkjit_norm_scope norm_scope;
   qkjit_batch batch;
   qkjit_v v;
 } qkjit_spec;
@@ -211,8 +219,8 @@ typedef struct qkjit_spec {
     sizeof(qkjit_spec), 0, 0, QKJIT_INTERLEAVED, QKJIT_BF16, QKJIT_ROUNDING_FUSED,                \
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
-        QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_BATCH_FOLDED,           \
-        QKJIT_V_NONE                                                                              \
+        QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
+        QKJIT_BATCH_FOLDED, QKJIT_V_NONE                                                          \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -222,8 +230,9 @@ typedef struct qkjit_spec {
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved" and
- * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
- * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it. */
+ * ",norm_scope=head|token", ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a
+ * bad value, a repeated field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it.
+ */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -361,8 +370,9 @@ typedef struct qkjit_args {
   qkjit_tensor k;        /* the same with heads_k, strides of its own */
   qkjit_tensor q_out;    /* shaped as q; absent: in place */
   qkjit_tensor k_out;    /* shaped as k; absent: in place */
-  qkjit_tensor q_weight; /* [head_dim]; absent for NORM_NONE and WEIGHT_NONE */
-  qkjit_tensor k_weight; /* [head_dim]; absent for NORM_NONE and WEIGHT_NONE */
+  qkjit_tensor q_weight; /* [head_dim], for NORM_SCOPE_TOKEN [heads_q * head_dim]; absent for
+                            NORM_NONE and WEIGHT_NONE */
+  qkjit_tensor k_weight; /* the same, with heads_k */
   qkjit_tensor q_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
   qkjit_tensor k_bias;   /* [head_dim]; with BIAS_YES, for NORM_LAYER only */
   /* The table, of the spec's `table` type and with any row stride: either cos_sin_cache, whose rows

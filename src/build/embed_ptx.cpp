@@ -16,6 +16,18 @@ namespace {
 
 constexpr std::size_t kMaxSourceBytes = 1 << 20;
 
+std::vector<GenericKind> all_kinds() {
+  std::vector<GenericKind> kinds;
+  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+    for (const int slots : kGenericSlots) {
+      kinds.push_back({dtype, slots, Forms::common});
+      kinds.push_back({dtype, slots, Forms::all});
+    }
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::across});
+  }
+  return kinds;
+}
+
 Result<void> write_ptx(const Nvrtc& nvrtc, const std::vector<EmbeddedFile>& headers,
                        const GenericKind& kind, int capability,
                        const std::filesystem::path& directory) {
@@ -39,14 +51,10 @@ Result<void> embed_ptx(const std::string& library, const std::filesystem::path& 
     texts.push_back(std::move(*header));
     headers.push_back({names.back(), texts.back()});
   }
-  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-    for (const int slots : kGenericSlots) {
-      for (const Forms forms : {Forms::common, Forms::all}) {
-        for (const int capability : kGenericCapabilities) {
-          auto written = write_ptx(**nvrtc, headers, {dtype, slots, forms}, capability, directory);
-          if (!written) return written;
-        }
-      }
+  for (const GenericKind& kind : all_kinds()) {
+    for (const int capability : kGenericCapabilities) {
+      auto written = write_ptx(**nvrtc, headers, kind, capability, directory);
+      if (!written) return written;
     }
   }
   return {};

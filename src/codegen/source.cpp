@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <array>
+
 #include "spec/names.hpp"
 
 namespace qkjit {
@@ -30,6 +32,7 @@ std::string entry_name(const Spec& spec) {
   if (has_sections(spec)) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
+  if (norms_across_heads(spec)) name += "_across";
   if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
   if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
   return name;
@@ -46,14 +49,15 @@ std::string spec_initializer(const Spec& spec) {
       "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
-      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{}, .batch = "
-      "qkjit::Batch::{},\n                .v = qkjit::Values::{}}}",
+      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
+      "                .norm_scope = qkjit::NormScope::{}, .batch = qkjit::Batch::{},\n"
+      "                .v = qkjit::Values::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.batch), name_of(spec.v));
+      name_of(spec.norm_scope), name_of(spec.batch), name_of(spec.v));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -90,22 +94,27 @@ Source dual_source(const Spec& first, const Spec& second, const Variants& v) {
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
-std::string_view forms_name(Forms forms) { return forms == Forms::common ? "common" : "all"; }
+std::string_view forms_name(Forms forms) {
+  constexpr std::array<std::string_view, 3> kFormsNames = {"common", "all", "across"};
+  return kFormsNames[static_cast<std::size_t>(forms)];
+}
 
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
+  const bool across = norms_across_heads(spec);
   const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
   const std::string text = fmt::format(
-      "#include \"fused.cuh\"\n\n"
-      "extern \"C\" __global__ void __launch_bounds__({})\n"
-      "{}(const __grid_constant__ qkjit::{} params) {{\n"
-      "  qkjit::fused<{},\n"
-      "               {}>(params, blockIdx.x);\n"
+      "#include \"{0}.cuh\"\n\n"
+      "extern \"C\" __global__ void __launch_bounds__({1})\n"
+      "{2}(const __grid_constant__ qkjit::{3} params) {{\n"
+      "  qkjit::{0}<{4},\n"
+      "               {5}>({6});\n"
       "}}\n",
-      bounds_of(v), entry, is_plain ? "FusedParams" : "BatchedParams",
-      spec_initializer(spec), variant_initializer(v));
+      across ? "fused_across" : "fused", bounds_of(v), entry,
+      is_plain ? "FusedParams" : "BatchedParams", spec_initializer(spec), variant_initializer(v),
+      across ? "params" : "params, blockIdx.x");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
@@ -116,14 +125,19 @@ Source fused_source(const Streams& streams, const Variants& variants) {
 
 Source generic_source(const GenericKind& kind) {
   const std::string entry = generic_entry(kind);
+  const bool across = kind.forms == Forms::across;
+  const std::string call =
+      across ? fmt::format("generic_across<qkjit::DType::{}>", name_of(kind.dtype))
+             : fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
+                           kind.slots, forms_name(kind.forms));
   const std::string text = fmt::format(
-      "#include \"generic.cuh\"\n\n"
+      "#include \"{4}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
       "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
       "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
-      "  qkjit::generic<qkjit::DType::{3}, {1}, qkjit::Forms::{2}>(params);\n"
+      "  qkjit::{3}(params);\n"
       "}}\n",
-      entry, kind.slots, forms_name(kind.forms), name_of(kind.dtype));
+      entry, kind.slots, forms_name(kind.forms), call, across ? "generic_across" : "generic");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

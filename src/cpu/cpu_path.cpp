@@ -37,7 +37,7 @@ float sum_row(const Row& x, int head_dim, const ChunkSum& chunk_sum) {
   return sums[0];
 }
 
-float load_weight(DType dtype, const void* from, int i) {
+float load_weight(DType dtype, const void* from, std::int64_t i) {
   const auto load = [&]<DType kDType>() {
     using F = Format<kDType>;
     return F::load(static_cast<const typename F::Storage*>(from)[i]);
@@ -53,25 +53,37 @@ float load_weight(DType dtype, const void* from, int i) {
   return 0;  // unreachable: the switch is complete
 }
 
+/// What the norm takes of a row that is rotated first.
+template <DType kDType>
+void hand_over_row(const Spec& spec, Row& y) {
+  for (int i = 0; i < spec.head_dim; ++i) y[i] = handed_over<kDType>(spec.rounding, y[i]);
+}
+
+/// The norm of a row whose reciprocal rms is known. Its vectors begin with element `first` of the
+/// tensor's.
+template <DType kDType>
+void scale_row(const Spec& spec, Norm norm, const Rows& rows, std::int64_t first, float r, Row& y) {
+  const DType of_weights = dtype_of_weights(spec);
+  for (int i = 0; i < spec.head_dim; ++i) {
+    const float stored =
+        has_weight(spec, norm) ? load_weight(of_weights, rows.weight, first + i) : 0;
+    const float w = effective_weight(spec.weight, stored);
+    y[i] = has_bias(spec, norm) ? normalize<kDType>(spec.rounding, y[i], r, w,
+                                                    load_weight(of_weights, rows.bias, first + i))
+                                : normalize<kDType>(spec.rounding, y[i], r, w);
+  }
+}
+
 template <DType kDType>
 void normalize_row(const Spec& spec, Norm norm, const Rows& rows, float inv, float eps, Row& y) {
   const int head_dim = spec.head_dim;
-  const DType of_weights = dtype_of_weights(spec);
-  if (spec.norm_order == NormOrder::after) {
-    for (int i = 0; i < head_dim; ++i) y[i] = handed_over<kDType>(spec.rounding, y[i]);
-  }
+  if (spec.norm_order == NormOrder::after) hand_over_row<kDType>(spec, y);
   if (norm == Norm::layer) {
     const float sum = sum_row(y, head_dim, sum_of_elements<kChunk>);
     for (int i = 0; i < head_dim; ++i) y[i] = centred(y[i], sum, inv);
   }
   const float r = reciprocal_rms(sum_row(y, head_dim, sum_of_squares<kChunk>), inv, eps);
-  for (int i = 0; i < head_dim; ++i) {
-    const float stored = has_weight(spec, norm) ? load_weight(of_weights, rows.weight, i) : 0;
-    const float w = effective_weight(spec.weight, stored);
-    y[i] = has_bias(spec, norm)
-               ? normalize<kDType>(spec.rounding, y[i], r, w, load_weight(of_weights, rows.bias, i))
-               : normalize<kDType>(spec.rounding, y[i], r, w);
-  }
+  scale_row<kDType>(spec, norm, rows, 0, r, y);
 }
 
 template <DType kDType>
@@ -124,10 +136,75 @@ void run_row_of_sequence(const Spec& spec, const Params& params, const Batches& 
   run_row<kDType>(spec, here, {rows, in.token, row.head}, norm, inv_head_dim);
 }
 
+/// The sum of a token's squares, of all heads of q or of k, as arithmetic.cuh has it. `load` gives
+/// the norm's input of a head.
+template <class Load>
+float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
+  std::array<float, kPartialSums> sums = {};
+  for (unsigned head = 0; head < heads; ++head) {
+    float& sum = sums[head % kPartialSums];
+    sum = add_rn(sum, sum_row(load(head), spec.head_dim, sum_of_squares<kChunk>));
+  }
+  for (int d = kPartialSums / 2; d > 0; d /= 2) {
+    for (int i = 0; i < d; ++i) sums[i] = add_rn(sums[i], sums[i + d]);
+  }
+  return sums[0];
+}
+
+/// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
-void run_rows(const Spec& spec, const Params& params, const Batches* batches, unsigned begin,
-              unsigned end) {
+void run_heads(const Spec& spec, const Params& params, const Rows& rows, Norm norm,
+               unsigned token) {
+  using F = Format<kDType>;
+  using Storage = typename F::Storage;
+  const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
+  const auto rotate = [&](Row& y) {
+    if (spec.rope_dim == 0) return;
+    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
+                       y);
+  };
+  const auto load = [&](unsigned head) {
+    const Storage* in =
+        static_cast<const Storage*>(rows.in) + RowView{rows, token, head}.in_offset();
+    Row y;
+    for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
+    if (rotates_first) {
+      rotate(y);
+      hand_over_row<kDType>(spec, y);
+    }
+    return y;
+  };
+  const float r = norm == Norm::none ? 0
+                                     : reciprocal_rms(sum_heads(spec, rows.heads, load),
+                                                      rows.inv_width, params.eps);
+  for (unsigned head = 0; head < rows.heads; ++head) {
+    Row y = load(head);
+    const std::int64_t first = std::int64_t{head} * spec.head_dim;
+    if (norm != Norm::none) scale_row<kDType>(spec, norm, rows, first, r, y);
+    if (!rotates_first) rotate(y);
+    Storage* out = static_cast<Storage*>(rows.out) + RowView{rows, token, head}.out_offset();
+    for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+  }
+}
+
+/// What is computed by itself: a row; under a norm across heads a token's q, and its k.
+unsigned unit_count(const Spec& spec, const Params& params) {
+  if (!norms_across_heads(spec)) return params.row_count;
+  return 2 * (params.row_count / (params.q.heads + params.k.heads));
+}
+
+template <DType kDType>
+void run_units(const Spec& spec, const Params& params, const Batches* batches, unsigned begin,
+               unsigned end) {
   const FloatEnvironment ieee;
+  if (norms_across_heads(spec)) {
+    for (unsigned unit = begin; unit < end; ++unit) {
+      const bool is_q = unit % 2 == 0;
+      run_heads<kDType>(spec, params, is_q ? params.q : params.k, is_q ? spec.q_norm : spec.k_norm,
+                        unit / 2);
+    }
+    return;
+  }
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
@@ -146,11 +223,11 @@ void run_range(const Spec& spec, const Params& params, const Batches* batches, u
                unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_rows<DType::bf16>(spec, params, batches, begin, end);
+      return run_units<DType::bf16>(spec, params, batches, begin, end);
     case DType::fp16:
-      return run_rows<DType::fp16>(spec, params, batches, begin, end);
+      return run_units<DType::fp16>(spec, params, batches, begin, end);
     case DType::fp32:
-      return run_rows<DType::fp32>(spec, params, batches, begin, end);
+      return run_units<DType::fp32>(spec, params, batches, begin, end);
   }
 }
 
@@ -167,9 +244,8 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads) {
   const std::uint64_t count = useful_threads(spec, params, threads);
-  const auto boundary = [&](std::uint64_t i) {
-    return static_cast<unsigned>(params.row_count * i / count);
-  };
+  const std::uint64_t units = unit_count(spec, params);
+  const auto boundary = [&](std::uint64_t i) { return static_cast<unsigned>(units * i / count); };
   // Threads live for one call: nothing lingers for the host to join, and a fork is harmless.
   std::vector<std::jthread> workers;
   workers.reserve(count - 1);

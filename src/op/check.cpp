@@ -13,12 +13,16 @@
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
+#include "util/float_environment.hpp"
 
 namespace qkjit {
 namespace {
 
+constexpr std::int64_t kMostRows = std::numeric_limits<std::int32_t>::max();
+
 struct HeadTensors : HeadViews {
   const void *weight, *bias;
+  std::int64_t vector_bytes;  ///< of weight and bias each
 };
 
 /// What belongs to q, or to k, with the names for messages.
@@ -37,9 +41,9 @@ HeadArguments k_of(const qkjit_args& args, const Spec& spec) {
           args.k_out, args.k_weight, args.k_bias, spec.k_norm};
 }
 
-Result<void> check_weight(const HeadArguments& heads, const Spec& spec) {
+Result<void> check_weight(const HeadArguments& heads, const Spec& spec, std::int64_t count) {
   if (has_weight(spec, heads.norm)) {
-    return check_vector(heads.weight_name, heads.weight, dtype_of_weights(spec), spec.head_dim);
+    return check_vector(heads.weight_name, heads.weight, spec, count);
   }
   if (!heads.weight.data) return {};
   const bool no_norm = heads.norm == Norm::none;
@@ -49,10 +53,8 @@ Result<void> check_weight(const HeadArguments& heads, const Spec& spec) {
               no_norm ? "norm=rms" : "weight=plain");
 }
 
-Result<void> check_bias(const HeadArguments& heads, const Spec& spec) {
-  if (has_bias(spec, heads.norm)) {
-    return check_vector(heads.bias_name, heads.bias, dtype_of_weights(spec), spec.head_dim);
-  }
+Result<void> check_bias(const HeadArguments& heads, const Spec& spec, std::int64_t count) {
+  if (has_bias(spec, heads.norm)) return check_vector(heads.bias_name, heads.bias, spec, count);
   if (!heads.bias.data) return {};
   const bool no_layer = heads.norm != Norm::layer;
   return fail(Code::invalid_argument,
@@ -76,7 +78,7 @@ Result<HeadTensors> check_absent(const HeadArguments& arguments, const HeadArgum
                 arguments.in_name);
   }
   const HeadView none{.is_absent = true};
-  return HeadTensors{{none, none}, nullptr, nullptr};
+  return HeadTensors{{none, none}, nullptr, nullptr, 0};
 }
 
 /// q or k with its output, weight and bias.
@@ -86,14 +88,23 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArgume
   const qkjit_tensor& out = arguments.out;
   auto input = check_head_tensor(arguments.in_name, arguments.in, spec, nullptr);
   if (!input) return tl::unexpected(input.error());
-  HeadTensors heads{{*input, *input}, arguments.weight.data, arguments.bias.data};
+  const std::int64_t count = input->extent.heads;
+  if (count > kMostRows) {
+    return fail(Code::invalid_argument, "{} has {} heads: below 2^31 can be had; split the call",
+                arguments.in_name, count);
+  }
+  HeadTensors heads{{*input, *input},
+                    arguments.weight.data,
+                    arguments.bias.data,
+                    weight_length(spec, count) * size_of(dtype_of_weights(spec))};
   if (is_given(out)) {  // a shape without memory is a mistake, not "in place"
     auto output = check_head_tensor(arguments.out_name, out, spec, &*input);
     if (!output) return tl::unexpected(output.error());
     heads.out = *output;
   }
   if (heads.exist()) {
-    for (auto checked : {check_weight(arguments, spec), check_bias(arguments, spec)}) {
+    for (auto checked :
+         {check_weight(arguments, spec, count), check_bias(arguments, spec, count)}) {
       if (!checked) return tl::unexpected(checked.error());
     }
   }
@@ -109,13 +120,13 @@ Result<HeadTensors> check_values(const qkjit_args& args, const Spec& spec) {
                   "{} is given, but the spec says v=none: leave it out, or use v=copy", name);
     }
     const HeadView none{.is_absent = true};
-    return HeadTensors{{none, none}, nullptr, nullptr};
+    return HeadTensors{{none, none}, nullptr, nullptr, 0};
   }
   const auto in = check_head_tensor("v", args.v, spec, nullptr);
   if (!in) return tl::unexpected(in.error());
   const auto out = check_head_tensor("v_out", args.v_out, spec, &*in);
   if (!out) return tl::unexpected(out.error());
-  return HeadTensors{{*in, *out}, nullptr, nullptr};
+  return HeadTensors{{*in, *out}, nullptr, nullptr, 0};
 }
 
 Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v) {
@@ -161,14 +172,14 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const He
 
 /// Outputs must not lie over what other rows still read: weights, biases, table and positions.
 Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v,
-                             const Spec& spec, const Rotation& rotation) {
-  const auto vector = [&](std::string_view name, const void* data) {
-    const std::int64_t bytes = spec.head_dim * std::int64_t{size_of(dtype_of_weights(spec))};
+                             const Rotation& rotation) {
+  const auto vector = [](std::string_view name, const void* data, std::int64_t bytes) {
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
   for (const ReadOnly& range :
-       {vector("q_weight", q.weight), vector("k_weight", k.weight), vector("q_bias", q.bias),
-        vector("k_bias", k.bias), rotation.cosines, rotation.sines, rotation.q_positions.memory,
+       {vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
+        vector("q_bias", q.bias, q.vector_bytes), vector("k_bias", k.bias, k.vector_bytes),
+        rotation.cosines, rotation.sines, rotation.q_positions.memory,
         rotation.k_positions.memory}) {
     if (!range.data) continue;
     bool is_written = false;
@@ -183,8 +194,15 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const H
   return {};
 }
 
-Rows to_rows(const HeadTensors& heads, int element_size) {
+float inverse_width(const Spec& spec, std::int64_t heads) {
+  if (!norms_across_heads(spec)) return 0;
+  const FloatEnvironment ieee;  // the host may round otherwise
+  return 1.0f / static_cast<float>(heads * spec.head_dim);
+}
+
+Rows to_rows(const HeadTensors& heads, const Spec& spec) {
   const Extent &in = heads.in.extent, &out = heads.out.extent;
+  const std::int64_t element_size = size_of(spec.dtype);
   return {.in = heads.in.data,
           .out = heads.out.data,
           .weight = heads.weight,
@@ -193,7 +211,8 @@ Rows to_rows(const HeadTensors& heads, int element_size) {
           .in_head_stride = in.head_stride / element_size,
           .out_token_stride = out.token_stride / element_size,
           .out_head_stride = out.head_stride / element_size,
-          .heads = heads.exist() ? static_cast<unsigned>(in.heads) : 0};
+          .heads = heads.exist() ? static_cast<unsigned>(in.heads) : 0,
+          .inv_width = inverse_width(spec, in.heads)};
 }
 
 bool is_aligned(const HeadTensors& heads) {
@@ -244,6 +263,7 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<RopePlacement>(spec.placement),
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
                    enum_of<SectionOrder>(spec.section_order),
+                   enum_of<NormScope>(spec.norm_scope),
                    enum_of<Batch>(spec.batch),
                    enum_of<Values>(spec.v)};
   // First, since to normalise also drops what means nothing here.
@@ -270,6 +290,7 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_placement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<qkjit_section_order>(spec.section_order),
+          static_cast<qkjit_norm_scope>(spec.norm_scope),
           static_cast<qkjit_batch>(spec.batch),
           static_cast<qkjit_v>(spec.v)};
 }
@@ -322,13 +343,12 @@ Result<Operation> check_args(const qkjit_args& args) {
                .requested = requested};
   if (!q->exist() && !k->exist()) return op;
 
-  const std::int64_t most_rows = std::numeric_limits<std::int32_t>::max();
   const std::int64_t heads_q = q->exist() ? q->in.extent.heads : 0;
   const std::int64_t heads_k = k->exist() ? k->in.extent.heads : 0;
   const std::int64_t heads_v = v->exist() ? v->in.extent.heads : 0;
-  if (heads_q > most_rows || heads_k > most_rows - heads_q ||
-      heads_v > most_rows - heads_q - heads_k ||
-      lengths->longest() > most_rows / (heads_q + heads_k + heads_v) / lengths->batches) {
+  if (heads_q > kMostRows || heads_k > kMostRows - heads_q ||
+      heads_v > kMostRows - heads_q - heads_k ||
+      lengths->longest() > kMostRows / (heads_q + heads_k + heads_v) / lengths->batches) {
     return fail(Code::invalid_argument,
                 "{} tokens of {} and {} heads{}{} are 2^31 rows or more: split the call",
                 lengths->longest(), heads_q, heads_k,
@@ -339,11 +359,17 @@ Result<Operation> check_args(const qkjit_args& args) {
   if (auto checked = check_overlaps(*q, *k, *v); !checked) return tl::unexpected(checked.error());
   const auto rotation = check_rotation(args, *spec, *lengths);
   if (!rotation) return tl::unexpected(rotation.error());
-  if (auto checked = check_read_only(*q, *k, *v, *spec, *rotation); !checked) {
+  if (auto checked = check_read_only(*q, *k, *v, *rotation); !checked) {
     return tl::unexpected(checked.error());
   }
   op.tokens = lengths->batches * lengths->longest();
   op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
+  if (!op.is_folded && norms_across_heads(*spec)) {
+    return fail(
+        Code::unsupported,
+        "batches that do not follow one another, with norm_scope=token: make a call of each "
+        "sequence");
+  }
   if (op.is_folded) {
     for (HeadViews* views : {&*q, &*k, &*v}) {
       if (views->exist()) *views = folded(*views);
@@ -355,8 +381,8 @@ Result<Operation> check_args(const qkjit_args& args) {
   const int element_size = size_of(spec->dtype);
   op.table_rows = rotation->table_rows;
   op.table_names = {rotation->cosines.name, rotation->sines.name};
-  op.params = {.q = to_rows(*q, element_size),
-               .k = to_rows(*k, element_size),
+  op.params = {.q = to_rows(*q, *spec),
+               .k = to_rows(*k, *spec),
                .cosines = rotation->cosines.data,
                .sines = rotation->sines.data,
                .positions = rotation->q_positions.memory.data,
@@ -367,7 +393,7 @@ Result<Operation> check_args(const qkjit_args& args) {
                .eps = args.eps};
   op.batches =
       to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
-  op.v = {to_rows(*v, element_size), to_sequences(*v, {}, element_size), 0};
+  op.v = {to_rows(*v, *spec), to_sequences(*v, {}, element_size), 0};
   op.aligned_rows = is_aligned(*q) && is_aligned(*k) && is_aligned(*v);
   op.aligned = op.aligned_rows && rotation->aligned;
   op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);

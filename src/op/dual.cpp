@@ -61,11 +61,14 @@ std::vector<Memory> read(const Operation& op) {
   if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q, false)});
   if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k, false)});
   if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of, false)});
-  const std::int64_t weights = std::int64_t{op.spec.head_dim} * size_of(dtype_of_weights(op.spec));
-  add("q_weight", p.q.weight, 1, 0, weights);
-  add("k_weight", p.k.weight, 1, 0, weights);
-  add("q_bias", p.q.bias, 1, 0, weights);
-  add("k_bias", p.k.bias, 1, 0, weights);
+  const auto vector_of = [&](const Rows& rows) {
+    return std::int64_t{weight_length(op.spec, rows.heads)} * size_of(dtype_of_weights(op.spec));
+  };
+  const std::int64_t of_q = vector_of(p.q), of_k = vector_of(p.k);
+  add("q_weight", p.q.weight, 1, 0, of_q);
+  add("k_weight", p.k.weight, 1, 0, of_k);
+  add("q_bias", p.q.bias, 1, 0, of_q);
+  add("k_bias", p.k.bias, 1, 0, of_k);
   const TableForm form = TableForm::of(op.spec);
   const std::int64_t values = std::int64_t{form.angles()} * form.step * size_of(op.spec.table);
   add(op.table_names[0], p.cosines, op.table_rows, p.table_row_bytes, values);

@@ -1,5 +1,6 @@
 #include "op/geometry.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -24,8 +25,8 @@ bool pairs_by_two(const Spec& spec) {
 /// As many lanes as the row has chunks for, so that few stay idle; see LaneGroups.
 LaneGroups lane_groups(const Spec& spec) {
   const int slots = generic_slots(spec);
-  const auto lanes = static_cast<unsigned>(
-      slots == kGenericMaxSlots ? 32 : qkjit::ceil_div(chunks_of(spec), slots));
+  const int filled = qkjit::ceil_div(chunks_of(spec), slots);
+  const auto lanes = static_cast<unsigned>(slots > 2 ? next_power_of_two(filled) : filled);
   return {.lanes = static_cast<int>(lanes),
           .half = static_cast<int>(std::bit_ceil(lanes) / 2),
           .per_warp = 32 / lanes,
@@ -66,21 +67,29 @@ Slices slices_of(const Operation& op, unsigned rows_per_slice) {
   return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
 }
 
+/// Under a norm across heads: one for a token's q, one for its k.
+unsigned blocks_of_tensors(const Operation& op) { return 2 * static_cast<unsigned>(op.tokens); }
+
 }  // namespace
 
 FusedLaunch fused_launch(const Operation& op, const Variant& v) {
-  const auto rows = static_cast<unsigned>(32 / v.lanes * v.rows);
-  const Slices slices = slices_of(op, rows);
+  const auto rows_per_slice = static_cast<unsigned>(32 / v.lanes * v.rows);
+  const Slices slices = slices_of(op, rows_per_slice);
   const auto warps = static_cast<unsigned>(v.threads / 32);
+  if (norms_across_heads(op.spec)) {
+    const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
+    const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
+    return {{{op.params, slices}, op.batches, op.v}, {blocks_of_tensors(op), 32 * needed, v.pdl}};
+  }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{{op.params, slices}, op.batches, values_of(op, rows)},
+  return {{{op.params, slices}, op.batches, values_of(op, rows_per_slice)},
           {blocks, static_cast<unsigned>(v.threads), v.pdl}};
 }
 
 int generic_slots(const Spec& spec) {
   const int chunks = chunks_of(spec);
-  if (chunks > 2 * 32) return kGenericMaxSlots;
+  if (chunks > 2 * 32 || norms_across_heads(spec)) return kGenericMaxSlots;
   if (chunks > 32) return 2;
   // Two chunks a lane cost fewer instructions each, but pairs are shuffled between single ones.
   return chunks > 1 && (!rotates_neox(spec) || pairs_by_two(spec)) ? 2 : 1;
@@ -112,6 +121,7 @@ GenericLaunch generic_launch(const Operation& op) {
                              .batches = op.batches,
                              .v = values_of(op, rows)};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
+  if (norms_across_heads(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}};
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
 }
 

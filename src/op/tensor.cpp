@@ -123,13 +123,18 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
   return HeadView{t.data, extent, is_batched};
 }
 
-Result<void> check_vector(std::string_view name, const qkjit_tensor& t, DType dtype,
-                          std::int64_t length) {
-  if (auto checked = check_form(name, t, "[head_dim]", 1, static_cast<int>(dtype)); !checked)
-    return checked;
+Result<void> check_vector(std::string_view name, const qkjit_tensor& t, const Spec& spec,
+                          std::int64_t heads) {
+  const bool across = norms_across_heads(spec);
+  const char* const shape = across ? "[heads * head_dim]" : "[head_dim]";
+  auto checked = check_form(name, t, shape, 1, static_cast<int>(dtype_of_weights(spec)));
+  if (!checked) return checked;
+  const std::int64_t length = weight_length(spec, heads);
   if (t.shape[0] == length) return {};
-  return fail(Code::invalid_argument, "{} has {} elements: head_dim={} are needed", name,
-              t.shape[0], length);
+  return fail(
+      Code::invalid_argument, "{} has {} elements: {}={} are needed{}", name, t.shape[0],
+      across ? "heads*head_dim" : "head_dim", length,
+      across ? fmt::format(", {} heads of {}, by norm_scope=token", heads, spec.head_dim) : "");
 }
 
 bool on_16_bytes(const void* pointer) {

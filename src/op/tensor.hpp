@@ -36,9 +36,9 @@ struct HeadView {
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& tensor,
                                    const Spec& spec, const HeadView* input);
 
-/// A dense vector.
-Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, DType dtype,
-                          std::int64_t length);
+/// A weight or a bias of so many heads, below 2^31.
+Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, const Spec& spec,
+                          std::int64_t heads);
 
 /// 16-byte boundaries: of a pointer, and of every row of a view.
 bool on_16_bytes(const void* pointer);

@@ -40,6 +40,8 @@ template <>
 inline constexpr std::array<std::string_view, 2> kNames<SectionOrder> = {"contiguous",
                                                                          "interleaved"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<NormScope> = {"head", "token"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Batch> = {"folded", "strided"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Values> = {"none", "copy"};

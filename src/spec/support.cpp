@@ -47,6 +47,22 @@ Result<void> check_sections(const Spec& spec) {
   return {};
 }
 
+/// No model has a LayerNorm across heads. Its kernels take sequences one after another, and no V.
+Result<void> check_scope(const Spec& spec) {
+  if (!norms_across_heads(spec)) return {};
+  if (spec.batch == Batch::strided || spec.v == Values::copy) {
+    return fail(Code::unsupported,
+                "norm_scope=token with batch={} and v={}: it takes batch=folded and v=none; make a "
+                "call of each sequence, and copy V by itself",
+                name_of(spec.batch), name_of(spec.v));
+  }
+  if (spec.q_norm != Norm::layer && spec.k_norm != Norm::layer) return {};
+  return fail(
+      Code::unsupported,
+      "norm_scope=token with norm=layer: across heads there is RMSNorm alone; use norm=rms, "
+      "or norm_scope=head");
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -81,6 +97,7 @@ Result<void> check(const Spec& spec) {
     return fail(Code::invalid_argument,
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
+  if (auto checked = check_scope(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
 }
@@ -98,7 +115,8 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
         check_enumerator("section_order", spec.section_order),
-        check_enumerator("batch", spec.batch), check_enumerator("v", spec.v)}) {
+        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("batch", spec.batch),
+        check_enumerator("v", spec.v)}) {
     if (!checked) return checked;
   }
   return {};

@@ -50,6 +50,7 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("placement", &Spec::placement, false),
       integers_field("sections", &Spec::sections),
       enum_field("section_order", &Spec::section_order, false),
+      enum_field("norm_scope", &Spec::norm_scope, false),
       enum_field("batch", &Spec::batch, false),
       enum_field("v", &Spec::v, false),
   };
@@ -89,6 +90,7 @@ Spec normalized(Spec spec) {
   if (!has_norm(spec)) {
     spec.rounding = rotates_eagerly(spec.rounding) ? Rounding::eager : Rounding::fused;
     spec.weight = defaults.weight, spec.norm_order = defaults.norm_order;
+    spec.norm_scope = defaults.norm_scope;
   }
   const bool reads_weights = has_norm(spec) && spec.weight != Weight::none;
   const bool is_same = dtype_of_weights(spec) == spec.dtype;

@@ -42,7 +42,8 @@ int shared_bytes(const Spec& spec, const Variant& v) {
   const int groups = v.threads / 32 * (32 / v.lanes);
   const int shown = exchanges(spec, v) ? groups * spec.head_dim * 4 : 0;
   const bool staged = v.staging != Staging::registers;
-  return shown +
+  const int sums = norms_across_heads(spec) ? groups * v.rows * 4 : 0;
+  return shown + sums +
          (staged ? groups * v.rows * spec.head_dim * size_of(spec.dtype) + v.threads / 4 : 0);
 }
 
@@ -82,6 +83,9 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   }
   if (v.blocks < 0 || v.blocks > 32) return refuse("blocks must be 0 to 32");
   const bool staged = v.staging != Staging::registers;
+  if (norms_across_heads(spec) && (staged || v.span != Span::token)) {
+    return refuse("norm_scope=token needs span=token and staging=registers");
+  }
   if (staged && v.span != Span::slice) return refuse("bulk copies need span=slice");
   if ((staged || v.pdl) && compute_capability(target) < kFirstWithBulk) {
     return refuse("bulk copies and pdl need sm_90 or newer");

@@ -8,18 +8,19 @@
 namespace qkjit {
 namespace {
 
-constexpr std::uint64_t kKibibyte = 1 << 10, kMebibyte = 1 << 20;
+constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr int kAnyRope = -1;
 
-/// What was measured best for specs of a kind, with RMSNorm and a plain table, as Choices; other
-/// norms, and none, are taken to be alike, other tables are not: the first staged in registers; the
-/// others may be missing (no lanes).
+/// What was measured best for specs of a kind, with RMSNorm and a plain table, as Choices: the
+/// first staged in registers; the others may be missing (no lanes). Other norms and tables are
+/// taken to be alike, but for tables by element, which keep neox pairs out of a lane.
 struct Row {
   struct {
     int head_dim, rope_dim;
     Layout layout;
     bool is_fp32 = false;
     bool is_normed = true;
+    bool by_element = false;
   } of;
   Choice choices[4];
 
@@ -27,7 +28,8 @@ struct Row {
     return of.head_dim == spec.head_dim &&
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
            of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
-           has_plain_table(spec) && spec.placement == RopePlacement::head;
+           of.by_element == (spec.table_width == TableWidth::elements) &&
+           spec.placement == RopePlacement::head && spec.norm_scope == NormScope::head;
   }
 };
 
@@ -35,53 +37,57 @@ constexpr Layout kInterleaved = Layout::interleaved, kNeox = Layout::neox;
 constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 
 // Per cent of an in-place copy's time on an H200, bf16 (or as said), 24 + 24 heads, random int64
-// positions: at 4,096 and 33,280 tokens, the first kernel and the last; or, where sizes are named,
-// at those the kernel that serves them. Microseconds are those of small calls. In full:
-// bench/results/h200-tune-2026-11-24*.json.
+// positions: at 4,096 and 16,384 tokens (or those named), the kernel that serves them; in brackets
+// the next best. Microseconds are those of small calls. In full: bench/results/h200-tune-*.json.
+// Shapes with a power of two of chunks that have no row are served best by default_variant().
 constexpr Row kSm90[] = {
-    // 19 tokens: 1.38 us (the next 1.54), 64: 1.86 (the first 2.11), 256: 2.78 (the first 5.36, the
-    // third 3.26), 4,096: 97.3 (the last 93.5), 33,280: 96.3 (the third 94.5)
+    // 19 tokens: 1.51 us, 256: 2.88, 1,024: 7.64 (16 lanes, two rows: 7.90), 4,096: 97.2 (96.5),
+    // 16,384: 96.3, 33,280: 96.3 (92)
     {{128, kAnyRope, kInterleaved},
-     {{0, {.lanes = 16, .rows = 1, .threads = 256, .blocks = 4}},
-      {4 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 128}},
-      {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
-    // 19 tokens: 1.54 us (the third 1.76), 256: 2.96 (the first 3.53, the third 3.63),
-    // 4,096: 96.4, 16,384: 95.8, 33,280: 95.7 (the third 94.1); 64 threads with streaming loads are
-    // as fast in bf16, and 4 % slower in fp16
+     {{0, {.lanes = 8, .rows = 1, .threads = 128, .blocks = 8}},
+      {280 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .blocks = 24, .staging = kBulk}}}},
+    // 19 tokens: 1.52 us, 256: 2.91, 1,024: 7.66, 4,096: 98.3, 16,384: 95.8, 33,280: 95.8 (91.9)
     {{128, 128, kNeox},
      {{0, {.lanes = 8, .rows = 1, .threads = 128, .blocks = 8}},
       {280 * kMebibyte, {.lanes = 16, .rows = 8, .threads = 128, .staging = kBulk}}}},
-    // 93.5 and 90.2; 94.1 and 94.2
+    // 94.2 and 95.0 (92.9 and 93.6)
     {{128, 96, kNeox},
      {{0, {.lanes = 16, .rows = 4, .threads = 64}},
       {1, {.lanes = 16, .rows = 4, .threads = 128, .blocks = 8, .staging = kBulkLoad}}}},
-    // 4,096: 97.2, 16,384: 98.7 (the first: 96.4 and 97.8)
+    // 97.5 and 98.3 (94.1 and 94.4)
     {{128, 64, kNeox},
      {{0, {.lanes = 8, .rows = 1, .threads = 128}},
       {1, {.lanes = 8, .rows = 2, .threads = 128, .staging = kBulkLoad}}}},
-    // 4,096: 97.9, 16,384: 97.6
-    {{64, 32, kNeox}, {{0, {.lanes = 4, .rows = 1, .threads = 128, .load = Hint::streaming}}}},
-    // 97.8 and 96.0; 95.9 and 96.5
+    // 96.6 and 96.6 (96.2 and 95.9)
+    {{64, 32, kNeox},
+     {{0, {.lanes = 4, .rows = 1, .threads = 128}},
+      {1, {.lanes = 4, .rows = 4, .threads = 128, .staging = kBulkLoad}}}},
+    // 98.8 and 96.3 (97.4 and 95.9)
     {{256, kAnyRope, kInterleaved},
-     {{0, {.lanes = 32, .rows = 2, .threads = 256, .load = Hint::streaming}},
-      {160 * kMebibyte, {.lanes = 32, .rows = 4, .threads = 64, .staging = kBulk}}}},
-    // 96.3 and 94.3; 94.5 and 96.5
+     {{0, {.lanes = 16, .rows = 1, .threads = 128, .blocks = 8, .load = Hint::streaming}},
+      {190 * kMebibyte, {.lanes = 32, .rows = 8, .threads = 32, .staging = kBulk}}}},
+    // 98.7 and 95.9 (97.3 and 95.1)
     {{256, 256, kNeox},
-     {{0, {.lanes = 16, .rows = 1, .threads = 128}},
-      {160 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
-    // 4,096: 97.3 (the first: 94.9), 16,384: 97.1
+     {{0, {.lanes = 16, .rows = 1, .threads = 128, .blocks = 8, .load = Hint::streaming}},
+      {190 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // 98.0 and 96.7 (96.7 and 93.9)
     {{256, 128, kNeox},
      {{0, {.lanes = 16, .rows = 1, .threads = 128}},
       {1, {.lanes = 8, .rows = 1, .threads = 64, .staging = kBulkLoad}},
       {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
-    // 4,096: 97.4, 16,384: 97.5
+    // 98.4 and 97.5 (97.4 and 97.2)
     {{256, 64, kNeox},
      {{0, {.lanes = 16, .rows = 1, .threads = 128}},
+      {1, {.lanes = 16, .rows = 2, .threads = 128, .staging = kBulkLoad}},
       {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulkLoad}}}},
-    // fp32: 97.3 and 97.2; 97.5 and 97.8
+    // fp32: 98.8 and 97.2 (97.2 and 96.9)
     {{128, kAnyRope, kInterleaved, true},
-     {{0, {.lanes = 8, .rows = 2, .threads = 32}},
-      {64 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 64, .staging = kBulk}}}},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128, .blocks = 12}},
+      {190 * kMebibyte, {.lanes = 16, .rows = 2, .threads = 64, .staging = kBulk}}}},
+    // fp32: 98.7 and 97.1 (97.8 and 97.0)
+    {{128, 128, kNeox, true},
+     {{0, {.lanes = 16, .rows = 1, .threads = 128, .blocks = 8}},
+      {190 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 32, .staging = kBulk}}}},
     // 4,096: 92.3, 8,192: 93.4, 16,384: 95.4 (the first: 86)
     {{192, 192, kNeox},
      {{0, {.lanes = 4, .rows = 4, .threads = 32}},
@@ -92,6 +98,10 @@ constexpr Row kSm90[] = {
      {{0, {.lanes = 8, .rows = 4, .threads = 32}},
       {1, {.lanes = 8, .rows = 2, .threads = 64, .staging = kBulkLoad}},
       {200 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 32, .staging = kBulk}}}},
+    // A table by element, rounding=eager: 256 tokens: 3.58 us, 92.1 and 94.2
+    {{128, 128, kNeox, false, true, true},
+     {{0, {.lanes = 16, .rows = 2, .threads = 256}},
+      {6 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .staging = kBulk}}}},
     // Rotation alone, 4,096 tokens of 16 + 16 heads: 99.2
     {{72, 72, kNeox, false, false},
      {{0, {.lanes = 9, .rows = 2, .threads = 128}},

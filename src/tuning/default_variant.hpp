@@ -8,37 +8,52 @@
 
 namespace qkjit {
 
-/// Up to 32 lanes a row with a chunk each, or four with two each where a row has five to eight
-/// chunks; with neox, fewer lanes where that keeps pairs in a lane, down to four chunks a lane.
-constexpr int default_lanes(const Spec& spec) {
-  const int padded = next_power_of_two(spec.head_dim / kChunk);
-  const int most = std::min(padded, 32);
-  if (!rotates_neox(spec)) return padded == 8 ? 4 : most;
-  for (int lanes = most; lanes > 0 && lanes * 4 >= padded; lanes /= 2) {
-    if (neox_pairs_in_lane(spec, lanes)) return lanes;
-  }
-  return most;
-}
-
-/// Staged in registers, two rows in flight (one where neox pairs meet in shorter runs of lanes),
-/// and blocks of 128 threads, or fewer where those would have more than 8 KiB in flight: more at
-/// once costs the memory system its order, less costs instructions (docs/kernels.md).
-constexpr Variant default_variant(const Spec& spec) {
-  constexpr unsigned kBlockBytes = 8192;
-  const int lanes = default_lanes(spec);
-  const int run = rotates_neox(spec) ? neox_run(spec, lanes) : 0;
-  const int rows = 0 < run && run < lanes ? 1 : 2;
-  const int row_bytes = spec.head_dim * size_of(spec.dtype);
-  const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * rows * row_bytes);
-  return {.lanes = lanes,
-          .rows = rows,
-          .threads = static_cast<int>(32 * std::bit_floor(std::clamp(warps, 1u, 4u)))};
-}
-
 /// Whether a power of two of lanes leaves many without a chunk.
 constexpr bool has_odd_rows(const Spec& spec) {
   const int chunks = spec.head_dim / kChunk;
   return next_power_of_two(chunks) != chunks;
+}
+
+/// Two chunks a lane, or one in rows that are no power of two of chunks; with neox, fewer lanes
+/// where that keeps pairs in a lane, down to four chunks a lane, and else one chunk a lane, whose
+/// partner a shuffle gets.
+constexpr int default_lanes(const Spec& spec) {
+  const int padded = next_power_of_two(spec.head_dim / kChunk);
+  const int one_each = std::min(padded, 32);
+  const int two_each = has_odd_rows(spec) ? one_each : std::max(1, padded / 2);
+  if (!rotates_neox(spec)) return two_each;
+  for (int lanes = two_each; lanes > 0 && lanes * 4 >= padded; lanes /= 2) {
+    if (neox_pairs_in_lane(spec, lanes)) return lanes;
+  }
+  return one_each;
+}
+
+/// For a norm across heads: as many threads as a block can have, of which a call takes what its
+/// heads need, and two rows a group where these are 16 bytes a lane: 128 heads of 128 elements in
+/// bf16 are held at once.
+constexpr Variant across_variant(const Spec& spec) {
+  const int lanes = default_lanes(spec);
+  const int lane_bytes = ceil_div(spec.head_dim / kChunk, lanes) * kChunk * size_of(spec.dtype);
+  return {
+      .lanes = lanes, .rows = std::max(1, 32 / lane_bytes), .threads = 1024, .span = Span::token};
+}
+
+/// Staged in registers. Where lanes have two chunks, one row in flight, and registers for half of a
+/// multiprocessor's threads: then the compiler asks for all that a row needs at once. Else two
+/// rows, and blocks of 128 threads, or fewer where those would have more than 8 KiB in flight: more
+/// at once costs the memory system its order, less costs instructions (docs/kernels.md).
+constexpr Variant default_variant(const Spec& spec) {
+  if (norms_across_heads(spec)) return across_variant(spec);
+  constexpr unsigned kBlockBytes = 8192;
+  const int lanes = default_lanes(spec);
+  if (2 * lanes * kChunk == spec.head_dim) {
+    return {.lanes = lanes, .rows = 1, .threads = 128, .blocks = 8};
+  }
+  const int row_bytes = spec.head_dim * size_of(spec.dtype);
+  const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * 2 * row_bytes);
+  return {.lanes = lanes,
+          .rows = 2,
+          .threads = static_cast<int>(32 * std::bit_floor(std::clamp(warps, 1u, 4u)))};
 }
 
 /// For rows that are no power of two of chunks, with heads without gaps: three chunks a lane where

@@ -15,13 +15,16 @@ OTHER_SPEC = "head_dim=64,rope_dim=64,layout=interleaved,dtype=bf16"
 
 SUPPORTED_MODELS = ["deepseek-v4", "ernie-image", "flux1-dev", "flux2-dev", "gemma-3-4b", "glm-4.5",
                     "glm-image", "hunyuan-7b", "hunyuanvideo", "llama-4-scout", "minimax-h3",
-                    "qwen-image", "qwen-image-edit", "qwen3-8b", "qwen3-next-80b", "qwen3-vl-8b",
+                    "minimax-m2", "olmo-2-7b", "qwen-image", "qwen-image-edit", "qwen3-8b", "qwen3-next-80b", "qwen3-vl-8b",
                     "sd3.5-large", "z-image"]
 REFUSED_MODELS = {  # by the part of the reason that names what is missing
     "command-r-plus": "norm weights of its own for every head",
     "cosmos1-7b": "q and k of different lengths",
-    "ltx-2": "norm across heads",
-    "wan2.2-t2v-a14b": "norm across heads",
+    "ltx-2": "cos/sin tables per head",
+    "wan2.1-t2v-1.3b": "q and k of different lengths",
+    "wan2.1-t2v-14b": "q and k of different lengths",
+    "wan2.2-t2v-a14b": "q and k of different lengths",
+    "wan2.2-ti2v-5b": "q and k of different lengths",
 }
 
 

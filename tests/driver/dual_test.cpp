@@ -93,6 +93,16 @@ TEST_CASE("what one kernel cannot serve, two launches do", "[driver][dual]") {
   CHECK(cuda().launches.size() == 4);
 }
 
+TEST_CASE("a norm across heads takes a launch of its own", "[driver][dual]") {
+  DriverFixture f;
+  qkjit_args across = moved(small_call());
+  across.spec.norm_scope = QKJIT_NORM_SCOPE_TOKEN;
+  across.q_weight = across.k_weight = qkjit_tensor_1d(address(0x500000), QKJIT_BF16, 24 * 128);
+  CHECK(f.runtime().prepare_dual(kSpec, *to_spec(across.spec)).has_value());
+  CHECK(launch(f, small_call(), across) == "fused (shape)");
+  CHECK(cuda().launches.size() == 2);
+}
+
 TEST_CASE("prepare_dual() loads what launches of the two need", "[driver][dual]") {
   DriverFixture f;
   REQUIRE(f.runtime().prepare_dual(kSpec, kSpec).has_value());

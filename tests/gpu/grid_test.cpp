@@ -126,6 +126,29 @@ TEST_CASE("gpu: fused, generic and CPU path agree in every byte in every norm") 
   check_specs(gpu, specs);
 }
 
+TEST_CASE("gpu: norms across any number of heads, on every path") {
+  const Gpu gpu;
+  std::size_t number = 0;
+  for (const Layout layout : {Layout::interleaved, Layout::neox}) {
+    for (const DType dtype : {DType::bf16, DType::fp32}) {
+      for (const NormOrder order : {NormOrder::before, NormOrder::after}) {
+        const Spec spec{.head_dim = 128,
+                        .rope_dim = 128,
+                        .layout = layout,
+                        .dtype = dtype,
+                        .rounding = static_cast<Rounding>(number % 7),
+                        .norm_order = order,
+                        .norm_scope = NormScope::token};
+        for (const auto& [heads_q, heads_k] : {std::pair{12, 12}, {40, 40}, {48, 8}, {96, 300}}) {
+          ProblemConfig config = config_of(spec, number++);
+          config.heads_q = heads_q, config.heads_k = heads_k;
+          check_every_path(gpu, config);
+        }
+      }
+    }
+  }
+}
+
 namespace {
 
 /// Tables, placements and positions as models have them, in shapes of every pairing.

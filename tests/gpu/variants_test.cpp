@@ -19,7 +19,8 @@ namespace {
 std::vector<Variant> variants(const Spec& spec, const std::string& target) {
   std::vector<Variant> variants;
   for (int lanes = 1; lanes <= 32; ++lanes) {
-    const Variant plain{.lanes = lanes, .rows = 2, .threads = 64, .pdl = true};
+    const Span span = norms_across_heads(spec) ? Span::token : Span::slice;
+    const Variant plain{.lanes = lanes, .rows = 2, .threads = 64, .span = span, .pdl = true};
     std::vector<Variant> tuned(13, plain);
     tuned[1].rows = 1, tuned[1].threads = 1024;
     tuned[2].rows = 5, tuned[2].threads = 96;
@@ -76,6 +77,15 @@ void check_on_gpu(const Gpu& gpu, const Compiled& compiled, const Spec& spec,
 
 }  // namespace
 
+namespace {
+
+constexpr Spec across_heads(Spec spec) {
+  spec.norm_scope = NormScope::token;
+  return spec;
+}
+
+}  // namespace
+
 TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
   const Gpu gpu;
   const auto nvrtc = take(Nvrtc::open(""));
@@ -84,7 +94,9 @@ TEST_CASE("gpu: every variant gives the bytes of the CPU path") {
                            Spec{128, 128, Layout::neox, DType::bf16, Rounding::eager},
                            Spec{96, 72, Layout::neox, DType::fp16, Rounding::hf},
                            Spec{256, 128, Layout::neox, DType::bf16, Rounding::late_weight},
-                           Spec{256, 256, Layout::neox, DType::fp32, Rounding::split}}) {
+                           Spec{256, 256, Layout::neox, DType::fp32, Rounding::split},
+                           across_heads({128, 128, Layout::interleaved, DType::bf16}),
+                           across_heads({96, 72, Layout::neox, DType::fp16, Rounding::hf})}) {
     const std::vector<Variant> tuned = variants(spec, target);
     const std::vector<Compiled> compiled = compile_all(*nvrtc, spec, tuned, target);
     for (std::size_t i = 0; i < tuned.size(); ++i) check_on_gpu(gpu, compiled[i], spec, tuned[i]);

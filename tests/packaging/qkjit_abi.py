@@ -24,7 +24,7 @@ class Spec(Sized):
                 ("dtype", c_int), ("rounding", c_int), ("positions", c_int), ("q_norm", c_int),
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
-                ("section_order", c_int), ("batch", c_int), ("v", c_int)]
+                ("section_order", c_int), ("norm_scope", c_int), ("batch", c_int), ("v", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})

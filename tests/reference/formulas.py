@@ -36,6 +36,11 @@ def rms_norm_of_kernels(x, weight, eps):
     return (wide * (r * upcast(weight))).to(x.dtype)
 
 
+def across_heads(norm, x, weight, eps):
+    """A norm of the projection, before it is cut into heads."""
+    return norm(x.flatten(1), weight, eps).reshape(x.shape)
+
+
 def rotate_half(x):
     first, second = x.chunk(2, -1)
     return torch.cat((-second, first), -1)

@@ -68,9 +68,12 @@ class Reference(qkjit_cli.CliTest):
         s = self.shape
         source = Source(zlib.crc32(repr((type(self).__name__, tokens, dtype, positions)).encode()))
         draw = source.exact_rows if exact else source.rows
-        q, k = (draw(tokens, heads, s.head_dim).to(dtype) for heads in (s.heads_q, s.heads_k))
-        weights = [None if self.fields.get("norm") == "none" else self.weight(source, exact).to(dtype)
-                   for _ in "qk"]
+        across = self.fields.get("norm_scope") == "token"  # a row is what shares a variance
+        q, k = (draw(tokens, 1, heads * s.head_dim).reshape(tokens, heads, s.head_dim).to(dtype) if across
+                else draw(tokens, heads, s.head_dim).to(dtype) for heads in (s.heads_q, s.heads_k))
+        weights = [None if self.fields.get("norm") == "none" else torch.cat(
+            [self.weight(source, exact) for _ in range(heads if across else 1)]).to(dtype)
+                   for heads in (s.heads_q, s.heads_k)]
         rows = tokens if positions is None else tokens + 13
         cos, sin = self.table(source, rows)
         if exact or self.table_in_dtype:

@@ -22,6 +22,7 @@ constexpr Spec mixed(std::size_t norm, int form) {
   spec.q_norm = from.q_norm, spec.k_norm = from.k_norm;
   spec.weight = from.weight, spec.bias = from.bias;
   spec.weight_dtype = from.weight_dtype, spec.norm_order = from.norm_order;
+  spec.norm_scope = from.norm_scope;
   return spec;
 }
 
@@ -33,7 +34,7 @@ void check_all_fused(std::integer_sequence<int, kNumber...>) {
 }  // namespace
 
 TEST_CASE("mixed forms, fused: norms and rotations together give the bytes of the CPU path") {
-  check_all_fused(std::make_integer_sequence<int, 9>());
+  check_all_fused(std::make_integer_sequence<int, 11>());
 }
 
 TEST_CASE("mixed forms, generic: norms and rotations together give the bytes of the CPU path") {

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "kernels/generic.cuh"
+#include "kernels/generic_across.cuh"
 #include "tests/catch.hpp"
 #include "tests/support/compare.hpp"
 #include "tests/support/runtime.hpp"
@@ -29,6 +29,7 @@ void run_generic(const Operation& operation) {
                         : generic<kDType, kGenericMaxSlots, kForms>(call.params);
   };
   const auto run = [&]<DType kDType> {
+    if (forms == Forms::across) return generic_across<kDType>(call.params);
     return forms == Forms::common ? run_forms.template operator()<kDType, Forms::common>()
                                   : run_forms.template operator()<kDType, Forms::all>();
   };

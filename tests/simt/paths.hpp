@@ -3,7 +3,7 @@
 
 #include "tests/simt/simt.hpp"
 // The shim comes before the kernels.
-#include "kernels/fused.cuh"
+#include "kernels/fused_across.cuh"
 #include "op/geometry.hpp"
 #include "spec/variant.hpp"
 #include "tests/support/problem.hpp"
@@ -23,8 +23,13 @@ struct FusedKernel {
 template <Spec kSpec, Variant kVariant = default_variant(kSpec)>
 FusedKernel fused_kernel() {
   return {kSpec, kVariant, [](const FusedLaunch& call) {
-            launch(call.grid.blocks, call.grid.threads,
-                   [&] { fused<kSpec, kVariant>(call.params, blockIdx.x); });
+            launch(call.grid.blocks, call.grid.threads, [&] {
+              if constexpr (norms_across_heads(kSpec)) {
+                fused_across<kSpec, kVariant>(call.params);
+              } else {
+                fused<kSpec, kVariant>(call.params, blockIdx.x);
+              }
+            });
           }};
 }
 

@@ -86,10 +86,12 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
   place_heads();
   if (config_.heads_q > 0) {
-    place_norm(spec.q_norm, {"q_weight", "q_bias"}, &qkjit_args::q_weight, &qkjit_args::q_bias);
+    place_norm(spec.q_norm, config_.heads_q, {"q_weight", "q_bias"}, &qkjit_args::q_weight,
+               &qkjit_args::q_bias);
   }
   if (config_.heads_k > 0) {
-    place_norm(spec.k_norm, {"k_weight", "k_bias"}, &qkjit_args::k_weight, &qkjit_args::k_bias);
+    place_norm(spec.k_norm, config_.heads_k, {"k_weight", "k_bias"}, &qkjit_args::k_weight,
+               &qkjit_args::k_bias);
   }
   if (spec.rope_dim > 0) {
     place_table();
@@ -183,11 +185,11 @@ void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkj
   arguments_.push_back({name, field, block, shift, view});
 }
 
-void Problem::place_norm(Norm norm, std::array<const char*, 2> names,
+void Problem::place_norm(Norm norm, int heads, std::array<const char*, 2> names,
                          qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias) {
   const Spec& spec = config_.spec;
   const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(spec));
-  const qkjit_tensor view = qkjit_tensor_1d(nullptr, dtype, spec.head_dim);
+  const qkjit_tensor view = qkjit_tensor_1d(nullptr, dtype, weight_length(spec, heads));
   if (has_weight(spec, norm)) place_dense(names[0], weight, view, element_size(dtype));
   if (has_bias(spec, norm)) place_dense(names[1], bias, view, element_size(dtype));
 }
@@ -254,7 +256,8 @@ void Problem::fill() {
       Random positions(config_.seed * 16 + (of_k ? 13 : 14));
       fill_positions(a, positions);
     } else if (!is_table(a)) {
-      fill_weights(config_.data, dtype_of_weights(spec), random, begin, spec.head_dim);
+      fill_weights(config_.data, dtype_of_weights(spec), random, begin,
+                   static_cast<int>(a.view.shape[0]));
     }
   }
   if (spec.rope_dim > 0) fill_table();

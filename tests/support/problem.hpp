@@ -106,8 +106,8 @@ class Problem {
   void place_heads(const char* name, qkjit_tensor qkjit_args::*field, const qkjit_tensor& view);
   void place_packed();
   qkjit_tensor head_view(Strides strides, int heads, bool is_q) const;
-  void place_norm(Norm norm, std::array<const char*, 2> names, qkjit_tensor qkjit_args::*weight,
-                  qkjit_tensor qkjit_args::*bias);
+  void place_norm(Norm norm, int heads, std::array<const char*, 2> names,
+                  qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias);
   void place_table();
   void place_positions(const char* name, qkjit_tensor qkjit_args::*field, std::int64_t tokens);
   void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,

@@ -124,6 +124,19 @@ TEST_CASE("what does not fold takes batch=strided, or the generic kernel", "[bat
   CHECK((op->batches.q.position_stride == 2 && op->batches.k.out_stride == 256));
 }
 
+TEST_CASE("a norm across heads takes batches that fold, and no others", "[batch]") {
+  const auto across = [](std::int64_t gap) {
+    return batched([gap](auto& a) {
+      a.spec.norm_scope = QKJIT_NORM_SCOPE_TOKEN;
+      a.q_weight = qkjit_tensor_1d(a.q_weight.data, QKJIT_BF16, 3 * 64);
+      a.k_weight = qkjit_tensor_1d(a.k_weight.data, QKJIT_BF16, 2 * 64);
+      a.k.strides[0] += gap;
+    });
+  };
+  CHECK(check_args(with(across(0)))->is_folded);
+  CHECK(fails(check_args(with(across(64))), Code::unsupported, {"norm_scope=token", "sequence"}));
+}
+
 TEST_CASE("lengths, positions and tensors that do not fit are refused", "[batch]") {
   const auto strided = [](auto spoil) {
     return batched([spoil](auto& a) {

@@ -192,6 +192,24 @@ TEST_CASE("every norm passes, in every mode and order", "[check]") {
   }
 }
 
+TEST_CASE("a norm across heads passes for any number of them, and one of each head fails",
+          "[check]") {
+  for (const auto& [heads_q, heads_k] : {std::pair{1, 1}, {40, 40}, {96, 8}, {700, 33}}) {
+    auto config = config_of(GENERATE(DType::bf16, DType::fp32), Rounding::fused);
+    config.spec.norm_scope = NormScope::token;
+    config.spec.norm_order = GENERATE(NormOrder::before, NormOrder::after);
+    config.tokens = 2, config.heads_q = heads_q, config.heads_k = heads_k;
+    const auto result = check_changed(config, [](qkjit_args&) {});
+    INFO(to_text(config) << ": " << result.text);
+    CHECK(result.passed);
+    if (heads_q == 1) continue;
+    CHECK_FALSE(check_changed(config, [](qkjit_args& args) {
+                  args.spec.norm_scope = QKJIT_NORM_SCOPE_HEAD;
+                  args.q_weight.shape[0] = args.k_weight.shape[0] = kHeadDim;
+                }).passed);
+  }
+}
+
 TEST_CASE("a LayerNorm of rows far from zero passes", "[check]") {
   const auto dtype = GENERATE(DType::bf16, DType::fp16, DType::fp32);
   const auto order = GENERATE(NormOrder::before, NormOrder::after);

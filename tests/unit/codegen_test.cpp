@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(35, kSpec);
+  std::vector<Spec> specs(36, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -57,8 +57,9 @@ std::vector<Spec> neighbours() {
   specs[30].sections[0] = 10, specs[30].sections[1] = 12;
   specs[31].rounding = Rounding::hf_eager;
   specs[32].rounding = Rounding::late_weight_eager;
-  specs[33].batch = Batch::strided;
-  specs[34].v = Values::copy;
+  specs[33].norm_scope = NormScope::token;
+  specs[34].batch = Batch::strided;
+  specs[35].v = Values::copy;
   return specs;
 }
 
@@ -77,7 +78,8 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .bias = qkjit::Bias::no, .weight_dtype = qkjit::WeightDType::same,
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
-                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous, .batch = qkjit::Batch::folded,
+                .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
+                .norm_scope = qkjit::NormScope::head, .batch = qkjit::Batch::folded,
                 .v = qkjit::Values::none},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
@@ -106,6 +108,18 @@ TEST_CASE("a kernel of two streams has both specs, and a key of its own", "[code
   CHECK(keys.size() == 5);
   CHECK(fused_source(Streams(kSpec), Variants(kVariant)).text ==
         fused_source(kSpec, kVariant).text);
+}
+
+TEST_CASE("a norm across heads has a kernel of its own", "[codegen]") {
+  Spec spec = kSpec;
+  spec.norm_scope = NormScope::token;
+  const Source source = fused_source(spec, {.lanes = 8, .threads = 512, .span = Span::token});
+  CHECK(source.text.starts_with("#include \"fused_across.cuh\"\n"));
+  CHECK(source.text.find("qkjit::fused_across<") != std::string::npos);
+  CHECK(source.text.find(".norm_scope = qkjit::NormScope::token") != std::string::npos);
+  CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
+  CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::across}) ==
+        "qkjit_generic_fp16_4_across");
 }
 
 TEST_CASE("kernel names read as their specs", "[codegen]") {

@@ -69,3 +69,46 @@ TEST_CASE("slices of the generic kernel are as long as a lane group's rows", "[g
   const Slices one_row = params_of({1024, 0}, 4, 1).slices;
   CHECK((one_row.of_q == 4 && one_row.per_token == 5 && one_row.count == 25));
 }
+
+namespace {
+
+Operation across_heads(int head_dim, unsigned heads_q, unsigned heads_k) {
+  Operation op{};
+  op.spec = {.head_dim = head_dim, .rope_dim = head_dim / 2 * 2, .layout = Layout::neox};
+  op.spec.norm_scope = NormScope::token;
+  op.tokens = 7;
+  op.params.q.heads = heads_q, op.params.k.heads = heads_k;
+  return op;
+}
+
+}  // namespace
+
+TEST_CASE("across heads, a block has a token's q or k, and the warps that these need",
+          "[geometry]") {
+  const Variant variant{.lanes = 16, .rows = 2, .threads = 512, .span = Span::token};
+  const auto grid = [&](unsigned heads_q, unsigned heads_k) {
+    return fused_launch(across_heads(128, heads_q, heads_k), variant).grid;
+  };
+  CHECK((grid(40, 40).blocks == 14 && grid(40, 40).threads == 320));  // four heads a warp
+  CHECK(grid(8, 41).threads == 352);
+  CHECK(grid(1, 1).threads == 32);
+  CHECK(grid(64, 8).threads == 512);
+  CHECK(grid(1000, 8).threads == 512);
+}
+
+TEST_CASE("across heads, the generic kernel has up to four chunks a lane", "[geometry]") {
+  const auto lanes = [](int head_dim) {
+    const GenericLaunch launch = generic_launch(across_heads(head_dim, 3, 2));
+    CHECK((launch.grid.blocks == 14 && launch.grid.threads == kGenericThreads));
+    CHECK(launch.params.pairing == Pairing::exchange);
+    CHECK(static_cast<int>(launch.params.groups.per_warp) * launch.params.groups.lanes == 32);
+    return launch.params.groups.lanes;
+  };
+  CHECK(lanes(1) == 1);
+  CHECK(lanes(32) == 1);
+  CHECK(lanes(72) == 4);
+  CHECK(lanes(128) == 4);
+  CHECK(lanes(1000) == 32);
+  CHECK(generic_kind(across_heads(64, 3, 2).spec).forms == Forms::across);
+  CHECK(generic_kind(across_heads(64, 3, 2).spec).slots == kGenericMaxSlots);
+}

@@ -145,11 +145,12 @@ TEST_CASE("text that is no object with unique keys is refused", "[model]") {
 
 TEST_CASE("every model file parses, is named after its file and cites sources", "[model]") {
   const std::vector<std::string> expected = {
-      "command-r-plus",  "cosmos1-7b",    "deepseek-v4",    "ernie-image", "flux1-dev",
-      "flux2-dev",       "gemma-3-4b",    "glm-4.5",        "glm-image",   "hunyuan-7b",
-      "hunyuanvideo",    "llama-4-scout", "ltx-2",          "minimax-h3",  "qwen-image",
-      "qwen-image-edit", "qwen3-8b",      "qwen3-next-80b", "qwen3-vl-8b", "sd3.5-large",
-      "wan2.2-t2v-a14b", "z-image"};
+      "command-r-plus", "cosmos1-7b",    "deepseek-v4",     "ernie-image",    "flux1-dev",
+      "flux2-dev",      "gemma-3-4b",    "glm-4.5",         "glm-image",      "hunyuan-7b",
+      "hunyuanvideo",   "llama-4-scout", "ltx-2",           "minimax-h3",     "minimax-m2",
+      "olmo-2-7b",      "qwen-image",    "qwen-image-edit", "qwen3-8b",       "qwen3-next-80b",
+      "qwen3-vl-8b",    "sd3.5-large",   "wan2.1-t2v-1.3b", "wan2.1-t2v-14b", "wan2.2-t2v-a14b",
+      "wan2.2-ti2v-5b", "z-image"};
   CHECK(model_names() == expected);
   for (const auto& name : model_names()) {
     const auto model = load_model(name);
@@ -165,7 +166,7 @@ TEST_CASE("supported models have nothing that the library cannot do", "[model]")
   for (const char* name :
        {"flux1-dev", "flux2-dev", "qwen-image", "qwen-image-edit", "z-image", "hunyuanvideo",
         "minimax-h3", "qwen3-8b", "glm-4.5", "gemma-3-4b", "qwen3-next-80b", "glm-image",
-        "sd3.5-large", "hunyuan-7b", "llama-4-scout"}) {
+        "sd3.5-large", "hunyuan-7b", "llama-4-scout", "olmo-2-7b", "minimax-m2"}) {
     const auto model = load_model(name);
     for (const auto& call : model.calls) {
       INFO(name << " " << call.name);
@@ -194,6 +195,11 @@ TEST_CASE("a model's norm becomes the spec's", "[model]") {
   CHECK(spec_text("llama-4-scout", 0) ==
         "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16,rounding=split,weight=none,"
         "norm_order=after");
+  CHECK(spec_text("wan2.2-t2v-a14b", 0) ==
+        "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16,rounding=split,"
+        "positions=implicit,norm_scope=token");
+  CHECK(spec_text("minimax-m2", 0) ==
+        "head_dim=128,rope_dim=64,layout=neox,dtype=bf16,rounding=hf,norm_scope=token");
 
   auto json = valid();
   auto& attention = json["attentions"][0];
@@ -212,14 +218,16 @@ TEST_CASE("a model's norm becomes the spec's", "[model]") {
 
 TEST_CASE("refused calls say what is missing", "[model]") {
   using Reasons = std::vector<std::string>;
-  const std::string across = "norm across heads (q and k normalised over heads x head_dim)";
   const std::string cross = "q and k of different lengths (cross attention)";
   CHECK(reasons(load_model("command-r-plus"), "prefill") ==
         Reasons{"norm weights of its own for every head"});
-  CHECK(reasons(load_model("wan2.2-t2v-a14b"), "self") == Reasons{across});
-  CHECK(reasons(load_model("wan2.2-t2v-a14b"), "cross") == Reasons{across, cross});
-  CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{across, "cos/sin tables per head"});
-  CHECK(reasons(load_model("ltx-2"), "audio.text") == Reasons{across, cross});
+  for (const char* wan :
+       {"wan2.1-t2v-1.3b", "wan2.1-t2v-14b", "wan2.2-t2v-a14b", "wan2.2-ti2v-5b"}) {
+    CHECK(reasons(load_model(wan), "self").empty());
+    CHECK(reasons(load_model(wan), "cross") == Reasons{cross});
+  }
+  CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{"cos/sin tables per head"});
+  CHECK(reasons(load_model("ltx-2"), "audio.text") == Reasons{cross});
 }
 
 TEST_CASE("the published call patterns", "[model]") {
@@ -261,6 +269,8 @@ TEST_CASE("the published call patterns", "[model]") {
                                            .positions = Positions::implicit,
                                            .table = DType::bf16});
   CHECK(load_model("wan2.2-t2v-a14b").calls[0].tokens == 75600);
+  CHECK(load_model("wan2.1-t2v-1.3b").calls[0].tokens == 32760);
+  CHECK(load_model("wan2.2-ti2v-5b").calls[0].tokens == 27280);
   CHECK(plan(load_model("glm-4.5"), load_model("glm-4.5").calls[0]).spec.rope_dim == 64);
 }
 

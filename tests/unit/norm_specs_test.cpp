@@ -21,8 +21,8 @@ constexpr std::array<std::pair<int, int>, 5> kShapes = {
     {{64, 64}, {72, 72}, {80, 40}, {128, 0}, {128, 96}}};
 
 /// A spec as the number of its shape and its enumerators, with how many values each has.
-using FieldValues = std::array<int, 11>;
-constexpr FieldValues kCounts = {static_cast<int>(kShapes.size()), 2, 3, 5, 3, 3, 3, 3, 2, 4, 2};
+using FieldValues = std::array<int, 12>;
+constexpr FieldValues kCounts = {static_cast<int>(kShapes.size()), 2, 3, 5, 3, 3, 3, 3, 2, 4, 2, 2};
 
 FieldValues values_of(const SpecRow& r) {
   const auto shape = std::ranges::find(kShapes, std::pair(r.head_dim, r.rope_dim));
@@ -36,12 +36,13 @@ FieldValues values_of(const SpecRow& r) {
           r.weight,
           r.bias,
           r.weight_dtype,
-          r.norm_order};
+          r.norm_order,
+          r.norm_scope};
 }
 
 SpecRow row_of(const FieldValues& v) {
   const auto [head_dim, rope_dim] = kShapes[static_cast<std::size_t>(v[0])];
-  return {head_dim, rope_dim, v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10]};
+  return {head_dim, rope_dim, v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11]};
 }
 
 /// (field, value, other field, other value)

@@ -55,6 +55,7 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"weight_dtype 9"}, [&](auto& a) { bad(a.spec.weight_dtype); }));
   CHECK(refuses({"placement 9"}, [&](auto& a) { bad(a.spec.placement); }));
   CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
+  CHECK(refuses({"norm_scope 9"}, [&](auto& a) { bad(a.spec.norm_scope); }));
   CHECK(refuses({"batch 9"}, [&](auto& a) { bad(a.spec.batch); }));
   CHECK(refuses({"v 9"}, [&](auto& a) { bad(a.spec.v); }));
   CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
@@ -172,6 +173,30 @@ TEST_CASE("a bias belongs to a LayerNorm", "[op]") {
                 spoilt([](auto& a) { a.spec.q_norm = a.spec.k_norm = QKJIT_NORM_RMS; })));
   CHECK_FALSE(
       check_args(with(spoilt([](auto& a) { a.k_bias.data = address(0xa00008); })))->aligned);
+}
+
+TEST_CASE("a norm across heads takes weights of all heads, of q and of k", "[op]") {
+  const auto across = [](qkjit_args& a) {
+    a.spec.norm_scope = QKJIT_NORM_SCOPE_TOKEN;
+    a.q_weight.shape[0] = 3 * 64, a.k_weight.shape[0] = 2 * 64;
+  };
+  const auto op = check_args(with(across));
+  REQUIRE(op.has_value());
+  CHECK(op->params.q.inv_width == 1.0f / 192);
+  CHECK(op->params.k.inv_width == 1.0f / 128);
+  CHECK(check_args(with([](qkjit_args&) {}))->params.q.inv_width == 0);
+  CHECK(refuses({"q_weight has 64 elements", "heads*head_dim=192", "3 heads of 64"},
+                [&](auto& a) { across(a), a.q_weight.shape[0] = 64; }));
+  CHECK(refuses({"k_weight has 192 elements", "heads*head_dim=128"},
+                [&](auto& a) { across(a), a.k_weight.shape[0] = 192; }));
+  CHECK(refuses({"q_weight is not given", "[heads * head_dim]"},
+                [&](auto& a) { across(a), a.q_weight = QKJIT_TENSOR_INIT; }));
+  CHECK(refuses({"q_weight has 192 elements", "head_dim=64"},
+                [&](auto& a) { across(a), a.spec.norm_scope = QKJIT_NORM_SCOPE_HEAD; }));
+  // 384 bytes long, it ends in an output; 128 bytes would not.
+  CHECK(refuses({"q_weight", "output"},
+                [&](auto& a) { across(a), a.q_weight.data = address(0x300000 - 256); }));
+  CHECK(accepts([](auto& a) { a.q_weight.data = address(0x300000 - 256); }));
 }
 
 TEST_CASE("vectors of another type than the rows are looked at in their own size", "[op]") {

@@ -121,6 +121,16 @@ TEST_CASE("the norm divides by the root of the mean square plus eps", "[oracle]"
         std::vector<double>{0.5, 0.5, -0.5, 4});
 }
 
+TEST_CASE("a norm across heads takes the mean over all of them", "[oracle]") {
+  Spec spec = spec_of(2, 2, Rounding::fused, DType::fp32);
+  spec.norm_scope = NormScope::token;
+  CHECK(exact(compute(spec, 0, {0, 0, 4, 0}, {1, 2, 3, 4}, {0}, {1})) ==
+        std::vector<double>{0, 0, 0, 6});
+  spec.norm_order = NormOrder::after;
+  CHECK(exact(compute(spec, 0, {0, 0, 4, 0}, {1, 2, 3, 4}, {0}, {1})) ==
+        std::vector<double>{0, 0, 0, 8});
+}
+
 TEST_CASE("a quarter turn makes (a, b) into (-b, a)", "[oracle]") {
   const std::vector<double> x = {1, 1, 1, 1, 1, 1}, weight = {1, 2, 3, 4, 5, 6};
   const auto row = [&](Layout layout) {

@@ -154,6 +154,10 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(refuses(kText + ",batch=some", {"folded, strided"}));
   CHECK(to_text(*parse_spec(kText + ",v=copy")) == kText + ",v=copy");
   CHECK(refuses(kText + ",v=yes", {"none, copy"}));
+  for (const char* apart : {",batch=strided", ",v=copy"}) {
+    CHECK(fails(supports(*parse_spec(kText + ",norm_scope=token" + apart)), Code::unsupported,
+                {"norm_scope=token", "batch=folded", "v=none"}));
+  }
 }
 
 TEST_CASE("forms of a rotation that mean nothing are left out of a spec", "[spec]") {
@@ -211,6 +215,24 @@ TEST_CASE("a table by elements is for neox pairs of one axis", "[spec]") {
   CHECK(fails(supports(spec), Code::unsupported, {"table_width=elements", "sections"}));
   spec = {.head_dim = 64, .rope_dim = 64, .table_width = TableWidth::elements};
   CHECK(fails(supports(spec), Code::unsupported, {"layout=interleaved", "table_width=full"}));
+}
+
+TEST_CASE("a norm across heads has a text, and is an RMSNorm", "[spec]") {
+  const auto across = parse_spec(kText + ",norm_scope=token");
+  REQUIRE(across.has_value());
+  CHECK(across->norm_scope == NormScope::token);
+  CHECK(to_text(*across) == kText + ",norm_scope=token");
+  CHECK(*parse_spec(kText + ",norm_scope=head") == *parse_spec(kText));
+  CHECK(to_text(*parse_spec(kText + ",norm=none,norm_scope=token")) == kText + ",norm=none");
+  CHECK(refuses(kText + ",norm_scope=heads", {"head, token", "nearest is head"}));
+  CHECK(supports(*across)->dispatch == Dispatch{Path::fused, Reason::none});
+  CHECK(supports(*parse_spec(kText + ",norm_scope=token,k_norm=none")).has_value());
+  CHECK(supports(*parse_spec("head_dim=100,rope_dim=64,layout=neox,dtype=fp16,norm_scope=token"))
+            ->dispatch == Dispatch{Path::generic, Reason::shape});
+  for (const char* norms : {",norm=layer", ",q_norm=layer", ",k_norm=layer"}) {
+    CHECK(fails(supports(*parse_spec(kText + ",norm_scope=token" + norms)), Code::unsupported,
+                {"norm_scope=token", "norm=layer", "norm=rms", "norm_scope=head"}));
+  }
 }
 
 TEST_CASE("unknown names and values are refused with the nearest one", "[spec]") {
@@ -295,6 +317,8 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
               {"placement 2"}));
   CHECK(fails(supports({.head_dim = 64, .section_order = static_cast<SectionOrder>(-1)}), invalid,
               {"section_order -1"}));
+  CHECK(fails(supports({.head_dim = 64, .norm_scope = static_cast<NormScope>(2)}), invalid,
+              {"norm_scope 2"}));
   CHECK(fails(supports({.head_dim = 64, .bias = Bias::yes}), invalid,
               {"bias=yes", "LayerNorm", "norm=layer"}));
   CHECK(fails(supports({.head_dim = 64, .q_norm = Norm::none, .k_norm = Norm::none}), invalid,

@@ -52,10 +52,12 @@ TEST_CASE("the first variant serves every call: it is staged in registers, other
 }
 
 TEST_CASE("every candidate can be made, and they cover the knobs", "[tune]") {
+  const auto scope = GENERATE(NormScope::head, NormScope::token);
   for (const char* target : {"sm_80", "sm_90"}) {
     for (const int head_dim : {8, 40, 64, 72, 80, 96, 128, 160, 192, 256, 512}) {
       for (const Layout layout : {Layout::interleaved, Layout::neox}) {
-        const Spec spec{head_dim, head_dim, layout};
+        Spec spec{head_dim, head_dim, layout};
+        spec.norm_scope = scope;
         const auto candidates = broad_candidates(spec, target);
         INFO(head_dim << " for " << target);
         REQUIRE(!candidates.empty());

@@ -76,6 +76,15 @@ TEST_CASE("variants that cannot be made are refused with what would do", "[varia
   CHECK(fails(check_variant({96, 96, Layout::neox}, variant, "sm_90"), Code::invalid_argument,
               {"power of two up to 16, or 12, or 6"}));
   CHECK_FALSE(mentions(check_variant({512, 512}, variant, "sm_90").error().message, {", or"}));
+  const Spec across{.head_dim = 128, .norm_scope = NormScope::token};
+  variant = {.lanes = 16, .rows = 2, .threads = 512, .span = Span::token};
+  CHECK(check_variant(across, variant, "sm_90").has_value());
+  CHECK(check_variant(across, builtin_choices(across, "sm_90").front().variant, "sm_90"));
+  CHECK(check_variant(across, builtin_choices(across, "sm_80").front().variant, "sm_80"));
+  variant.span = Span::slice;
+  CHECK(fails(check_variant(across, variant, "sm_90"), Code::invalid_argument,
+              {"norm_scope=token", "span=token", "staging=registers"}));
+  variant = kPlain;
   variant.lanes = 0;
   CHECK(fails(check_variant({4, 4}, variant, "sm_90"), Code::invalid_argument, {"lanes"}));
   variant.lanes = 32;

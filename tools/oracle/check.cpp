@@ -34,6 +34,7 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<RopePlacement>(spec.placement),
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<SectionOrder>(spec.section_order),
+          static_cast<NormScope>(spec.norm_scope),
           static_cast<Batch>(spec.batch),
           static_cast<Values>(spec.v)};
 }
@@ -134,17 +135,17 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
   }
 }
 
-/// The norm of q or of k, with its vectors of head_dim elements; empty where the call gives none.
+/// The norm of q or of k, with its vectors; empty where the call gives none.
 struct HeadNorm {
   Norm norm;
   Doubles weight, bias;
 
-  HeadNorm(Norm kind, int head_dim, const qkjit_tensor& weights, const qkjit_tensor& biases)
-      : norm(kind), weight(load_vector(head_dim, weights)), bias(load_vector(head_dim, biases)) {}
+  HeadNorm(Norm kind, const qkjit_tensor& weights, const qkjit_tensor& biases)
+      : norm(kind), weight(load_vector(weights)), bias(load_vector(biases)) {}
 
-  static Doubles load_vector(int head_dim, const qkjit_tensor& tensor) {
+  static Doubles load_vector(const qkjit_tensor& tensor) {
     if (!tensor.data) return {};
-    Doubles values(static_cast<std::size_t>(head_dim));
+    Doubles values(static_cast<std::size_t>(tensor.shape[0]));
     load_all(static_cast<DType>(tensor.dtype), tensor.data, 0, values);
     return values;
   }
@@ -157,21 +158,19 @@ class Checker {
       : args_(args),
         spec_(to_spec(args.spec)),
         sizes_(args),
-        x_(static_cast<std::size_t>(spec_.head_dim)),
-        q_norm_(spec_.q_norm, spec_.head_dim, args.q_weight, args.q_bias),
-        k_norm_(spec_.k_norm, spec_.head_dim, args.k_weight, args.k_bias),
+        q_norm_(spec_.q_norm, args.q_weight, args.q_bias),
+        k_norm_(spec_.k_norm, args.k_weight, args.k_bias),
         axes_(axes_of_angles(spec_)),
         cosines_(2 * axes_.size()),
-        sines_(2 * axes_.size()),
-        elements_(x_.size()) {}
+        sines_(2 * axes_.size()) {}
 
   /// Token `number` of all sequences one after another.
   void check_token(std::int64_t number) {
     const std::int64_t batch = number / sizes_.tokens, token = number % sizes_.tokens;
     const bool has_own = args_.k_positions.data != nullptr;
-    check_rows('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
-    check_rows('k', args_.k, args_.k_out, k_norm_,
-               {has_own ? args_.k_positions : args_.positions, batch, token});
+    check_heads('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
+    check_heads('k', args_.k, args_.k_out, k_norm_,
+                {has_own ? args_.k_positions : args_.positions, batch, token});
     check_copied(batch, token);
   }
 
@@ -197,32 +196,48 @@ class Checker {
   const CheckResult& result() const { return result_; }
 
  private:
-  void check_rows(char tensor, const qkjit_tensor& in, const qkjit_tensor& out,
-                  const HeadNorm& norm, const Token& token) {
-    const Heads heads(in);
-    if (token.token >= heads.tokens()) return;
+  /// As many heads at a time as share a variance.
+  void check_heads(char tensor, const qkjit_tensor& in, const qkjit_tensor& out,
+                   const HeadNorm& norm, const Token& token) {
+    const Heads from(in), to(out);
+    if (token.token >= from.tokens()) return;
     load_angles(args_, spec_, axes_, token, cosines_, sines_);
-    const std::int64_t batch = sizes_.is_batched ? token.batch : -1;
-    for (std::int64_t head = 0; head < heads.heads(); ++head) {
-      check_row({.tensor = tensor, .batch = batch, .token = token.token, .head = head},
-                heads.row(token.batch, token.token, head), in,
-                Heads(out).row(token.batch, token.token, head), out, norm);
+    CheckResult::Worst at{
+        .tensor = tensor, .batch = sizes_.is_batched ? token.batch : -1, .token = token.token};
+    const std::int64_t heads = from.heads();
+    const std::int64_t together = spec_.norm_scope == NormScope::token ? heads : 1;
+    for (std::int64_t first = 0; first < heads; first += together) {
+      x_.clear();
+      for (at.head = first; at.head < first + together; ++at.head) {
+        load_row(in, from.row(token.batch, token.token, at.head));
+      }
+      elements_.resize(x_.size());
+      compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
+                  elements_);
+      std::span<const Element> computed = elements_;
+      for (at.head = first; at.head < first + together; ++at.head) {
+        check_row(at, to.row(token.batch, token.token, at.head), out, computed.first(head_dim()));
+        computed = computed.subspan(head_dim());
+      }
     }
   }
 
-  void check_row(CheckResult::Worst at, std::int64_t begin, const qkjit_tensor& in,
-                 std::int64_t first, const qkjit_tensor& out, const HeadNorm& norm) {
-    load_all(spec_.dtype, in.data, begin, x_);
-    compute_row(spec_, args_.eps, {norm.norm, x_, norm.weight, norm.bias, cosines_, sines_},
-                elements_);
+  void load_row(const qkjit_tensor& in, std::int64_t first) {
+    x_.resize(x_.size() + head_dim());
+    load_all(spec_.dtype, in.data, first, std::span(x_).last(head_dim()));
+  }
 
+  void check_row(CheckResult::Worst at, std::int64_t first, const qkjit_tensor& out,
+                 std::span<const Element> computed) {
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
-      const Element& element = elements_[static_cast<std::size_t>(at.element)];
+      const Element& element = computed[static_cast<std::size_t>(at.element)];
       at.actual = load(spec_.dtype, out.data, first + at.element);
       at.expected = element.rounded;
       count(element, at);
     }
   }
+
+  std::size_t head_dim() const { return static_cast<std::size_t>(spec_.head_dim); }
 
   void count(const Element& element, CheckResult::Worst& at) {
     ++result_.checked;
@@ -248,10 +263,10 @@ class Checker {
   const qkjit_args& args_;
   Spec spec_;
   Sizes sizes_;
-  Doubles x_;
   HeadNorm q_norm_, k_norm_;
   std::vector<std::int64_t> axes_;  // of positions, for each angle
   Doubles cosines_, sines_;
+  Doubles x_;  // of heads that share a variance, as elements_
   std::vector<Element> elements_;
   CheckResult result_;
 };

@@ -106,7 +106,7 @@ void normalize_row(const Spec& spec, double eps, const RowInput& row, std::span<
     sum += element.exact * element.exact;
     judged = judged && element.judged;
   }
-  const double mean = sum / spec.head_dim + eps;
+  const double mean = sum / static_cast<double>(y.size()) + eps;
   const double r = 1 / std::sqrt(mean);
   judged = judged && !leaves_fp32(sum + eps) && !is_too_small_to_sum(mean);
   for (std::size_t i = 0; i < y.size(); ++i) {
@@ -119,6 +119,10 @@ void normalize_row(const Spec& spec, double eps, const RowInput& row, std::span<
     y[i].magnitude =
         std::fmax(y[i].magnitude * std::fabs(r * w) + std::fabs(b), std::fabs(y[i].exact));
     y[i].judged = judged && !leaves_fp32(r * w) && !(with_bias && overflows_fp32(product));
+    // Beside another head that is large, all of a head may underflow, and is not rounded as numbers
+    // are that do not.
+    const bool is_lost = leaves_fp32(x * r) || leaves_fp32(product);
+    if (spec.norm_scope == NormScope::token && is_lost) y[i].judged = false;
   }
 }
 
@@ -138,7 +142,10 @@ void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<El
               .judged = norm_first || !leaves_fp32(x)};
   }
   normalize_if(NormOrder::before);
-  rotate_row(spec, row, out);
+  const auto head_dim = static_cast<std::size_t>(spec.head_dim);
+  for (std::size_t head = 0; head < out.size(); head += head_dim) {
+    rotate_row(spec, row, out.subspan(head, head_dim));
+  }
   if (is_normed && spec.norm_order == NormOrder::after && spec.rounding != Rounding::fused) {
     for (Element& element : out) element.exact = stage(spec, element.exact);
   }

@@ -1,4 +1,4 @@
-// The judge of correctness: one row of the operation in double, from the formula of the operation
+// The judge of correctness: what shares a variance, in double, from the formula of the operation
 // and the schedules of its rounding modes. Knows nothing of how kernels index or sum.
 #pragma once
 
@@ -8,11 +8,12 @@
 
 namespace qkjit::oracle {
 
-/// One head of one token. Every value is exactly the stored one.
+/// One head of one token, or under a norm across heads all of q or of k, one after another. Every
+/// value is exactly the stored one.
 struct RowInput {
   Norm norm;                             ///< the spec's for q or for k
-  std::span<const double> x;             ///< head_dim
-  std::span<const double> weight, bias;  ///< head_dim each; unread where the spec has none
+  std::span<const double> x;             ///< head_dim, or heads * head_dim
+  std::span<const double> weight, bias;  ///< as many each; unread where the spec has none
   /// rope_dim each: of the first halves of pairs, then of the second.
   std::span<const double> cosines, sines;
 };
@@ -38,12 +39,12 @@ inline bool rounds_products(const Spec& spec) {
          spec.rounding == Rounding::late_weight_eager;
 }
 
-/// The norm, y = d / sqrt(mean(d^2) + eps) * w + bias, and the rotation of the first or last
-/// rope_dim elements in pairs, (a, b) -> (a cos - b sin, b cos + a sin), in the spec's order. d is
-/// x, or of a LayerNorm x - mean(x); w is weight, 1 + weight, or 1; without a norm y = x. Modes
-/// other than fused round to the dtype on the way; with fp32 that is the rounding of every
+/// The norm, y = d / sqrt(mean(d^2) + eps) * w + bias, and the rotation of every head's first or
+/// last rope_dim elements in pairs, (a, b) -> (a cos - b sin, b cos + a sin), in the spec's order.
+/// d is x, or of a LayerNorm x - mean(x); w is weight, 1 + weight, or 1; without a norm y = x.
+/// Modes other than fused round to the dtype on the way; with fp32 that is the rounding of every
 /// operation, which is what the oracle is free of, so fp32 has the same exact result in every mode.
-/// `out` has head_dim elements.
+/// `out` has as many elements as x.
 void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<Element> out);
 
 }  // namespace qkjit::oracle

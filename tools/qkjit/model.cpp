@@ -26,7 +26,7 @@ void take_table(const Table& table, Spec& spec) {
   if (table.axis_order == AxisOrder::interleaved) spec.section_order = SectionOrder::interleaved;
 }
 
-/// The norm of a head; across heads it is refused.
+/// The norm, of a head or across heads.
 Norm norm_of(NormKind kind) {
   switch (kind) {
     case NormKind::none:
@@ -106,12 +106,10 @@ CallPlan plan(const Model& model, const Call& call) {
             .weight_dtype = attention.weight_dtype,
             .norm_order = attention.norm_order,
             .placement = attention.placement};
+  if (attention.norm == NormKind::rms_across_heads) spec.norm_scope = NormScope::token;
   if (!call.table.empty()) take_table(model.table(call.table), spec);
   CallPlan result{.spec = normalized(spec), .unsupported = {}};
   auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
-  if (attention.norm == NormKind::rms_across_heads) {
-    refuse("norm across heads (q and k normalised over heads x head_dim)");
-  }
   if (attention.weights_per_head) refuse("norm weights of its own for every head");
   if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
   if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");

@@ -19,8 +19,10 @@ struct Known {
 constexpr std::array<Known, 10> kKnown = {{
     {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
     {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
-    {"q_weight", "[head_dim]", &qkjit_args::q_weight, Workload::kQWeight},
-    {"k_weight", "[head_dim]", &qkjit_args::k_weight, Workload::kKWeight},
+    {"q_weight", "[head_dim] (norm_scope=token: [heads_q * head_dim])", &qkjit_args::q_weight,
+     Workload::kQWeight},
+    {"k_weight", "[head_dim] (norm_scope=token: [heads_k * head_dim])", &qkjit_args::k_weight,
+     Workload::kKWeight},
     {"q_bias", "[head_dim]", &qkjit_args::q_bias, Workload::kQBias},
     {"k_bias", "[head_dim]", &qkjit_args::k_bias, Workload::kKBias},
     {"cos_sin_cache", "[rows, rope_dim] (twice that unless table_width=half; or 'cos' and 'sin')",

@@ -135,18 +135,20 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
                            shape.heads_k, spec.head_dim);
   if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
-  const auto add_vector = [&](Workload::Block block, float mean, qkjit_tensor& tensor) {
+  const auto add_vector = [&](Workload::Block block, int heads, float mean, qkjit_tensor& tensor) {
     const DType kind = dtype_of_weights(spec);
+    const std::int64_t length = weight_length(spec, heads);
     std::vector<std::byte>& bytes = work.blocks[block];
-    bytes.resize(static_cast<std::size_t>(spec.head_dim * size_of(kind)));
+    bytes.resize(static_cast<std::size_t>(length * size_of(kind)));
     random.fill(kind, bytes, mean, 0.1f);
-    tensor = qkjit_tensor_1d(bytes.data(), static_cast<qkjit_dtype>(kind), spec.head_dim);
+    tensor = qkjit_tensor_1d(bytes.data(), static_cast<qkjit_dtype>(kind), length);
   };
-  const float mean_weight = spec.weight == Weight::one_plus ? 0 : 1;
-  if (has_weight(spec, spec.q_norm)) add_vector(Workload::kQWeight, mean_weight, args.q_weight);
-  if (has_weight(spec, spec.k_norm)) add_vector(Workload::kKWeight, mean_weight, args.k_weight);
-  if (has_bias(spec, spec.q_norm)) add_vector(Workload::kQBias, 0, args.q_bias);
-  if (has_bias(spec, spec.k_norm)) add_vector(Workload::kKBias, 0, args.k_bias);
+  const float mean = spec.weight == Weight::one_plus ? 0 : 1;  // of a weight
+  const int heads_q = shape.heads_q, heads_k = shape.heads_k;
+  if (has_weight(spec, spec.q_norm)) add_vector(Workload::kQWeight, heads_q, mean, args.q_weight);
+  if (has_weight(spec, spec.k_norm)) add_vector(Workload::kKWeight, heads_k, mean, args.k_weight);
+  if (has_bias(spec, spec.q_norm)) add_vector(Workload::kQBias, heads_q, 0, args.q_bias);
+  if (has_bias(spec, spec.k_norm)) add_vector(Workload::kKBias, heads_k, 0, args.k_bias);
   if (!table) return work;
 
   auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);

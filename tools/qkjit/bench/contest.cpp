@@ -24,9 +24,11 @@ double moved_bytes(const Case& wanted, const PositionData& positions) {
                      (spec.table_width == TableWidth::full && spec.layout == Layout::interleaved);
   const double table = static_cast<double>(positions.distinct_rows) * spec.rope_dim *
                        size_of(spec.table) * (twice ? 2 : 1);
-  const int vectors = has_weight(spec, spec.q_norm) + has_weight(spec, spec.k_norm) +
-                      has_bias(spec, spec.q_norm) + has_bias(spec, spec.k_norm);
-  const double weights = 1.0 * vectors * spec.head_dim * size_of(dtype_of_weights(spec));
+  const int of_q = has_weight(spec, spec.q_norm) + has_bias(spec, spec.q_norm);
+  const int of_k = has_weight(spec, spec.k_norm) + has_bias(spec, spec.k_norm);
+  const double weights = static_cast<double>(of_q * weight_length(spec, wanted.heads_q) +
+                                             of_k * weight_length(spec, wanted.heads_k)) *
+                         size_of(dtype_of_weights(spec));
   return 2.0 * static_cast<double>(qk_bytes(wanted)) + table + weights +
          static_cast<double>(positions.array.size());
 }

@@ -70,12 +70,14 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
   at.positions = at.table + aligned(table_bytes(wanted));
   const std::size_t axes = has_sections(wanted.spec) ? 3 : 1;
   at.q_weight = at.positions + aligned(axes * tokens * sizeof(std::int64_t));
-  const std::size_t vector = aligned(
-      static_cast<std::size_t>(wanted.spec.head_dim * size_of(dtype_of_weights(wanted.spec))));
-  at.k_weight = at.q_weight + vector;
-  at.q_bias = at.k_weight + vector;
-  at.k_bias = at.q_bias + vector;
-  at.end = at.k_bias + vector;
+  const auto vector = [&](int heads) {
+    return aligned(static_cast<std::size_t>(weight_length(wanted.spec, heads) *
+                                            size_of(dtype_of_weights(wanted.spec))));
+  };
+  at.k_weight = at.q_weight + vector(wanted.heads_q);
+  at.q_bias = at.k_weight + vector(wanted.heads_k);
+  at.k_bias = at.q_bias + vector(wanted.heads_q);
+  at.end = at.k_bias + vector(wanted.heads_k);
   return at;
 }
 
@@ -87,16 +89,17 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   args.eps = wanted.eps;
   args.q = view(start + placement.q, spec, wanted, wanted.heads_q);
   args.k = view(start + placement.k, spec, wanted, wanted.heads_k);
-  const auto vector_at = [&](bool wanted_by_spec, std::size_t at) {
+  const Spec own = *to_spec(spec);
+  const auto vector_at = [&](bool wanted_by_spec, int heads, std::size_t at) {
     const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(wanted.spec));
     const qkjit_tensor absent = QKJIT_TENSOR_INIT;
-    return wanted_by_spec ? qkjit_tensor_1d(pool + at, dtype, spec.head_dim) : absent;
+    return wanted_by_spec ? qkjit_tensor_1d(pool + at, dtype, weight_length(own, heads)) : absent;
   };
-  const Spec own = *to_spec(spec);
-  args.q_weight = vector_at(has_weight(own, own.q_norm), placement.q_weight);
-  args.k_weight = vector_at(has_weight(own, own.k_norm), placement.k_weight);
-  args.q_bias = vector_at(has_bias(own, own.q_norm), placement.q_bias);
-  args.k_bias = vector_at(has_bias(own, own.k_norm), placement.k_bias);
+  const int heads_q = wanted.heads_q, heads_k = wanted.heads_k;
+  args.q_weight = vector_at(has_weight(own, own.q_norm), heads_q, placement.q_weight);
+  args.k_weight = vector_at(has_weight(own, own.k_norm), heads_k, placement.k_weight);
+  args.q_bias = vector_at(has_bias(own, own.q_norm), heads_q, placement.q_bias);
+  args.k_bias = vector_at(has_bias(own, own.k_norm), heads_k, placement.k_bias);
   if (spec.rope_dim == 0) return args;
   args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
                                        table_width(wanted.spec));

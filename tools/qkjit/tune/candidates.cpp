@@ -38,7 +38,9 @@ int blocks_for(int threads, int quarters) {
 
 bool is_sensible(const Spec& spec, const Variant& v) {
   const int bytes = v.threads / 32 * (32 / v.lanes) * v.rows * spec.head_dim * size_of(spec.dtype);
-  return kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
+  // Across heads, a block is launched with the threads that a token's heads need.
+  if (norms_across_heads(spec)) return v.threads >= 256 && bytes >= kMostBlockBytes / 2;
+  return v.threads <= 256 && kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
 }
 
 /// Without the knobs that do nothing here: pairing without pairs apart, and the hints of accesses
@@ -61,13 +63,14 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
   const bool modern = compute_capability(target) >= kFirstWithBulk;
   for (const int lanes : lane_counts(spec)) {
     for (const int rows : {1, 2, 4, 8}) {
-      for (const int threads : {32, 64, 128, 256}) {
+      for (const int threads : {32, 64, 128, 256, 512, 1024}) {
         for (const Staging staging : {Staging::registers, Staging::bulk_load, Staging::bulk}) {
           for (const int blocks : {0, blocks_for(threads, 2)}) {
             const Variant variant{.lanes = lanes,
                                   .rows = rows,
                                   .threads = threads,
                                   .blocks = blocks,
+                                  .span = norms_across_heads(spec) ? Span::token : Span::slice,
                                   .staging = staging,
                                   .pdl = modern};
             if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {

@@ -9,7 +9,8 @@
 namespace qkjit::tune {
 
 /// Lanes, rows in flight, threads and staging in all combinations that the spec and target allow
-/// and that keep 2 to 16 KiB of rows in a block. For specs with a fused kernel.
+/// and that keep 2 to 16 KiB of rows in a block, across heads 8 KiB and more. For specs with a fused
+/// kernel.
 std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target);
 
 /// `best` with every other knob turned, one at a time, where that changes the kernel.

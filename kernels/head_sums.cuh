@@ -1,0 +1,30 @@
+// The sum of a token's squares over its heads, whose sums the warps of a block show each other.
+#pragma once
+
+#include "butterfly.cuh"
+
+namespace qkjit {
+
+/// The partial sums of arithmetic.cuh, in a warp: lane l has number l. Every warp that wants the
+/// total adds up all heads.
+class PartialSums {
+ public:
+  /// Adds heads [first, end), the next ones, whose sums lie in `sums` from the first on.
+  QKJIT_DEVICE void add(const float* sums, unsigned first, unsigned end) {
+    const unsigned lane = threadIdx.x % kPartialSums;
+    const unsigned own = (lane - first) % kPartialSums;  // of the first head that is the lane's
+    for (unsigned i = own; i < end - first; i += kPartialSums) own_ = add_rn(own_, sums[i]);
+  }
+
+  /// All heads, in every lane; the whole warp calls it.
+  QKJIT_DEVICE float total() const {
+    float sums[1] = {own_};
+    add_even_lanes(kPartialSums, sums);
+    return sums[0];
+  }
+
+ private:
+  float own_ = 0;
+};
+
+}  // namespace qkjit
