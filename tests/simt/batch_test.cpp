@@ -112,5 +112,8 @@ TEST_CASE("batches, generic: the bytes of the CPU path in all forms and shapes")
     }
   }
   for (int n = 0; n < kForms; n += 2) check_generic(form_spec(n), number++);
-  for (const test::SpecRow& row : test::kNormSpecs) check_generic(row.spec(), number++);
+  for (const test::SpecRow& row : test::kNormSpecs) {
+    if (norms_across_heads(row.spec())) continue;  // for batches that fold
+    check_generic(row.spec(), number++);
+  }
 }
