@@ -7,6 +7,7 @@
 #include "norm.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
+#include "sequence.cuh"
 #include "shared_phases.cuh"
 #include "staging.cuh"
 
@@ -229,44 +230,85 @@ static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Para
   }
 }
 
+/// Copies a slice of V bit by bit, through registers however q and k are staged.
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void run_slice(const FusedParams& f, const FrequenciesOf<kSpec>* frequencies,
-                                   unsigned token, unsigned slice) {
+static QKJIT_DEVICE void copy_slice(const BatchedParams& f, unsigned token, unsigned slice) {
+  constexpr Spec kCopied{.head_dim = kSpec.head_dim, .dtype = kSpec.dtype};
+  constexpr Variant kPlain{.lanes = kVariant.lanes,
+                           .rows = kVariant.rows,
+                           .threads = kVariant.threads,
+                           .load = kVariant.load,
+                           .store = kVariant.store};
+  using T = Tile<kCopied, kPlain>;
+  using Storage = typename Format<kSpec.dtype>::Storage;
+  Rows rows = f.v.rows;
+  if constexpr (kSpec.batch == Batch::strided) {
+    const TokenOfSequence in = find_in_sequence(f.batches, token);
+    if (in.token >= f.v.of.tokens) return;
+    rows = rows_of_sequence(rows, f.v.of, size_of(kSpec.dtype), in.sequence);
+    token = in.token;
+  }
+  const Lane<T> lane;
+  const SliceView<Storage> view =
+      view_slice<Storage>(rows, token, slice * T::kRowsPerSlice, T::kRowsPerSlice);
+  if constexpr (kVariant.pdl) wait_for_previous_grid();
+  const RowsInRegisters<kCopied, kPlain> staged(view, lane);
+#pragma unroll
+  for (int i = 0; i < T::kRows; ++i) {
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane.first_element(slot) < kSpec.head_dim) staged.put(i, slot, staged.get(i, slot));
+    }
+  }
+}
+
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
+                                   unsigned number, unsigned slice) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
+  if constexpr (kSpec.v == Values::copy) {
+    if (slice >= f.v.first_slice) {
+      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice);
+    }
+  }
   const Lane<T> lane;
   const bool is_q = slice < f.slices.of_q;
-  const Rows& rows = is_q ? f.common.q : f.common.k;
+  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
+  if (!place.exists) return;
+  const Rows& rows = place.rows;
+  const unsigned token = place.token;
   const unsigned head = (is_q ? slice : slice - f.slices.of_q) * T::kRowsPerSlice;
   const SliceView<Storage> view = view_slice<Storage>(rows, token, head, T::kRowsPerSlice);
   // As late as can be: what needs no memory is done while the grid before still runs.
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows_of<kSpec>(is_q, staged, f.common, frequencies, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows_of<kSpec>(is_q, staged, f.common, frequencies, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, lane);
   }
 }
 
+/// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams.
 /// `frequencies` are those of computed angles, null with a table.
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused(const FusedParams& f,
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block,
                                const FrequenciesOf<kSpec>* frequencies = nullptr) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
   if constexpr (kVariant.span == Span::slice) {
-    const unsigned index = blockIdx.x * kWarps + warp;
+    const unsigned index = block * kWarps + warp;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
     run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token);
   } else {
     for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, frequencies, blockIdx.x, slice);
+      run_slice<kSpec, kVariant>(f, frequencies, block, slice);
     }
   }
   // Not earlier: grids that only wait take the place, and the memory system's time, of this one.

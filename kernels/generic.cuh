@@ -14,9 +14,25 @@ namespace qkjit {
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
 
+/// A token's angles in a table of that form, in sequences of their own too.
+template <Forms kForms, class Form>
+QKJIT_DEVICE TableRows<Form> find_angles_of(const GenericParams& g, AnyToken token,
+                                            const Form& form, bool wide) {
+  Params p = g.common;
+  unsigned number = token.number;
+  if (kForms == Forms::all && g.spec.batch == Batch::strided) {
+    const TokenOfSequence in = find_in_sequence(g.batches, number);
+    const Sequences& of = token.is_q ? g.batches.q : g.batches.k;
+    p = positions_of_sequence(p, g.spec.positions, of, in.sequence);
+    // Of a tensor with fewer tokens there are no more positions.
+    number = in.token < of.tokens ? in.token : of.tokens - 1;
+  }
+  return find_angles(p, g.spec.positions, form, wide, number);
+}
+
 /// The table in its own form.
-QKJIT_DEVICE TableRows<TableForm> find_any_angles(const GenericParams& g, unsigned token) {
-  return find_angles(g.common, g.spec.positions, TableForm::of(g.spec), false, token);
+QKJIT_DEVICE TableRows<TableForm> find_any_angles(const GenericParams& g, AnyToken token) {
+  return find_angles_of<Forms::all>(g, token, TableForm::of(g.spec), false);
 }
 
 /// A table with the defaults of Spec, of whatever rope_dim.
@@ -29,9 +45,10 @@ struct PlainForm : TableForm {
 using PlainRows = TableRows<PlainForm>;
 
 /// The table as the plain form, of which constants are known and values asked for all at once.
-QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, unsigned token) {
+template <Forms kForms>
+QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, AnyToken token) {
   const auto form = PlainForm::of(g.spec.rope_dim);
-  return find_angles(g.common, g.spec.positions, form, g.wide_table, token);
+  return find_angles_of<kForms>(g, token, form, g.wide_table);
 }
 
 /// What kernels for a form have of a token's angles from the start: their table as the plain form,
@@ -39,16 +56,17 @@ QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, unsigned token)
 template <Forms kForms>
 struct AnySource {
   using Type = PlainRows;
-  static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies*, unsigned token) {
-    return find_plain_angles(g, token);
+  static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies*, AnyToken token) {
+    return find_plain_angles<kForms>(g, token);
   }
 };
 template <>
 struct AnySource<Forms::computed> {
   using Type = TokenPhases<TableForm>;
   static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies* frequencies,
-                                unsigned token) {
-    return find_phases(g.common, *frequencies, g.spec.positions, TableForm::of(g.spec), token);
+                                AnyToken token) {
+    return find_phases(g.common, *frequencies, g.spec.positions, TableForm::of(g.spec),
+                       token.number);
   }
 };
 
@@ -75,7 +93,7 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, const Source& table, int
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
 template <int kSlots, Forms kForms, class Source>
 QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane, const Source& plain,
-                                  unsigned token, AnyAngles<kSlots>& angles) {
+                                  AnyToken token, AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
   if constexpr (kForms == Forms::computed) {
 #pragma unroll
@@ -168,7 +186,7 @@ QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, co
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
 template <DType kDType, int kSlots, Forms kForms, class Source>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
-                                    const Source& plain, unsigned token, float* shown,
+                                    const Source& plain, AnyToken token, float* shown,
                                     AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -243,7 +261,7 @@ QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
 }
 
 template <DType kDType, int kSlots, Forms kForms, class Source>
-QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const Source& plain, unsigned token,
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const Source& plain, AnyToken token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
   if (kForms != Forms::common && rotated_begin(g.spec) % kChunk != 0) {
@@ -273,7 +291,9 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   if (index >= g.slices.count) return;  // whole warps leave
   const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
   AnyLane lane = AnyLane::of(g.groups);
-  const auto rows = AnyRows<Storage, kRows>::of(g, index + lane.group, lane.is_left_over);
+  const auto rows =
+      AnyRows<Storage, kRows>::template of<kForms>(g, index + lane.group, lane.is_left_over);
+  const AnyToken token{rows.token, rows.is_q};
 
   AnyChunks<kDType, kRows, kSlots> stored;
   if (g.whole_rows) {  // once for all chunks, so that none waits for another
@@ -281,7 +301,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   } else {
     load_any_rows<kDType, kRows, kSlots>(false, lane, rows.in, rows.in_step, rows.elements, stored);
   }
-  const Norm norm = rows.is_q ? spec.q_norm : spec.k_norm;
+  const Norm norm = rows.is_v ? Norm::none : rows.is_q ? spec.q_norm : spec.k_norm;
   AnyChunks<kDType, 1, kSlots> weight = {};
   if (has_weight(spec, norm) && dtype_of_weights(spec) == kDType) {
     load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
@@ -290,9 +310,9 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   typename AnySource<kForms>::Type plain = {};
   AnyAngles<kSlots> angles = {};
   if (spec.rope_dim > 0) {
-    plain = AnySource<kForms>::find(g, frequencies, rows.token);
+    plain = AnySource<kForms>::find(g, frequencies, token);
     if (!rotates_in_shared(g)) {
-      load_any_angles<kSlots, kForms>(g, lane, plain, rows.token, angles);
+      load_any_angles<kSlots, kForms>(g, lane, plain, token, angles);
     }
   }
 
@@ -309,7 +329,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   };
   const auto rotate = [&] {
     if (spec.rope_dim == 0) return;
-    rotate_any_rows<kDType, kSlots, kForms>(g, plain, rows.token, lane, angles, shown[warp], y);
+    rotate_any_rows<kDType, kSlots, kForms>(g, plain, token, lane, angles, shown[warp], y);
   };
   if constexpr (kForms == Forms::common) {
     normalize();
@@ -326,7 +346,11 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
       }
     }
   }
-  store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+  if (kForms == Forms::all && rows.is_v) {
+    copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
+  } else {
+    store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+  }
 }
 
 }  // namespace qkjit

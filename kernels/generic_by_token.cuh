@@ -24,9 +24,9 @@ class AnyHeads {
         norm_(is_q_ ? g.spec.q_norm : g.spec.k_norm),
         shown_(shown) {
     if (g.spec.rope_dim == 0) return;
-    plain_ = AnySource<kForms>::find(g, frequencies, token_);
+    plain_ = AnySource<kForms>::find(g, frequencies, any_token());
     if (!rotates_in_shared(g)) {
-      load_any_angles<kSlots, kForms>(g, lane_, plain_, token_, angles_);
+      load_any_angles<kSlots, kForms>(g, lane_, plain_, any_token(), angles_);
     }
   }
 
@@ -42,6 +42,7 @@ class AnyHeads {
     const RowView row{rows_, token_, has_head ? head : 0};
     head_ = {token_,
              is_q_,
+             false,
              rows_.weight,
              rows_.bias,
              static_cast<const Storage*>(rows_.in) + row.in_offset(),
@@ -79,7 +80,7 @@ class AnyHeads {
 
   QKJIT_DEVICE void rotate() {
     if (g_.spec.rope_dim == 0) return;
-    rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, token_, lane_, angles_, shown_, y_);
+    rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, any_token(), lane_, angles_, shown_, y_);
   }
 
   QKJIT_DEVICE float sum_of_squares_taken() {
@@ -135,6 +136,8 @@ class AnyHeads {
       load_any_vector(g_.spec, from, first, x);
     }
   }
+
+  QKJIT_DEVICE AnyToken any_token() const { return {token_, is_q_}; }
 
   const GenericParams& g_;
   bool is_q_;

@@ -60,10 +60,10 @@ QKJIT_DEVICE void normalize_any_rows(const Spec& spec, float inv, float eps, con
 #pragma unroll
     for (int i = 0; i < kRows; ++i) sum_chunks(y[i], chunks[i]);
     add_chunks(lane.in, chunks, r);
-  }
-  if (norm == Norm::layer) {
 #pragma unroll
-    for (int i = 0; i < kRows; ++i) centre_row(r[i], inv, elements(i), y[i]);
+    for (int i = 0; i < kRows; ++i) {
+      if (norm == Norm::layer) centre_row(r[i], inv, elements(i), y[i]);
+    }
   }
 #pragma unroll
   for (int i = 0; i < kRows; ++i) square_chunks(y[i], chunks[i]);

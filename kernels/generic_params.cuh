@@ -25,9 +25,11 @@ struct GenericParams {
   bool whole_rows;
   bool plain_table;  ///< see has_plain_table()
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
+  Batches batches;   ///< read by Forms::all, if the spec has Batch::strided
+  ValueRows v;       ///< read by Forms::all, if the spec has Values::copy
 };
 
-static_assert(sizeof(GenericParams) == 344,
+static_assert(sizeof(GenericParams) == 592,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -69,6 +71,8 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.norm_scope = NormScope::head;
   spec.angles = Angles::table;
   spec.weights = Weights::shared;
+  spec.batch = Batch::folded;
+  spec.v = Values::none;
   return spec;
 }
 

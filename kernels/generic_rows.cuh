@@ -6,6 +6,7 @@
 #include "generic_params.cuh"
 #include "memory.cuh"
 #include "rows.cuh"
+#include "sequence.cuh"
 
 namespace qkjit {
 
@@ -30,12 +31,19 @@ struct AnyLane {
   }
 };
 
+/// A token of q or of k, which differ where batches do not fold.
+struct AnyToken {
+  unsigned number;
+  bool is_q;
+};
+
 /// The rows that a lane group has in flight: heads of one token, all of q or all of k. They lie as
 /// many heads apart as there are slices, so that neighbouring groups access neighbouring memory.
 template <class Storage, int kRows>
 struct AnyRows {
   unsigned token;
   bool is_q;  ///< groups of one warp may differ in it
+  bool is_v;  ///< rows of V, which are only copied; never of Forms::common
   const void *weight, *bias;
   const Storage* in;  ///< of the first row
   Storage* out;
@@ -43,27 +51,44 @@ struct AnyRows {
   int elements[kRows];          ///< of a row: 0 if there is no such row
 
   /// `index` is the group's slice. A group without one goes along with the last, for nothing.
+  template <Forms kForms>
   static QKJIT_DEVICE AnyRows of(const GenericParams& g, unsigned index, bool is_left_over) {
     const bool has_slice = index < g.slices.count && !is_left_over;
     index = index < g.slices.count ? index : g.slices.count - 1;
     const unsigned token = index / g.slices.by_token;
     const unsigned slice = index - token * g.slices.per_token;
     const bool is_q = slice < g.slices.of_q;
-    const Rows& rows = is_q ? g.common.q : g.common.k;
-    const RowView first{rows, token, is_q ? slice : slice - g.slices.of_q};
-    const unsigned apart = is_q ? g.slices.of_q : g.slices.per_token - g.slices.of_q;
+    const bool copies = kForms == Forms::all && g.spec.v == Values::copy;
+    const bool is_v = copies && slice >= g.v.first_slice;
+    const Rows& rows = is_v ? g.v.rows : is_q ? g.common.q : g.common.k;
+    const unsigned begin = is_v ? g.v.first_slice : is_q ? 0 : g.slices.of_q;
+    const unsigned end = is_q              ? g.slices.of_q
+                         : copies && !is_v ? g.v.first_slice
+                                           : g.slices.per_token;
+    RowView first{rows, token, slice - begin};
+    const unsigned apart = end - begin;
+    bool exists = true;
+    long long before_in = 0, before_out = 0;  // of the sequence
+    if (kForms == Forms::all && g.spec.batch == Batch::strided) {
+      const Sequences& of = is_v ? g.v.of : is_q ? g.batches.q : g.batches.k;
+      const TokenOfSequence in = find_in_sequence(g.batches, token);
+      first.token = in.token;
+      exists = in.token < of.tokens;
+      before_in = in.sequence * of.in_stride, before_out = in.sequence * of.out_stride;
+    }
     AnyRows found{token,
                   is_q,
+                  is_v,
                   rows.weight,
                   rows.bias,
-                  static_cast<const Storage*>(rows.in) + first.in_offset(),
-                  static_cast<Storage*>(rows.out) + first.out_offset(),
+                  static_cast<const Storage*>(rows.in) + before_in + first.in_offset(),
+                  static_cast<Storage*>(rows.out) + before_out + first.out_offset(),
                   apart * rows.in_head_stride,
                   apart * rows.out_head_stride,
                   {}};
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const bool has_row = has_slice && first.head + i * apart < rows.heads;
+      const bool has_row = has_slice && exists && first.head + i * apart < rows.heads;
       found.elements[i] = has_row ? g.spec.head_dim : 0;
     }
     return found;
@@ -123,6 +148,29 @@ QKJIT_DEVICE void store_any_rows(bool whole, const AnyLane& lane,
 #pragma unroll
         for (int j = 0; j < kChunk; ++j) {
           if (j < count) to[j] = Format<kDType>::store(y[i][slot][j]);
+        }
+      }
+    }
+  }
+}
+
+/// Rows of V, bit by bit.
+template <DType kDType, int kRows, int kSlots>
+QKJIT_DEVICE void copy_any_rows(bool whole, const AnyLane& lane,
+                                const AnyRows<typename Format<kDType>::Storage, kRows>& rows) {
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      const int first = lane.first_element(slot), count = rows.elements[i] - first;
+      const auto* const from = rows.in + i * rows.in_step + first;
+      auto* const to = rows.out + i * rows.out_step + first;
+      if (whole) {
+        if (count > 0) Chunk<kDType>::load(from).store(to, Hint::streaming);
+      } else {
+#pragma unroll
+        for (int j = 0; j < kChunk; ++j) {
+          if (j < count) to[j] = from[j];
         }
       }
     }

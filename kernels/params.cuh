@@ -40,14 +40,58 @@ struct Slices {
   Divisor by_token;  ///< divides by per_token
 };
 
+/// The sequences of q or of k where batches do not fold. Strides count elements, from the first row
+/// or position of a sequence to that of the next.
+struct Sequences {
+  long long in_stride, out_stride;
+  const void* positions;  ///< of the first sequence; [axes, tokens] each
+  long long position_stride, position_axis_stride;
+  unsigned tokens;  ///< of a sequence
+};
+
+/// Tokens are numbered through all sequences, each with as many as the longer of q and k has.
+struct Batches {
+  Sequences q, k;
+  unsigned tokens;    ///< numbers of a sequence
+  Divisor by_tokens;  ///< divides by `tokens`
+};
+
 struct FusedParams {
   Params common;
   Slices slices;
 };
 
+/// The rows of V, of as many tokens as k's.
+struct ValueRows {
+  Rows rows;
+  Sequences of;
+  unsigned first_slice;  ///< of a token, behind those of k
+};
+
+/// What a kernel for Batch::strided or Values::copy takes. One for neither takes the same and reads
+/// its begin only.
+struct BatchedParams : FusedParams {
+  Batches batches;
+  ValueRows v;
+};
+
+/// What a kernel of two streams takes: the calls of both, one grid after the other.
+struct DualParams {
+  BatchedParams streams[2];
+  unsigned first_blocks;  ///< of the grid, those of the first stream
+};
+
 static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Params) == 200, "host and device must agree: change both sides and this size");
+static_assert(sizeof(Sequences) == 48,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(Batches) == 112,
+              "host and device must agree: change both sides and this size");
 static_assert(sizeof(FusedParams) == 224,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(BatchedParams) == 464,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(DualParams) == 936,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -76,6 +76,12 @@ enum class SectionOrder { contiguous, interleaved };
 /// What shares a variance: a head, head_dim elements; or all heads that a token has of q, and all
 /// that it has of k, heads * head_dim elements.
 enum class NormScope { head, token };
+/// How a call's batches lie: as tokens of one long sequence that q and k share; or as sequences of
+/// their own, any distance apart, q's and k's of lengths and positions of their own.
+enum class Batch { folded, strided };
+
+/// Whether V is copied beside q and k, as into a joint buffer.
+enum class Values { none, copy };
 
 /// Where a token's cosines and sines come from: a table that the caller made, or its position and
 /// the frequencies of a call.
@@ -106,6 +112,8 @@ struct Spec {
   NormScope norm_scope = NormScope::head;
   Angles angles = Angles::table;
   Weights weights = Weights::shared;
+  Batch batch = Batch::folded;
+  Values v = Values::none;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };

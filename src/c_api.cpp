@@ -24,8 +24,10 @@ static_assert(static_cast<int>(qkjit::NormOrder::after) == QKJIT_NORM_ORDER_AFTE
 static_assert(static_cast<int>(qkjit::TableWidth::elements) == QKJIT_TABLE_ELEMENTS);
 static_assert(static_cast<int>(qkjit::RopePlacement::tail) == QKJIT_PLACEMENT_TAIL);
 static_assert(static_cast<int>(qkjit::SectionOrder::interleaved) == QKJIT_SECTIONS_INTERLEAVED);
+static_assert(static_cast<int>(qkjit::Batch::strided) == QKJIT_BATCH_STRIDED);
+static_assert(static_cast<int>(qkjit::Values::copy) == QKJIT_V_COPY);
 static_assert(static_cast<int>(qkjit::Path::cpu) == QKJIT_PATH_CPU);
-static_assert(static_cast<int>(qkjit::Reason::requested) == QKJIT_REASON_REQUESTED);
+static_assert(static_cast<int>(qkjit::Reason::batch) == QKJIT_REASON_BATCH);
 static_assert(qkjit::kReasonCount == QKJIT_REASON_COUNT);
 
 struct qkjit_runtime {
@@ -188,6 +190,36 @@ qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args, qkjit_
     if (auto given = need(args, "args"); !given) return given;
     const auto done = stream == QKJIT_STREAM_HOST ? runtime->runtime.launch_on_host(*args)
                                                   : runtime->runtime.launch(*args, stream);
+    if (!done) return tl::unexpected(done.error());
+    if (dispatch) *dispatch = to_c(*done);
+    return {};
+  });
+}
+
+qkjit_status qkjit_prepare_dual(qkjit_runtime* runtime, const qkjit_spec* first,
+                                const qkjit_spec* second, const char* target) {
+  return guarded([&]() -> qkjit::Result<void> {
+    if (auto given = need(runtime, "runtime"); !given) return given;
+    if (auto given = need(first, "first"); !given) return given;
+    if (auto given = need(second, "second"); !given) return given;
+    const auto a = qkjit::to_spec(*first), b = qkjit::to_spec(*second);
+    if (!a) return tl::unexpected(a.error());
+    if (!b) return tl::unexpected(b.error());
+    return target ? runtime->runtime.prepare_dual_for(*a, *b, target)
+                  : runtime->runtime.prepare_dual(*a, *b);
+  });
+}
+
+qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
+                               const qkjit_args* second, qkjit_stream stream,
+                               qkjit_dispatch* dispatch) {
+  return guarded([&]() -> qkjit::Result<void> {
+    if (auto given = need(runtime, "runtime"); !given) return given;
+    if (auto given = need(first, "first"); !given) return given;
+    if (auto given = need(second, "second"); !given) return given;
+    const auto done = stream == QKJIT_STREAM_HOST
+                          ? runtime->runtime.launch_dual_on_host(*first, *second)
+                          : runtime->runtime.launch_dual(*first, *second, stream);
     if (!done) return tl::unexpected(done.error());
     if (dispatch) *dispatch = to_c(*done);
     return {};

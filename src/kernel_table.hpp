@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -27,13 +28,16 @@ struct TableEntry {
 /// keep the old ones until the table goes, so that no reader ever waits or loses what it looks at.
 class KernelTable {
  public:
-  /// A spec field by field, and a device. Whatever a Spec gets, it is part of the key.
-  using Key = std::array<int, sizeof(Spec) / sizeof(int) + 1>;
+  /// The specs of two streams field by field, and a device. Whatever a Spec gets, it is part of the
+  /// key.
+  using Key = std::array<int, 2 * sizeof(Spec) / sizeof(int) + 1>;
   static_assert(std::has_unique_object_representations_v<Spec>, "all of a Spec tells");
 
-  static Key fused_key(const Spec& spec, int device) {
-    Key key;
+  /// `second`: of a kernel of two streams.
+  static Key fused_key(const Spec& spec, int device, const std::optional<Spec>& second = {}) {
+    Key key = {};
     std::memcpy(key.data(), &spec, sizeof(spec));
+    if (second) std::memcpy(key.data() + sizeof(spec) / sizeof(int), &*second, sizeof(*second));
     key.back() = device;
     return key;
   }

@@ -9,6 +9,7 @@
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "tuning/builtin.hpp"
+#include "tuning/dual_choices.hpp"
 #include "util/embedded_file.hpp"
 
 namespace qkjit {
@@ -40,17 +41,18 @@ tl::expected<const LoadedKernel*, NoKernel> ready(const Driver& driver, const Ta
 
 }  // namespace
 
-tl::expected<FusedKernel, NoKernel> Loader::fused(const Driver& driver, const Operation& op,
+tl::expected<FusedKernel, NoKernel> Loader::fused(const Driver& driver, const Streams& streams,
+                                                  std::uint64_t bytes, bool without_gaps,
                                                   int device, Stream stream) {
-  const auto entry = fused_entry(driver, op.spec, device, stream);
+  const auto entry = fused_entry(driver, streams, device, stream);
   if (!entry) return tl::unexpected(entry.error());
   NoKernel why = (*entry)->why_none;
   std::vector<const TableKernel*> missing;  // the better ones that cannot be had now
   const auto may_be_had = [&](const TableKernel& kernel) {
     return std::ranges::find(missing, &kernel) == missing.end();
   };
-  while (const TableKernel* kernel = choose((*entry)->kernels, op.bytes, op.without_gaps,
-                                            &TableKernel::choice, may_be_had)) {
+  while (const TableKernel* kernel =
+             choose((*entry)->kernels, bytes, without_gaps, &TableKernel::choice, may_be_had)) {
     const auto loaded = ready(driver, *kernel, stream);
     if (loaded) {
       const bool for_ever = std::ranges::all_of(missing, &TableKernel::is_refused);
@@ -75,13 +77,30 @@ Result<void> Loader::prepare(const Driver& driver, const Spec& spec, int device)
   const auto support = supports(spec);
   if (!support) return tl::unexpected(support.error());
   const bool is_fused = support->dispatch.path == Path::fused;
-  if (const auto loaded = generic(driver, spec, device, nullptr); !loaded) {
-    if (!is_fused || loaded.error().code == Code::not_ready) return tl::unexpected(loaded.error());
-    log_->warn_once("generic", "{} goes without the generic kernel: {}", to_text(spec),
-                    loaded.error().message);
+  if (auto done = load_generic(driver, spec, device, !is_fused); !done) return done;
+  return is_fused ? load_all(driver, spec, device) : Result<void>{};
+}
+
+Result<void> Loader::prepare(const Driver& driver, const Streams& streams, int device) {
+  for (const Spec& spec : {streams.first, streams.second.value_or(streams.first)}) {
+    if (auto done = load_generic(driver, spec, device, false); !done) return done;
   }
-  if (!is_fused) return {};
-  const auto entry = fused_entry(driver, spec, device, nullptr);
+  return load_all(driver, streams, device);
+}
+
+/// Beside fused kernels it is not needed.
+Result<void> Loader::load_generic(const Driver& driver, const Spec& spec, int device,
+                                  bool is_needed) {
+  const auto loaded = generic(driver, spec, device, nullptr);
+  if (loaded) return {};
+  if (is_needed || loaded.error().code == Code::not_ready) return tl::unexpected(loaded.error());
+  log_->warn_once("generic", "{} goes without the generic kernel: {}", to_text(spec),
+                  loaded.error().message);
+  return {};
+}
+
+Result<void> Loader::load_all(const Driver& driver, const Streams& streams, int device) {
+  const auto entry = fused_entry(driver, streams, device, nullptr);
   if (!entry) return tl::unexpected(entry.error().error);
   const auto& kernels = (*entry)->kernels;
   if (kernels.empty()) return tl::unexpected((*entry)->why_none.error);
@@ -98,27 +117,27 @@ Result<void> Loader::prepare(const Driver& driver, const Spec& spec, int device)
 }
 
 tl::expected<const TableEntry*, NoKernel> Loader::fused_entry(const Driver& driver,
-                                                              const Spec& spec, int device,
+                                                              const Streams& streams, int device,
                                                               Stream stream) {
-  const auto key = KernelTable::fused_key(spec, device);
+  const auto key = KernelTable::fused_key(streams.first, device, streams.second);
   if (const TableEntry* entry = table_.find(key)) return entry;
   if (const auto may = may_load(driver, stream); !may) return tl::unexpected(may.error());
-  auto found = find_code(driver, spec, device);
+  auto found = find_code(driver, streams, device);
   if (!found) return tl::unexpected(NoKernel{Reason::none, found.error()});
   return table_.insert(key, std::move(*found));
 }
 
-Result<TableEntry> Loader::find_code(const Driver& driver, const Spec& spec, int device) {
+Result<TableEntry> Loader::find_code(const Driver& driver, const Streams& streams, int device) {
   const auto target = driver.target(device);
   if (!target) return tl::unexpected(target.error());
   const auto name = driver.device_name(device);
   if (!name) return tl::unexpected(name.error());
-  const Choices chosen = tuning_.choices(spec, *name, *target);
-  TableEntry entry = find_code(driver, spec, chosen, *target);
+  const Choices chosen = choices_of(streams, tuning_.choices(streams.first, *name, *target));
+  TableEntry entry = find_code(driver, streams, chosen, *target);
   // What was tuned here may not have been precompiled elsewhere.
-  const Choices builtin = builtin_choices(spec, *target);
+  const Choices builtin = choices_of(streams, builtin_choices(streams.first, *target));
   if (entry.kernels.size() == chosen.size() || chosen == builtin) return entry;
-  TableEntry other = find_code(driver, spec, builtin, *target);
+  TableEntry other = find_code(driver, streams, builtin, *target);
   return other.kernels.size() > entry.kernels.size() ? std::move(other) : std::move(entry);
 }
 
@@ -126,14 +145,14 @@ Result<TableEntry> Loader::find_code(const Driver& driver, const Spec& spec, int
 /// as there is code for them: without one, another serves its calls, slower. What has to be
 /// compiled is compiled now, so that no later call waits for it; what is cached is read when a call
 /// needs it.
-TableEntry Loader::find_code(const Driver& driver, const Spec& spec, const Choices& choices,
+TableEntry Loader::find_code(const Driver& driver, const Streams& streams, const Choices& choices,
                              const std::string& target) {
   std::vector<std::optional<std::future<KernelResult>>> compiled(choices.size());
   for (std::size_t i = 0; i < choices.size(); ++i) {
-    const Variant& variant = choices[i].variant;
-    if (jit_.is_at_hand(spec, variant, target)) continue;
+    const Variants variants = variants_of(streams, choices[i].variant);
+    if (jit_.is_at_hand(streams, variants, target)) continue;
     compiled[i] = std::async(choices.size() > 1 ? kIfPossible : std::launch::deferred,
-                             [&, variant] { return jit_.obtain(spec, variant, target); });
+                             [&, variants] { return jit_.obtain(streams, variants, target); });
   }
   TableEntry entry;
   for (std::size_t i = 0; i < choices.size(); ++i) {
@@ -141,11 +160,11 @@ TableEntry Loader::find_code(const Driver& driver, const Spec& spec, const Choic
     const KernelResult code = compiled[i] ? compiled[i]->get() : nullptr;
     if (code) {
       entry.kernels.emplace_back(
-          choice, [=, this, &driver] { return load_code(driver, spec, choice, target); });
+          choice, [=, this, &driver] { return load_code(driver, streams, choice, target); });
     } else if (i == 0) {
       return TableEntry{{}, code.error()};
     } else {
-      warn_without(spec, choice, code.error().error);
+      warn_without(streams, choice, code.error().error);
     }
   }
   return entry;
@@ -173,27 +192,29 @@ Result<const TableKernel*> Loader::generic_kernel(const Driver& driver, const Sp
   return &entry->kernels.front();
 }
 
-void Loader::warn_without(const Spec& spec, const Choice& choice, const Error& why) {
-  const std::string kernel = fmt::format("{} goes without its kernel for {} bytes and more ({})",
-                                         to_text(spec), choice.from_bytes, to_text(choice.variant));
+void Loader::warn_without(const Streams& streams, const Choice& choice, const Error& why) {
+  const std::string kernel =
+      fmt::format("{} goes without its kernel for {} bytes and more ({})", to_text(streams),
+                  choice.from_bytes, to_text(choice.variant));
   log_->warn_once(kernel, "{}: {}", kernel, why.message);
 }
 
 /// What is cached but refused by the driver is compiled anew.
-Loader::Loaded Loader::load_code(const Driver& driver, const Spec& spec, const Choice& choice,
+Loader::Loaded Loader::load_code(const Driver& driver, const Streams& streams, const Choice& choice,
                                  const std::string& target) {
+  const Variants variants = variants_of(streams, choice.variant);
   const auto load = [&]() -> Loaded {
-    const KernelResult code = jit_.obtain(spec, choice.variant, target);
+    const KernelResult code = jit_.obtain(streams, variants, target);
     if (!code) return tl::unexpected(code.error());
     auto loaded = driver.load((*code)->cubin, (*code)->entry);
     const bool refused = !loaded && loaded.error().code == Code::compile_failed;
     if (!refused || (*code)->origin != Origin::cache) return checked(std::move(loaded));
-    const KernelResult renewed = jit_.renew(spec, choice.variant, target, loaded.error());
+    const KernelResult renewed = jit_.renew(streams, variants, target, loaded.error());
     if (!renewed) return tl::unexpected(renewed.error());
     return checked(driver.load((*renewed)->cubin, (*renewed)->entry));
   };
   Loaded loaded = load();
-  if (!loaded) warn_without(spec, choice, loaded.error().error);
+  if (!loaded) warn_without(streams, choice, loaded.error().error);
   return loaded;
 }
 

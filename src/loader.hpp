@@ -10,6 +10,7 @@
 #include "jit/jit.hpp"
 #include "kernel_table.hpp"
 #include "op/check.hpp"
+#include "spec/streams.hpp"
 #include "tuning/tuning.hpp"
 #include "util/log.hpp"
 
@@ -33,6 +34,12 @@ class Loader {
 
   /// The best kernel that can be had for a call that the fused path serves: all give the same bits.
   tl::expected<FusedKernel, NoKernel> fused(const Driver& driver, const Operation& op, int device,
+                                            Stream stream) {
+    return fused(driver, op.spec, op.bytes, op.without_gaps, device, stream);
+  }
+  /// The same for two calls in one launch: `bytes` of both, heads `without_gaps` in both.
+  tl::expected<FusedKernel, NoKernel> fused(const Driver& driver, const Streams& streams,
+                                            std::uint64_t bytes, bool without_gaps, int device,
                                             Stream stream);
   /// Code::not_ready if it is not loaded and the stream is captured.
   Result<const LoadedKernel*> generic(const Driver& driver, const Spec& spec, int device,
@@ -41,6 +48,8 @@ class Loader {
   /// Loads all that calls of the spec may need. Fused kernels beside the first, and the generic one
   /// beside fused ones, may be missing: that is only logged.
   Result<void> prepare(const Driver& driver, const Spec& spec, int device);
+  /// The same for launches of two streams, whose specs both have fused kernels.
+  Result<void> prepare(const Driver& driver, const Streams& streams, int device);
 
   /// Loads that failed, tries that were repeated included.
   std::uint64_t failed() const { return failed_; }
@@ -48,15 +57,18 @@ class Loader {
  private:
   using Loaded = tl::expected<LoadedKernel, NoKernel>;
 
-  tl::expected<const TableEntry*, NoKernel> fused_entry(const Driver& driver, const Spec& spec,
-                                                        int device, Stream stream);
-  Result<TableEntry> find_code(const Driver& driver, const Spec& spec, int device);
-  TableEntry find_code(const Driver& driver, const Spec& spec, const Choices& choices,
+  tl::expected<const TableEntry*, NoKernel> fused_entry(const Driver& driver,
+                                                        const Streams& streams, int device,
+                                                        Stream stream);
+  Result<TableEntry> find_code(const Driver& driver, const Streams& streams, int device);
+  TableEntry find_code(const Driver& driver, const Streams& streams, const Choices& choices,
                        const std::string& target);
+  Result<void> load_all(const Driver& driver, const Streams& streams, int device);
+  Result<void> load_generic(const Driver& driver, const Spec& spec, int device, bool is_needed);
   Result<const TableKernel*> generic_kernel(const Driver& driver, const Spec& spec, int device);
 
-  void warn_without(const Spec& spec, const Choice& choice, const Error& why);
-  Loaded load_code(const Driver& driver, const Spec& spec, const Choice& choice,
+  void warn_without(const Streams& streams, const Choice& choice, const Error& why);
+  Loaded load_code(const Driver& driver, const Streams& streams, const Choice& choice,
                    const std::string& target);
   Loaded checked(Result<LoadedKernel> loaded);
 

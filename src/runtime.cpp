@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "call_cache.hpp"
+#include "cpu/copy.hpp"
 #include "cpu/cpu_path.hpp"
 #include "op/geometry.hpp"
 #include "spec/names.hpp"
@@ -15,7 +16,7 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 11> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 14> pointers(const Operation& op) {
   const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
@@ -27,7 +28,10 @@ std::array<std::pair<std::string_view, const void*>, 11> pointers(const Operatio
            {"k_bias", p.k.bias},
            {op.table_names[0], p.cosines},
            {op.table_names[1], p.sines},
-           {"positions", p.positions}}};
+           {"positions", p.positions},
+           {"k_positions", op.batches.k.positions},
+           {"v", op.v.rows.in},
+           {"v_out", op.v.rows.out}}};
 }
 
 std::uint64_t next_number() {
@@ -110,9 +114,21 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
                 name_of(op->requested));
   }
   if (op->tokens == 0) return Dispatch{};
+  if (auto checked = check_host_memory(*op); !checked) return tl::unexpected(checked.error());
+  return run_on_host(*op);
+}
+
+Dispatch Runtime::run_on_host(const Operation& op) {
+  run_on_cpu(op.spec, op.params, op.batches_apart(), options_.cpu_threads, op.frequencies.get());
+  copy_on_cpu(op.spec, op.v, static_cast<unsigned>(op.tokens) / op.batches.tokens);
+  return count({Path::cpu, Reason::host_memory});
+}
+
+/// Positions too, which can be read there.
+Result<void> Runtime::check_host_memory(const Operation& op) {
   // A driver that this process has not loaded cannot own any of the pointers.
   if (const auto cuda = Driver::open_if_loaded()) {
-    for (const auto& [name, pointer] : pointers(*op)) {
+    for (const auto& [name, pointer] : pointers(op)) {
       if (!pointer || cuda->memory_kind(pointer) != MemoryKind::device_only) continue;
       return fail(
           Code::invalid_argument,
@@ -121,9 +137,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
           name);
     }
   }
-  if (auto checked = check_positions(*op); !checked) return tl::unexpected(checked.error());
-  run_on_cpu(op->spec, op->params, options_.cpu_threads, op->frequencies.get());
-  return count({Path::cpu, Reason::host_memory});
+  return check_positions(op);
 }
 
 Result<void> Runtime::check_memory(const Driver& driver, const Operation& op) {
@@ -145,7 +159,7 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   CallCache& calls = CallCache::of_this_thread();
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) {
     const auto device = open->current_device();
-    const ReadyCall* ready = device ? calls.find(number_, *device, args) : nullptr;
+    const ReadyCall* ready = device ? calls.find(number_, *device, {&args}) : nullptr;
     if (ready) return launch_ready(*open, *ready->kernel, ready->launch, stream);
   }
 
@@ -159,22 +173,41 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   if (!device) return tl::unexpected(device.error());
   if (auto checked = check_memory(driver, *op); !checked) return tl::unexpected(checked.error());
 
-  if (op->requested == Path::generic) {
-    return launch_generic(driver, *op, *device, stream, Reason::requested);
+  const auto planned = plan(driver, *op, *device, stream);
+  if (!planned) return tl::unexpected(planned.error());
+  const auto* fused = std::get_if<FusedLaunch>(&planned->launch);
+  if (fused && !planned->is_stand_in)
+    calls.keep(number_, *device, {&args}, *planned->kernel, *fused);
+  return run(driver, *planned, stream);
+}
+
+Result<Runtime::Planned> Runtime::plan(const Driver& driver, const Operation& op, int device,
+                                       Stream stream) {
+  if (op.requested == Path::generic) {
+    return plan_generic(driver, op, device, stream, Reason::requested);
   }
-  if (op->support.dispatch.path != Path::fused) {
-    return launch_generic(driver, *op, *device, stream, Reason::shape, op->support.text);
+  if (op.support.dispatch.path != Path::fused) {
+    return plan_generic(driver, op, device, stream, op.support.dispatch.reason, op.support.text);
   }
-  if (!op->aligned) return launch_generic(driver, *op, *device, stream, Reason::alignment);
-  const auto kernel = loader_.fused(driver, *op, *device, stream);
+  if (!op.aligned) return plan_generic(driver, op, device, stream, Reason::alignment);
+  const auto kernel = loader_.fused(driver, op, device, stream);
   if (!kernel) {
     const auto& [reason, error] = kernel.error();
     if (reason == Reason::none) return tl::unexpected(error);
-    return launch_generic(driver, *op, *device, stream, reason, error.message);
+    return plan_generic(driver, op, device, stream, reason, error.message);
   }
-  const FusedLaunch launch = fused_launch(*op, kernel->variant);
-  if (!kernel->is_stand_in) calls.keep(number_, *device, args, *kernel->loaded, launch);
-  return launch_ready(driver, *kernel->loaded, launch, stream);
+  return Planned{kernel->loaded,
+                 fused_launch(op, kernel->variant),
+                 {Path::fused, Reason::none},
+                 kernel->is_stand_in};
+}
+
+Result<Dispatch> Runtime::run(const Driver& driver, const Planned& planned, Stream stream) {
+  const auto launch = [&](const auto& call) {
+    return driver.launch(*planned.kernel, call.grid, stream, &call.params, call.frequencies.get());
+  };
+  if (auto done = std::visit(launch, planned.launch); !done) return tl::unexpected(done.error());
+  return count(planned.dispatch);
 }
 
 Result<Dispatch> Runtime::launch_ready(const Driver& driver, const LoadedKernel& kernel,
@@ -196,25 +229,20 @@ Result<FusedKernel> Runtime::chosen_kernel(const Operation& op) {
   return *kernel;
 }
 
-Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& op, int device,
-                                         Stream stream, Reason reason, const std::string& detail) {
+Result<Runtime::Planned> Runtime::plan_generic(const Driver& driver, const Operation& op,
+                                               int device, Stream stream, Reason reason,
+                                               const std::string& detail) {
   if (reason != Reason::requested && (options_.strict || op.requested == Path::fused)) {
     return fail(Code::unsupported, "{} has no fused path here ({}), and a fallback is refused: {}",
                 to_text(op.spec), name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  const auto kernel = loader_.generic(driver, op.spec, device, stream);
+  const auto kernel = loader_.generic(driver, generic_spec(op), device, stream);
   if (!kernel) return tl::unexpected(kernel.error());
-  const GenericLaunch launch = generic_launch(op);
-  const void* const frequencies = op.frequencies.get();
-  if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params, frequencies);
-      !done) {
-    return tl::unexpected(done.error());
-  }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {
     options_.log->warn("{} is served by the generic kernel ({}): {}", to_text(op.spec),
                        name_of(reason), detail.empty() ? sentence_of(reason) : detail);
   }
-  return count({Path::generic, reason});
+  return Planned{*kernel, generic_launch(op), {Path::generic, reason}, false};
 }
 
 Dispatch Runtime::count(Dispatch dispatch) {

@@ -7,11 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <variant>
 
 #include "cuda/driver.hpp"
 #include "device_pages.hpp"
 #include "jit/jit.hpp"
 #include "loader.hpp"
+#include "op/dual.hpp"
 #include "op/geometry.hpp"
 #include "spec/path.hpp"
 #include "util/log.hpp"
@@ -48,10 +50,19 @@ class Runtime {
   Result<std::shared_ptr<const Kernel>> compile(const Spec& spec, const Variant& variant,
                                                 const std::string& target);
 
+  /// The same for launches of two streams.
+  Result<void> prepare_dual(const Spec& first, const Spec& second);
+  Result<void> prepare_dual_for(const Spec& first, const Spec& second, const std::string& target);
+
   /// Normalises and rotates in host memory.
   Result<Dispatch> launch_on_host(const qkjit_args& args);
   /// The same in device memory, in stream order.
   Result<Dispatch> launch(const qkjit_args& args, Stream stream);
+
+  /// Both calls, which may not touch each other's outputs.
+  Result<Dispatch> launch_dual_on_host(const qkjit_args& first, const qkjit_args& second);
+  /// The same in device memory: in one launch, or else one after the other.
+  Result<Dispatch> launch_dual(const qkjit_args& first, const qkjit_args& second, Stream stream);
 
   /// The fused kernel that launch() takes for the call on the current device, loaded; `op` is one
   /// that the fused path serves.
@@ -62,12 +73,30 @@ class Runtime {
   const std::shared_ptr<Log>& log() const { return options_.log; }
 
  private:
+  /// A launch that is all but made.
+  struct Planned {
+    const LoadedKernel* kernel;
+    std::variant<FusedLaunch, GenericLaunch> launch;
+    Dispatch dispatch;
+    bool is_stand_in;
+  };
+
   Result<const Driver*> driver();
   Result<Dispatch> launch_ready(const Driver& driver, const LoadedKernel& kernel,
                                 const FusedLaunch& launch, Stream stream);
   Result<void> check_memory(const Driver& driver, const Operation& op);
-  Result<Dispatch> launch_generic(const Driver& driver, const Operation& op, int device,
-                                  Stream stream, Reason reason, const std::string& detail = {});
+  Result<void> check_host_memory(const Operation& op);
+  Dispatch run_on_host(const Operation& op);
+  Result<Planned> plan(const Driver& driver, const Operation& op, int device, Stream stream);
+  Result<Planned> plan_generic(const Driver& driver, const Operation& op, int device, Stream stream,
+                               Reason reason, const std::string& detail = {});
+  Result<Dispatch> run(const Driver& driver, const Planned& planned, Stream stream);
+  tl::expected<FusedKernel, NoKernel> dual_kernel(const Driver& driver, const Operation& first,
+                                                  const Operation& second, int device,
+                                                  Stream stream);
+  Result<Dispatch> launch_both(const Driver& driver, const Operation& first,
+                               const Operation& second, int device, Stream stream,
+                               const NoKernel& why);
   /// Counts a launch; a reason is logged by the caller when it is counted first.
   Dispatch count(Dispatch dispatch);
 

@@ -106,7 +106,7 @@ typedef enum qkjit_rounding {
 typedef enum qkjit_positions {
   QKJIT_POSITIONS_INT64 = 0,
   QKJIT_POSITIONS_INT32 = 1,
-  QKJIT_POSITIONS_IMPLICIT = 2 /* token t uses row t + position_offset */
+  QKJIT_POSITIONS_IMPLICIT = 2 /* token t of each sequence uses row t + position_offset */
 } qkjit_positions;
 
 /* How a head is normalised. */
@@ -191,6 +191,17 @@ typedef enum qkjit_weights {
   QKJIT_WEIGHTS_PER_HEAD = 1 /* each has its own: [heads * head_dim], as in Command R+ */
 } qkjit_weights;
 
+/* How the sequences of a call with a batch dimension lie.
+ *   FOLDED   one after another, in q, k, their outputs and positions alike, so that all are tokens
+ *            of one long sequence: the batch stride is the tokens times the token stride. The
+ *            generic kernel takes what does not fold, with QKJIT_REASON_BATCH
+ *   STRIDED  with any batch stride; q and k may have different tokens, and positions of their own.
+ *            Costs the fused kernel a division and a few registers */
+typedef enum qkjit_batch { QKJIT_BATCH_FOLDED = 0, QKJIT_BATCH_STRIDED = 1 } qkjit_batch;
+
+/* Whether V is copied as it is, beside q and k: where all three go into a joint buffer. */
+typedef enum qkjit_v { QKJIT_V_NONE = 0, QKJIT_V_COPY = 1 } qkjit_v;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
@@ -215,6 +226,8 @@ typedef struct qkjit_spec {
   qkjit_norm_scope norm_scope;
   qkjit_angles angles;
   qkjit_weights weights;
+  qkjit_batch batch;
+  qkjit_v v;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                                           \
@@ -223,7 +236,8 @@ typedef struct qkjit_spec {
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
-        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED                                                  \
+        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED,                                                 \
+        QKJIT_BATCH_FOLDED, QKJIT_V_NONE                                                          \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -233,9 +247,9 @@ typedef struct qkjit_spec {
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
- * ",norm_scope=head|token", ",angles=table|computed" and ",weights=shared|per_head".
- * Strict: an unknown field, a bad value, a repeated field, or norm beside q_norm or k_norm, is
- * INVALID_ARGUMENT and names it. */
+ * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
+ * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
+ * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -266,7 +280,8 @@ typedef enum qkjit_reason {
   QKJIT_REASON_COMPILE_FAILED = 6,    /* NVRTC or the driver refused the kernel */
   QKJIT_REASON_COMPILE_FORBIDDEN = 7, /* not in the cache, and the policy is never to compile */
   QKJIT_REASON_REQUESTED = 8,         /* the caller asked for this path */
-  QKJIT_REASON_COUNT = 9
+  QKJIT_REASON_BATCH = 9,             /* batches do not fold, and the spec has BATCH_FOLDED */
+  QKJIT_REASON_COUNT = 10
 } qkjit_reason;
 
 QKJIT_API const char* qkjit_path_string(qkjit_path path);       /* static text, e.g. "fused" */
@@ -377,13 +392,23 @@ typedef struct qkjit_frequencies {
 #define QKJIT_FREQUENCIES_INIT \
   { 0, 1, 1, 0, 0, 1 }
 
+/* q and k are [tokens, heads, head_dim], or both [batch, tokens, heads, head_dim], in this order of
+ * dimensions whatever the order in memory: that is for the strides to say. A PyTorch tensor [B, H,
+ * S, D] is the shape {B, S, H, D} with the strides {H*S*D, D, S*D, 1}:
+ *
+ *     qkjit_tensor q = {data, QKJIT_BF16, 4, {B, S, H, D}, {H * S * D, D, S * D, 1}};
+ *
+ * and q of a packed projection [B, S, (Hq + 2 * Hk) * D] is {B, S, Hq, D} with the strides
+ * {S * (Hq + 2 * Hk) * D, (Hq + 2 * Hk) * D, D, 1}. With BATCH_STRIDED q and k may have different
+ * tokens. One of them may be absent, with its output, weight and bias. */
 typedef struct qkjit_args {
   size_t struct_size;
   qkjit_spec spec;
-  qkjit_tensor q;        /* [tokens, heads_q, head_dim], any token and head stride >= 0 */
-  qkjit_tensor k;        /* [tokens, heads_k, head_dim], strides of its own */
-  qkjit_tensor q_out;    /* as q; absent: in place */
-  qkjit_tensor k_out;    /* as k; absent: in place */
+  qkjit_tensor q;        /* [tokens, heads_q, head_dim] or [batch, tokens, heads_q, head_dim], any
+                            batch, token and head stride >= 0 */
+  qkjit_tensor k;        /* the same with heads_k, strides of its own */
+  qkjit_tensor q_out;    /* shaped as q; absent: in place */
+  qkjit_tensor k_out;    /* shaped as k; absent: in place */
   qkjit_tensor q_weight; /* [head_dim], for NORM_SCOPE_TOKEN and WEIGHTS_PER_HEAD
                             [heads_q * head_dim]; absent for NORM_NONE and WEIGHT_NONE */
   qkjit_tensor k_weight; /* the same, with heads_k */
@@ -399,12 +424,19 @@ typedef struct qkjit_args {
   qkjit_tensor cos_sin_cache; /* [rows, 2 * W] */
   qkjit_tensor cos;           /* [rows, W] */
   qkjit_tensor sin;           /* [rows, W] */
-  qkjit_tensor positions;     /* [tokens] of the spec's type, or [3, tokens] if it has sections;
-                                 absent for IMPLICIT and rope_dim 0 */
-  int64_t position_offset;    /* added to every position: a segment's first row in a joint table */
-  float eps;                  /* finite, >= 0 */
-  qkjit_path path;            /* NONE: the best; FUSED or GENERIC: that one or an error */
+  /* [tokens] of the spec's type, or [3, tokens] if it has sections; absent for IMPLICIT and
+   * rope_dim 0. With a batch dimension that is for all sequences, or [batch, tokens] and [3, batch,
+   * tokens] have those of each; IMPLICIT numbers the tokens of each sequence from 0. If q and k
+   * have different tokens, as many as the longer has: the other takes the first of them. */
+  qkjit_tensor positions;
+  int64_t position_offset;  /* added to every position: a segment's first row in a joint table */
+  float eps;                /* finite, >= 0 */
+  qkjit_path path;          /* NONE: the best; FUSED or GENERIC: that one or an error */
   qkjit_frequencies frequencies; /* as they are in QKJIT_ARGS_INIT unless angles are COMPUTED */
+  qkjit_tensor k_positions; /* those of k alone, with BATCH_STRIDED; positions are then q's */
+  qkjit_tensor v;           /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
+                               tokens as k; any heads, strides of its own */
+  qkjit_tensor v_out;       /* shaped as v; where it goes, bit by bit */
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \
@@ -416,10 +448,16 @@ typedef struct qkjit_args {
     sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
-        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_FREQUENCIES_INIT                      \
+        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_FREQUENCIES_INIT, QKJIT_TENSOR_INIT,  \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT                                                      \
   }
 
 /* A contiguous view of the given shape. */
+static inline qkjit_tensor qkjit_tensor_4d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1,
+                                           int64_t n2, int64_t n3) {
+  qkjit_tensor t = {data, dtype, 4, {n0, n1, n2, n3}, {n1 * n2 * n3, n2 * n3, n3, 1}};
+  return t;
+}
 static inline qkjit_tensor qkjit_tensor_3d(void* data, qkjit_dtype dtype, int64_t n0, int64_t n1,
                                            int64_t n2) {
   qkjit_tensor t = {data, dtype, 3, {n0, n1, n2, 0}, {n1 * n2, n2, 1, 0}};
@@ -452,6 +490,20 @@ typedef struct CUstream_st* qkjit_stream;
  * which path it took and why. Zero tokens is OK and does nothing. */
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
+
+/* Two streams of a block (text and image) in one launch, with the bits of two: each with tensors,
+ * spec, positions and offset of its own. They write what they would alone; for a joint buffer give
+ * outputs that are views of it, in either order. Neither may write what the other reads or writes.
+ * dispatch says FUSED without a reason if one launch served both. Where none can, for the reason
+ * given, two launches do, and the path is FUSED only if that of both is; with `strict`, or
+ * path=FUSED, that is UNSUPPORTED instead. A stream without tokens leaves the other alone. */
+QKJIT_API qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
+                                         const qkjit_args* second, qkjit_stream stream,
+                                         qkjit_dispatch* dispatch);
+
+/* As qkjit_prepare(), for qkjit_launch_dual() with these specs in this order. */
+QKJIT_API qkjit_status qkjit_prepare_dual(qkjit_runtime* runtime, const qkjit_spec* first,
+                                          const qkjit_spec* second, const char* target);
 
 /* ---- Statistics --------------------------------------------------------------------------------
  */

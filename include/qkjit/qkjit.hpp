@@ -20,6 +20,12 @@
 //
 //   args.q = qkjit::tensor(qkv, QKJIT_BF16, {tokens, 32, 128}, {48 * 128, 128, 1});
 //
+// A batch of sequences, head-major in memory as PyTorch's [B, H, S, D], with positions for all of
+// them; the spec has batch=strided:
+//
+//   args.q = qkjit::tensor(q, QKJIT_BF16, {B, S, 32, 128}, {32 * S * 128, 128, S * 128, 1});
+//   args.positions = qkjit::tensor(positions, QKJIT_INT64, {S});
+//
 // A table as Hugging Face makes it, cosines and sines apart, in bf16, for a spec with
 // table=bf16,table_width=full:
 //
@@ -207,6 +213,20 @@ class Runtime {
     const qkjit_status code = qkjit_launch(get(), &args, stream.get(), &dispatch);
     if (code != QKJIT_OK) return Status(code);
     return dispatch;
+  }
+
+  /// Two streams in one launch; see qkjit_launch_dual().
+  Result<qkjit_dispatch> launch_dual(const qkjit_args& first, const qkjit_args& second,
+                                     Stream stream) const {
+    qkjit_dispatch dispatch{};
+    const qkjit_status code = qkjit_launch_dual(get(), &first, &second, stream.get(), &dispatch);
+    if (code != QKJIT_OK) return Status(code);
+    return dispatch;
+  }
+
+  /// Prepares launches of two streams with these specs; see qkjit_prepare_dual().
+  Status prepare_dual(const qkjit_spec& first, const qkjit_spec& second) const {
+    return Status(qkjit_prepare_dual(get(), &first, &second, nullptr));
   }
 
   qkjit_stats stats() const {

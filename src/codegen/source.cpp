@@ -35,6 +35,8 @@ std::string entry_name(const Spec& spec) {
   if (norms_across_heads(spec)) name += "_across";
   if (spec.angles == Angles::computed) name += "_computed";
   if (spec.weights == Weights::per_head) name += "_per_head";
+  if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
+  if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
   return name;
 }
 
@@ -51,13 +53,15 @@ std::string spec_initializer(const Spec& spec) {
       "qkjit::RopePlacement::{},\n"
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
       "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
-      "qkjit::Weights::{}}}",
+      "qkjit::Weights::{},\n"
+      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights));
+      name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights), name_of(spec.batch),
+      name_of(spec.v));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -70,6 +74,30 @@ std::string variant_initializer(const Variant& v) {
       name_of(v.load), name_of(v.store), v.pdl);
 }
 
+std::string bounds_of(const Variant& v) {
+  return v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
+}
+
+/// Blocks that registers must leave room for are what was measured of one spec alone.
+Source dual_source(const Spec& first, const Spec& second, const Variants& v) {
+  constexpr std::size_t kPrefix = sizeof("qkjit") - 1;
+  const std::string entry = fmt::format("qkjit_dual{}_and{}", entry_name(first).substr(kPrefix),
+                                        entry_name(second).substr(kPrefix));
+  const bool is_one = first == second && v.first == v.second;
+  const std::string text = fmt::format(
+      "#include \"dual.cuh\"\n\n"
+      "extern \"C\" __global__ void __launch_bounds__({})\n"
+      "{}(const __grid_constant__ qkjit::DualParams params) {{\n"
+      "  qkjit::dual<{},\n"
+      "              {},\n"
+      "              {},\n"
+      "              {}>(params);\n"
+      "}}\n",
+      is_one ? bounds_of(v.first) : fmt::to_string(v.first.threads), entry, spec_initializer(first),
+      variant_initializer(v.first), spec_initializer(second), variant_initializer(v.second));
+  return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
 std::string_view forms_name(Forms forms) {
   constexpr std::array<std::string_view, 5> kFormsNames = {"common", "all", "by_token", "computed",
                                                            "by_token_computed"};
@@ -78,25 +106,26 @@ std::string_view forms_name(Forms forms) {
 
 /// A kernel's parameters and what it makes of them; `frequencies` is the type of the second one, or
 /// empty for a kernel that has a table.
-std::string body(std::string_view params, std::string_view frequencies, std::string_view call) {
+std::string body(std::string_view params, std::string_view frequencies, std::string_view call,
+                 std::string_view arguments) {
   if (frequencies.empty()) {
-    return fmt::format("(const __grid_constant__ qkjit::{} params) {{\n  qkjit::{}(params);\n}}\n",
-                       params, call);
+    return fmt::format("(const __grid_constant__ qkjit::{} params) {{\n  qkjit::{}({});\n}}\n",
+                       params, call, arguments);
   }
   return fmt::format(
       "(const __grid_constant__ qkjit::{} params,\n"
       "    const __grid_constant__ qkjit::{} frequencies) {{\n"
-      "  qkjit::{}(params, &frequencies);\n}}\n",
-      params, frequencies, call);
+      "  qkjit::{}({}, &frequencies);\n}}\n",
+      params, frequencies, call, arguments);
 }
 
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
-  const std::string bounds =
-      v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
-  const std::string_view function = runs_by_token(spec) ? "fused_by_token" : "fused";
+  const bool by_token = runs_by_token(spec);
+  const std::string_view function = by_token ? "fused_by_token" : "fused";
+  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
   const std::string frequencies = spec.angles == Angles::computed
                                       ? fmt::format("Frequencies<{}>", spec.rope_dim / 2)
                                       : std::string();
@@ -104,11 +133,17 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "#include \"{0}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({1})\n"
       "{2}{3}",
-      function, bounds, entry,
-      body("FusedParams", frequencies,
+      function, bounds_of(v), entry,
+      body(is_plain ? "FusedParams" : "BatchedParams", frequencies,
            fmt::format("{}<{},\n               {}>", function, spec_initializer(spec),
-                       variant_initializer(v))));
+                       variant_initializer(v)),
+           by_token ? "params" : "params, blockIdx.x"));
   return {entry, "/qkjit/" + entry + ".cu", text};
+}
+
+Source fused_source(const Streams& streams, const Variants& variants) {
+  if (!streams.second) return fused_source(streams.first, variants.first);
+  return dual_source(streams.first, *streams.second, variants);
 }
 
 Source generic_source(const GenericKind& kind) {
@@ -125,7 +160,7 @@ Source generic_source(const GenericKind& kind) {
       "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
       "{0}{3}",
       entry, kind.slots, forms_name(kind.forms),
-      body("GenericParams", computed ? "AllFrequencies" : "", call),
+      body("GenericParams", computed ? "AllFrequencies" : "", call, "params"),
       by_token ? "generic_by_token" : "generic");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/generic_params.cuh"
+#include "spec/streams.hpp"
 
 namespace qkjit {
 
@@ -14,6 +15,8 @@ struct Source {
 };
 
 Source fused_source(const Spec& spec, const Variant& variant);
+/// The same of one stream; of two, a kernel of both.
+Source fused_source(const Streams& streams, const Variants& variants);
 
 /// A generic kernel, with room for rows of up to 32 * slots chunks.
 Source generic_source(const GenericKind& kind);

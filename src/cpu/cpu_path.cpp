@@ -11,6 +11,7 @@
 #include "kernels/arithmetic.cuh"
 #include "kernels/phases.cuh"
 #include "kernels/rows.cuh"
+#include "kernels/sequence.cuh"
 #include "kernels/table.cuh"
 #include "spec/support.hpp"
 #include "util/float_environment.hpp"
@@ -141,15 +142,14 @@ void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* co
   }
 }
 
+/// A row of q or k, with the norm of its tensor.
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, float inv_head_dim,
-             Divisor by_heads, unsigned row_index) {
+void run_row(const Spec& spec, const Params& params, ComputedAngles* computed,
+             const RowView& row, Norm norm, float inv_head_dim) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
-  const RowView row = find_row(params, row_index, by_heads);
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
   Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
-  const Norm norm = &row.rows == &params.q ? spec.q_norm : spec.k_norm;
   const auto normalize_if = [&](NormOrder order, Row& y) {
     if (norm == Norm::none || spec.norm_order != order) return;
     const std::int64_t first = runs_by_token(spec) ? std::int64_t{row.head} * spec.head_dim : 0;
@@ -162,6 +162,18 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, f
   rotate_token_row<kDType>(spec, params, computed, row.token, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+}
+
+/// The same where batches do not fold.
+template <DType kDType>
+void run_row_of_sequence(const Spec& spec, const Params& params, const Batches& batches,
+                         const RowView& row, bool is_q, Norm norm, float inv_head_dim) {
+  const Sequences& of = is_q ? batches.q : batches.k;
+  const TokenOfSequence in = find_in_sequence(batches, row.token);
+  if (in.token >= of.tokens) return;
+  const Rows rows = rows_of_sequence(row.rows, of, size_of(kDType), in.sequence);
+  const Params here = positions_of_sequence(params, spec.positions, of, in.sequence);
+  run_row<kDType>(spec, here, nullptr, {rows, in.token, row.head}, norm, inv_head_dim);
 }
 
 /// The sum of a token's squares, of all heads of q or of k, as arithmetic.cuh has it. `load` gives
@@ -218,8 +230,8 @@ unsigned unit_count(const Spec& spec, const Params& params) {
 }
 
 template <DType kDType>
-void run_units(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
-               unsigned begin, unsigned end) {
+void run_units(const Spec& spec, const Params& params, const Batches* batches,
+               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
   std::optional<ComputedAngles> angles;
   if (frequencies) angles.emplace(spec, params, *frequencies);
@@ -235,19 +247,26 @@ void run_units(const Spec& spec, const Params& params, const AllFrequencies* fre
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, computed, inv_head_dim, by_heads, row);
+    const RowView view = find_row(params, row, by_heads);
+    const bool is_q = &view.rows == &params.q;
+    const Norm norm = is_q ? spec.q_norm : spec.k_norm;
+    if (batches) {
+      run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim);
+    } else {
+      run_row<kDType>(spec, params, computed, view, norm, inv_head_dim);
+    }
   }
 }
 
-void run_range(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
-               unsigned begin, unsigned end) {
+void run_range(const Spec& spec, const Params& params, const Batches* batches,
+               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_units<DType::bf16>(spec, params, frequencies, begin, end);
+      return run_units<DType::bf16>(spec, params, batches, frequencies, begin, end);
     case DType::fp16:
-      return run_units<DType::fp16>(spec, params, frequencies, begin, end);
+      return run_units<DType::fp16>(spec, params, batches, frequencies, begin, end);
     case DType::fp32:
-      return run_units<DType::fp32>(spec, params, frequencies, begin, end);
+      return run_units<DType::fp32>(spec, params, batches, frequencies, begin, end);
   }
 }
 
@@ -262,7 +281,7 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 }  // namespace
 
-void run_on_cpu(const Spec& spec, const Params& params, int threads,
+void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads,
                 const AllFrequencies* frequencies) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const std::uint64_t units = unit_count(spec, params);
@@ -272,7 +291,7 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads,
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
     const auto work = [&, i] {
-      run_range(spec, params, frequencies, boundary(i), boundary(i + 1));
+      run_range(spec, params, batches, frequencies, boundary(i), boundary(i + 1));
     };
     try {
       workers.emplace_back(work);
@@ -280,7 +299,7 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads,
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, frequencies, 0, boundary(1));
+  run_range(spec, params, batches, frequencies, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -13,14 +13,18 @@
 
 namespace qkjit {
 
-Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target) {
+Key kernel_key(const Streams& streams, const Variants& variants, const std::string& target) {
   Key key;
   key.add("schema", "3");
-  key.add("spec", to_text(spec));
-  key.add("variant", to_text(variant));
+  key.add("spec", to_text(streams.first));
+  key.add("variant", to_text(variants.first));
+  if (streams.second) {
+    key.add("second_spec", to_text(*streams.second));
+    key.add("second_variant", to_text(variants.second));
+  }
   key.add("target", target);
   key.add("options", fmt::format("{}", fmt::join(compile_options(target), "\n")));
-  key.add("source", fused_source(spec, variant).text);
+  key.add("source", fused_source(streams, variants).text);
   for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.sha256);
   return key;
 }
@@ -30,22 +34,23 @@ static bool has_value(const std::shared_future<KernelResult>& made) {
   return made.wait_for(std::chrono::seconds(0)) == std::future_status::ready && made.get();
 }
 
-KernelResult Jit::obtain(const Spec& spec, const Variant& variant, const std::string& target) {
-  const Key key = kernel_key(spec, variant, target);
+KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
+                         const std::string& target) {
+  const Key key = kernel_key(streams, variants, target);
   return make_once(key.digest(), false, [&]() -> KernelResult {
     auto cached = find_cached(key);
     if (!cached) {
-      return compile_if_allowed(spec, variant, key, target, "is in no cache directory");
+      return compile_if_allowed(streams, variants, key, target, "is in no cache directory");
     }
     ++counters_.cache_hits;
-    cached->entry = fused_source(spec, variant).entry;
+    cached->entry = fused_source(streams, variants).entry;
     cached->target = target;
     return std::make_shared<const Kernel>(std::move(*cached));
   });
 }
 
-bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string& target) {
-  const std::string digest = kernel_key(spec, variant, target).digest();
+bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std::string& target) {
+  const std::string digest = kernel_key(streams, variants, target).digest();
   {
     const std::lock_guard lock(mutex_);
     const auto known = kernels_.find(digest);
@@ -55,14 +60,15 @@ bool Jit::is_at_hand(const Spec& spec, const Variant& variant, const std::string
                              [&](const CacheDirectory& layer) { return layer.has(digest); });
 }
 
-KernelResult Jit::renew(const Spec& spec, const Variant& variant, const std::string& target,
+KernelResult Jit::renew(const Streams& streams, const Variants& variants, const std::string& target,
                         const Error& why) {
-  const Key key = kernel_key(spec, variant, target);
+  const Key key = kernel_key(streams, variants, target);
   return make_once(key.digest(), true, [&] {
     ++counters_.cache_rejected;
     log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
-               fused_source(spec, variant).entry, key.digest(), why.message);
-    return compile_if_allowed(spec, variant, key, target, "is cached as what the driver refuses");
+               fused_source(streams, variants).entry, key.digest(), why.message);
+    return compile_if_allowed(streams, variants, key, target,
+                              "is cached as what the driver refuses");
   });
 }
 
@@ -92,16 +98,17 @@ KernelResult Jit::make_once(const std::string& digest, bool anew,
   return result;
 }
 
-KernelResult Jit::compile_if_allowed(const Spec& spec, const Variant& variant, const Key& key,
-                                     const std::string& target, const char* state_of_cache) {
+KernelResult Jit::compile_if_allowed(const Streams& streams, const Variants& variants,
+                                     const Key& key, const std::string& target,
+                                     const char* state_of_cache) {
   if (!options_.may_compile) {
     return tl::unexpected(NoKernel{
         Reason::compile_forbidden,
         {Code::not_ready,
          fmt::format("{} for {} {} and compiling is forbidden: precompile it, or allow compiling",
-                     to_text(spec), target, state_of_cache)}});
+                     to_text(streams), target, state_of_cache)}});
   }
-  KernelResult compiled = compile(spec, variant, key, target);
+  KernelResult compiled = compile(streams, variants, key, target);
   if (compiled) {
     publish(key, **compiled);
   } else {
@@ -129,11 +136,11 @@ std::optional<Kernel> Jit::find_cached(const Key& key) {
   return std::nullopt;
 }
 
-KernelResult Jit::compile(const Spec& spec, const Variant& variant, const Key& key,
+KernelResult Jit::compile(const Streams& streams, const Variants& variants, const Key& key,
                           const std::string& target) {
   auto nvrtc = compiler();
   if (!nvrtc) return tl::unexpected(NoKernel{Reason::nvrtc_missing, nvrtc.error()});
-  const Source source = fused_source(spec, variant);
+  const Source source = fused_source(streams, variants);
   const auto start = std::chrono::steady_clock::now();
   auto compiled = (*nvrtc)->compile({source.file, source.text, embedded_kernels(), target});
   const std::chrono::duration<double, std::milli> elapsed =
@@ -144,7 +151,7 @@ KernelResult Jit::compile(const Spec& spec, const Variant& variant, const Key& k
   Kernel kernel{
       .entry = source.entry,
       .target = target,
-      .variant = to_text(variant),
+      .variant = to_text(variants.first),
       .cubin = std::move(compiled->cubin),
       .ptx = std::move(compiled->ptx),
       .compiler = "NVRTC " + (*nvrtc)->version(),

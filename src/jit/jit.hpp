@@ -16,6 +16,7 @@
 #include "jit/kernel.hpp"
 #include "kernels/variant.cuh"
 #include "spec/path.hpp"
+#include "spec/streams.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
@@ -35,10 +36,11 @@ struct JitCounters {
 /// A NoKernel of the Jit always has a reason.
 using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 
-/// Cache key of a fused kernel: schema, spec, variant, sources, options, target. The kernel headers
-/// stand in it as digests: their text would be most of every entry, to be read and hashed on every
-/// hit. Not the compiler, so that a machine without one finds what another compiled.
-Key kernel_key(const Spec& spec, const Variant& variant, const std::string& target);
+/// Cache key of a fused kernel: schema, spec and variant of each stream, sources, options, target.
+/// The kernel headers stand in it as digests: their text would be most of every entry, to be read
+/// and hashed on every hit. Not the compiler, so that a machine without one finds what another
+/// compiled.
+Key kernel_key(const Streams& streams, const Variants& variants, const std::string& target);
 
 /// Thread-safe. Of concurrent requests for one kernel, one compiles and the others wait for it;
 /// different kernels compile in parallel.
@@ -47,17 +49,17 @@ class Jit {
   Jit(JitOptions options, std::shared_ptr<Log> log)
       : options_(std::move(options)), log_(std::move(log)) {}
 
-  /// The kernel for a spec that supports() calls fused, in a variant that check_variant() allows.
+  /// The kernel for specs that supports() calls fused, in variants that check_variant() allows.
   /// A failure is remembered: it would fail again.
-  KernelResult obtain(const Spec& spec, const Variant& variant, const std::string& target);
+  KernelResult obtain(const Streams& streams, const Variants& variants, const std::string& target);
 
   /// Whether obtain() would give the kernel without compiling, as far as can be told without
   /// reading the cache's files. One that another thread is making, or that failed, is not at hand.
-  bool is_at_hand(const Spec& spec, const Variant& variant, const std::string& target);
+  bool is_at_hand(const Streams& streams, const Variants& variants, const std::string& target);
 
   /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it
   /// is compiled anew, once, and replaces the entry.
-  KernelResult renew(const Spec& spec, const Variant& variant, const std::string& target,
+  KernelResult renew(const Streams& streams, const Variants& variants, const std::string& target,
                      const Error& why);
 
   /// The compiler, opened now if it was not before.
@@ -77,9 +79,9 @@ class Jit {
                          const std::function<KernelResult()>& make);
   std::vector<CacheDirectory> layers() const;
   std::optional<Kernel> find_cached(const Key& key);
-  KernelResult compile_if_allowed(const Spec& spec, const Variant& variant, const Key& key,
+  KernelResult compile_if_allowed(const Streams& streams, const Variants& variants, const Key& key,
                                   const std::string& target, const char* state_of_cache);
-  KernelResult compile(const Spec& spec, const Variant& variant, const Key& key,
+  KernelResult compile(const Streams& streams, const Variants& variants, const Key& key,
                        const std::string& target);
   void publish(const Key& key, const Kernel& kernel);
 

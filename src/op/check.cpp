@@ -6,7 +6,9 @@
 #include <limits>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
+#include "op/batches.hpp"
 #include "op/rotation.hpp"
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
@@ -18,8 +20,7 @@ namespace {
 
 constexpr std::int64_t kMostRows = std::numeric_limits<std::int32_t>::max();
 
-struct HeadTensors {
-  HeadView in, out;
+struct HeadTensors : HeadViews {
   const void *weight, *bias;
   std::int64_t vector_bytes;  ///< of weight and bias each
 };
@@ -62,25 +63,46 @@ Result<void> check_bias(const HeadArguments& heads, const Spec& spec, std::int64
               no_layer ? "norm=layer with bias=yes" : "bias=yes");
 }
 
+/// A call may have only q or only k.
+Result<HeadTensors> check_absent(const HeadArguments& arguments, const HeadArguments& other) {
+  if (!is_given(other.in)) {
+    return fail(Code::invalid_argument,
+                "neither q nor k is given: [tokens, heads, head_dim] or [batch, tokens, heads, "
+                "head_dim] is needed of one of them at least");
+  }
+  for (const auto& [name, tensor] : {std::pair{arguments.out_name, &arguments.out},
+                                     {arguments.weight_name, &arguments.weight},
+                                     {arguments.bias_name, &arguments.bias}}) {
+    if (!is_given(*tensor)) continue;
+    return fail(Code::invalid_argument, "{} is given without {}: give both or neither", name,
+                arguments.in_name);
+  }
+  const HeadView none{.is_absent = true};
+  return HeadTensors{{none, none}, nullptr, nullptr, 0};
+}
+
 /// q or k with its output, weight and bias.
-Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec) {
+Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArguments& other,
+                                const Spec& spec) {
+  if (!is_given(arguments.in)) return check_absent(arguments, other);
   const qkjit_tensor& out = arguments.out;
-  auto input = check_head_tensor(arguments.in_name, arguments.in, spec, -1, -1);
+  auto input = check_head_tensor(arguments.in_name, arguments.in, spec, nullptr);
   if (!input) return tl::unexpected(input.error());
   const std::int64_t count = input->extent.heads;
   if (count > kMostRows) {
     return fail(Code::invalid_argument, "{} has {} heads: below 2^31 can be had; split the call",
                 arguments.in_name, count);
   }
-  HeadTensors heads{*input, *input, arguments.weight.data, arguments.bias.data,
+  HeadTensors heads{{*input, *input},
+                    arguments.weight.data,
+                    arguments.bias.data,
                     weight_length(spec, count) * size_of(dtype_of_weights(spec))};
-  if (out.data || out.rank != 0) {  // a shape without memory is a mistake, not "in place"
-    auto output =
-        check_head_tensor(arguments.out_name, out, spec, input->extent.tokens, input->extent.heads);
+  if (is_given(out)) {  // a shape without memory is a mistake, not "in place"
+    auto output = check_head_tensor(arguments.out_name, out, spec, &*input);
     if (!output) return tl::unexpected(output.error());
     heads.out = *output;
   }
-  if (input->extent.tokens > 0) {
+  if (heads.exist()) {
     for (auto checked :
          {check_weight(arguments, spec, count), check_bias(arguments, spec, count)}) {
       if (!checked) return tl::unexpected(checked.error());
@@ -89,26 +111,52 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const Spec& spec
   return heads;
 }
 
-Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
+/// V and where it goes, if the spec says so.
+Result<HeadTensors> check_values(const qkjit_args& args, const Spec& spec) {
+  if (spec.v == Values::none) {
+    for (const auto& [name, tensor] : {std::pair{"v", &args.v}, {"v_out", &args.v_out}}) {
+      if (!is_given(*tensor)) continue;
+      return fail(Code::invalid_argument,
+                  "{} is given, but the spec says v=none: leave it out, or use v=copy", name);
+    }
+    const HeadView none{.is_absent = true};
+    return HeadTensors{{none, none}, nullptr, nullptr, 0};
+  }
+  const auto in = check_head_tensor("v", args.v, spec, nullptr);
+  if (!in) return tl::unexpected(in.error());
+  const auto out = check_head_tensor("v_out", args.v_out, spec, &*in);
+  if (!out) return tl::unexpected(out.error());
+  return HeadTensors{{*in, *out}, nullptr, nullptr, 0};
+}
+
+Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v) {
   struct Named {
     std::string_view name;
     const Extent& extent;
+
+    bool exists() const { return extent.tokens > 0 && extent.batches > 0; }
   };
   const bool q_in_place = q.in.extent == q.out.extent, k_in_place = k.in.extent == k.out.extent;
-  const std::array<Named, 4> views = {{{"q", q.in.extent},
+  const std::array<Named, 6> views = {{{"q", q.in.extent},
                                        {"k", k.in.extent},
                                        {q_in_place ? "q" : "q_out", q.out.extent},
-                                       {k_in_place ? "k" : "k_out", k.out.extent}}};
-  for (const Named& out : {views[2], views[3]}) {
+                                       {k_in_place ? "k" : "k_out", k.out.extent},
+                                       {"v", v.in.extent},
+                                       {"v_out", v.out.extent}}};
+  for (const Named& out : {views[2], views[3], views[5]}) {
+    if (!out.exists()) continue;
     if (overlaps_itself(out.extent)) {
       return fail(
           Code::invalid_argument,
-          "rows of {} overlap each other (token stride {}, head stride {}, row {} bytes): rows "
+          "rows of {} overlap each other ({}token stride {}, head stride {}, row {} bytes): rows "
           "that are written must be disjoint",
-          out.name, out.extent.token_stride, out.extent.head_stride, out.extent.row);
+          out.name,
+          out.extent.batches > 1 ? fmt::format("batch stride {}, ", out.extent.batch_stride) : "",
+          out.extent.token_stride, out.extent.head_stride, out.extent.row);
     }
     for (const Named& other : views) {
       const bool same_rows = out.name.front() == other.name.front();
+      if (!other.exists()) continue;
       if (same_rows && out.extent == other.extent) continue;  // in place, or itself
       if (overlap(out.extent, other.extent)) {
         return fail(
@@ -123,16 +171,22 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k) {
 }
 
 /// Outputs must not lie over what other rows still read: weights, biases, table and positions.
-Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const Rotation& rotation) {
+Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v,
+                             const Rotation& rotation) {
   const auto vector = [](std::string_view name, const void* data, std::int64_t bytes) {
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
   for (const ReadOnly& range :
        {vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
         vector("q_bias", q.bias, q.vector_bytes), vector("k_bias", k.bias, k.vector_bytes),
-        rotation.cosines, rotation.sines, rotation.positions}) {
+        rotation.cosines, rotation.sines, rotation.q_positions.memory,
+        rotation.k_positions.memory}) {
     if (!range.data) continue;
-    if (!overlap(q.out.extent, range.extent) && !overlap(k.out.extent, range.extent)) continue;
+    bool is_written = false;
+    for (const HeadTensors* heads : {&q, &k, &v}) {
+      is_written |= heads->exist() && overlap(heads->out.extent, range.extent);
+    }
+    if (!is_written) continue;
     return fail(Code::invalid_argument,
                 "{} lies in the memory of an output: give it memory that the call does not write",
                 range.name);
@@ -157,7 +211,7 @@ Rows to_rows(const HeadTensors& heads, const Spec& spec) {
           .in_head_stride = in.head_stride / element_size,
           .out_token_stride = out.token_stride / element_size,
           .out_head_stride = out.head_stride / element_size,
-          .heads = static_cast<unsigned>(in.heads),
+          .heads = heads.exist() ? static_cast<unsigned>(in.heads) : 0,
           .inv_width = inverse_width(spec, in.heads)};
 }
 
@@ -167,6 +221,7 @@ bool is_aligned(const HeadTensors& heads) {
 }
 
 bool has_no_gaps(const HeadTensors& heads) {
+  if (!heads.exist()) return true;
   const auto dense = [](const Extent& e) { return e.heads == 1 || e.head_stride == e.row; };
   return dense(heads.in.extent) && dense(heads.out.extent);
 }
@@ -210,7 +265,9 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<SectionOrder>(spec.section_order),
                    enum_of<NormScope>(spec.norm_scope),
                    enum_of<Angles>(spec.angles),
-                   enum_of<Weights>(spec.weights)};
+                   enum_of<Weights>(spec.weights),
+                   enum_of<Batch>(spec.batch),
+                   enum_of<Values>(spec.v)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -237,7 +294,9 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_section_order>(spec.section_order),
           static_cast<qkjit_norm_scope>(spec.norm_scope),
           static_cast<qkjit_angles>(spec.angles),
-          static_cast<qkjit_weights>(spec.weights)};
+          static_cast<qkjit_weights>(spec.weights),
+          static_cast<qkjit_batch>(spec.batch),
+          static_cast<qkjit_v>(spec.v)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -262,19 +321,23 @@ Result<Operation> check_args(const qkjit_args& args) {
                 static_cast<int>(args.path));
   }
 
-  const auto q = check_heads(q_of(args, *spec), *spec);
+  const HeadArguments of_q = q_of(args, *spec), of_k = k_of(args, *spec);
+  auto q = check_heads(of_q, of_k, *spec);
   if (!q) return tl::unexpected(q.error());
-  const auto k = check_heads(k_of(args, *spec), *spec);
+  auto k = check_heads(of_k, of_q, *spec);
   if (!k) return tl::unexpected(k.error());
-  const std::int64_t tokens = q->in.extent.tokens;
-  if (k->in.extent.tokens != tokens) {
-    return fail(Code::invalid_argument, "q has {} tokens and k has {}: give both the same tokens",
-                tokens, k->in.extent.tokens);
-  }
+  const auto lengths = check_lengths(*q, *k, *spec);
+  if (!lengths) return tl::unexpected(lengths.error());
+  auto v = check_values(args, *spec);
+  if (!v) return tl::unexpected(v.error());
+  if (auto checked = check_length_of_v(*k, *v); !checked) return tl::unexpected(checked.error());
   Operation op{.spec = *spec,
                .support = std::move(*support),
                .params = {},
-               .tokens = tokens,
+               .v = {},
+               .batches = {},
+               .is_folded = false,
+               .tokens = 0,
                .table_rows = 0,
                .table_names = {},
                .aligned_rows = false,
@@ -283,20 +346,40 @@ Result<Operation> check_args(const qkjit_args& args) {
                .bytes = 0,
                .requested = requested,
                .frequencies = nullptr};
-  if (tokens == 0) return op;
+  if (!q->exist() && !k->exist()) return op;
 
-  const std::int64_t heads_q = q->in.extent.heads, heads_k = k->in.extent.heads;
-  if (heads_k > kMostRows - heads_q || tokens > kMostRows / (heads_q + heads_k)) {
+  const std::int64_t heads_q = q->exist() ? q->in.extent.heads : 0;
+  const std::int64_t heads_k = k->exist() ? k->in.extent.heads : 0;
+  const std::int64_t heads_v = v->exist() ? v->in.extent.heads : 0;
+  if (heads_q > kMostRows || heads_k > kMostRows - heads_q ||
+      heads_v > kMostRows - heads_q - heads_k ||
+      lengths->longest() > kMostRows / (heads_q + heads_k + heads_v) / lengths->batches) {
     return fail(Code::invalid_argument,
-                "{} tokens of {} and {} heads are 2^31 rows or more: split the call", tokens,
-                heads_q, heads_k);
+                "{} tokens of {} and {} heads{}{} are 2^31 rows or more: split the call",
+                lengths->longest(), heads_q, heads_k,
+                heads_v > 0 ? fmt::format(" and {} of v", heads_v) : "",
+                lengths->is_batched ? fmt::format(", {} times,", lengths->batches) : "");
   }
-  const std::int64_t heads = heads_q + heads_k;
-  if (auto checked = check_overlaps(*q, *k); !checked) return tl::unexpected(checked.error());
-  const auto rotation = check_rotation(args, *spec, tokens);
+  const std::int64_t rows = q->in.tokens() * heads_q + k->in.tokens() * (heads_k + heads_v);
+  if (auto checked = check_overlaps(*q, *k, *v); !checked) return tl::unexpected(checked.error());
+  const auto rotation = check_rotation(args, *spec, *lengths);
   if (!rotation) return tl::unexpected(rotation.error());
-  if (auto checked = check_read_only(*q, *k, *rotation); !checked) {
+  if (auto checked = check_read_only(*q, *k, *v, *rotation); !checked) {
     return tl::unexpected(checked.error());
+  }
+  op.tokens = lengths->batches * lengths->longest();
+  op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
+  if (const auto field = field_against_batches(*spec); !op.is_folded && !field.empty()) {
+    return fail(Code::unsupported,
+                "batches that do not follow one another, with {}: make a call of each sequence",
+                field);
+  }
+  if (op.is_folded) {
+    for (HeadViews* views : {&*q, &*k, &*v}) {
+      if (views->exist()) *views = folded(*views);
+    }
+  } else if (spec->batch == Batch::folded && op.support.dispatch.path == Path::fused) {
+    op.support = {{Path::generic, Reason::batch}, std::string(sentence_of(Reason::batch))};
   }
 
   const int element_size = size_of(spec->dtype);
@@ -307,48 +390,66 @@ Result<Operation> check_args(const qkjit_args& args) {
                .k = to_rows(*k, *spec),
                .cosines = rotation->cosines.data,
                .sines = rotation->sines.data,
-               .positions = rotation->positions.data,
+               .positions = rotation->q_positions.memory.data,
                .position_offset = rotation->position_offset,
-               .position_axis_stride = rotation->position_axis_stride,
+               .position_axis_stride = rotation->q_positions.axis_stride,
                .table_row_bytes = static_cast<int>(rotation->table_row_bytes),
-               .row_count = static_cast<unsigned>(tokens * heads),
+               .row_count = static_cast<unsigned>(op.tokens * (heads_q + heads_k)),
                .eps = args.eps};
-  op.aligned_rows = is_aligned(*q) && is_aligned(*k);
+  op.batches =
+      to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
+  op.v = {to_rows(*v, *spec), to_sequences(*v, {}, element_size), 0};
+  op.aligned_rows = is_aligned(*q) && is_aligned(*k) && is_aligned(*v);
   op.aligned = op.aligned_rows && rotation->aligned;
   op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
-  op.bytes = static_cast<std::uint64_t>(tokens * heads * spec->head_dim * element_size);
+  op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);
   return op;
 }
 
-Result<void> check_positions(const Operation& op) {
-  const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
-  if (!explicit_positions) return {};
-  const Params& p = op.params;
+namespace {
+
+/// The positions of q, or of k, if they can be read.
+Result<void> check_positions(const Operation& op, std::string_view name, const Sequences& of) {
   const int axes = has_sections(op.spec) ? 3 : 1;
-  for (std::int64_t i = 0; i < axes * op.tokens; ++i) {
-    const std::int64_t axis = i / op.tokens, token = i % op.tokens;
-    const std::int64_t at = axis * p.position_axis_stride + token;
-    const std::int64_t position = op.spec.positions == Positions::int64
-                                      ? static_cast<const std::int64_t*>(p.positions)[at]
-                                      : static_cast<const std::int32_t*>(p.positions)[at];
+  const unsigned sequences = static_cast<unsigned>(op.tokens) / op.batches.tokens;
+  const bool is_int64 = op.spec.positions == Positions::int64;
+  const std::int64_t tokens = of.tokens, offset = op.params.position_offset;
+  for (std::int64_t i = 0; i < axes * sequences * tokens; ++i) {
+    const std::int64_t axis = i / tokens / sequences, sequence = i / tokens % sequences;
+    const std::int64_t token = i % tokens;
+    const std::int64_t at = axis * of.position_axis_stride + sequence * of.position_stride + token;
+    const std::int64_t position = is_int64 ? static_cast<const std::int64_t*>(of.positions)[at]
+                                           : static_cast<const std::int32_t*>(of.positions)[at];
     std::int64_t row = 0;
-    const bool overflows = __builtin_add_overflow(position, p.position_offset, &row);
+    const bool overflows = __builtin_add_overflow(position, offset, &row);
     if (op.frequencies && overflows) {
       return fail(Code::invalid_argument,
-                  "positions[{}{}] = {} with position_offset {} is beyond 63 bits: use smaller "
+                  "{}[{}{}{}] = {} with position_offset {} is beyond 63 bits: use smaller "
                   "positions",
-                  axes > 1 ? fmt::format("{}, ", axis) : "", token, position, p.position_offset);
+                  name, axes > 1 ? fmt::format("{}, ", axis) : "",
+                  sequences > 1 ? fmt::format("{}, ", sequence) : "", token, position, offset);
     }
     if (op.frequencies) continue;
     if (overflows || row < 0 || row >= op.table_rows) {
       return fail(Code::invalid_argument,
-                  "positions[{}{}] = {} with position_offset {} is outside {} of {} rows: use a "
-                  "larger table or smaller positions",
-                  axes > 1 ? fmt::format("{}, ", axis) : "", token, position, p.position_offset,
+                  "{}[{}{}{}] = {} with position_offset {} is outside {} of {} rows: use a larger "
+                  "table or smaller positions",
+                  name, axes > 1 ? fmt::format("{}, ", axis) : "",
+                  sequences > 1 ? fmt::format("{}, ", sequence) : "", token, position, offset,
                   op.table_names[0], op.table_rows);
     }
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> check_positions(const Operation& op) {
+  const bool explicit_positions = op.spec.rope_dim > 0 && op.spec.positions != Positions::implicit;
+  if (!explicit_positions) return {};
+  const Sequences &q = op.batches.q, &k = op.batches.k;
+  if (auto checked = check_positions(op, "positions", q); !checked) return checked;
+  return check_positions(op, k.positions == q.positions ? "positions" : "k_positions", k);
 }
 
 }  // namespace qkjit

@@ -19,8 +19,11 @@ namespace qkjit {
 struct Operation {
   Spec spec;
   Support support;
-  Params params;  ///< row_count 0: nothing to do
-  std::int64_t tokens;
+  Params params;        ///< row_count 0: nothing to do
+  ValueRows v;          ///< without rows unless the spec has Values::copy; first_slice is not set
+  Batches batches;      ///< of one sequence, if is_folded
+  bool is_folded;       ///< batches are tokens of one sequence that q and k share
+  std::int64_t tokens;  ///< that are numbered: of all sequences, of the longer of q and k
   std::int64_t table_rows;
   std::array<std::string_view, 2> table_names;  ///< of the arguments with cosines and with sines
   bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
@@ -29,6 +32,9 @@ struct Operation {
   std::uint64_t bytes;  ///< of q and k
   Path requested;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table
+
+  /// Null if batches fold.
+  const Batches* batches_apart() const { return is_folded ? nullptr : &batches; }
 };
 
 /// The spec of the C interface, in range and normalised; and the way back.

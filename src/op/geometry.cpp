@@ -49,9 +49,21 @@ bool has_wide_table(const Params& p) {
          0;
 }
 
+/// Of a token: behind those of q and of k.
+unsigned first_slice_of_v(const Operation& op, unsigned rows_per_slice) {
+  return ceil_div(op.params.q.heads, rows_per_slice) + ceil_div(op.params.k.heads, rows_per_slice);
+}
+
+ValueRows values_of(const Operation& op, unsigned rows_per_slice) {
+  ValueRows v = op.v;
+  v.first_slice = first_slice_of_v(op, rows_per_slice);
+  return v;
+}
+
 Slices slices_of(const Operation& op, unsigned rows_per_slice) {
   const unsigned of_q = ceil_div(op.params.q.heads, rows_per_slice);
-  const unsigned per_token = of_q + ceil_div(op.params.k.heads, rows_per_slice);
+  const unsigned per_token =
+      first_slice_of_v(op, rows_per_slice) + ceil_div(op.v.rows.heads, rows_per_slice);
   return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
 }
 
@@ -67,11 +79,15 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   if (runs_by_token(op.spec)) {
     const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
     const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
-    return {{op.params, slices}, {blocks_of_tensors(op), 32 * needed, v.pdl}, op.frequencies};
+    return {{{op.params, slices}, op.batches, op.v},
+            {blocks_of_tensors(op), 32 * needed, v.pdl},
+            op.frequencies};
   }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}, op.frequencies};
+  return {{{op.params, slices}, op.batches, values_of(op, rows_per_slice)},
+          {blocks, static_cast<unsigned>(v.threads), v.pdl},
+          op.frequencies};
 }
 
 int generic_slots(const Spec& spec) {
@@ -86,22 +102,30 @@ GenericKind generic_kind(const Spec& spec) {
   return {spec.dtype, generic_slots(spec), forms_of(spec)};
 }
 
+Spec generic_spec(const Operation& op) {
+  Spec spec = op.spec;
+  spec.batch = op.is_folded ? Batch::folded : Batch::strided;
+  return spec;
+}
+
 GenericLaunch generic_launch(const Operation& op) {
   const FloatEnvironment ieee;  // the host may round otherwise
   const auto rows = static_cast<unsigned>(generic_rows(generic_slots(op.spec)));
   const LaneGroups groups = lane_groups(op.spec);
   const GenericParams params{.common = op.params,
                              .slices = slices_of(op, rows),
-                             .spec = op.spec,
+                             .spec = generic_spec(op),
                              .inv_head_dim = 1.0f / static_cast<float>(op.spec.head_dim),
                              .groups = groups,
                              .pairing = generic_pairing(op.spec),
                              .whole_rows = op.aligned_rows && op.spec.head_dim % kChunk == 0,
                              .plain_table = has_plain_table(op.spec),
-                             .wide_table = has_wide_table(op.params)};
+                             .wide_table = has_wide_table(op.params),
+                             .batches = op.batches,
+                             .v = values_of(op, rows)};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
-  if (runs_by_token(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}};
-  return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}};
+  if (runs_by_token(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};
+  return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}, op.frequencies};
 }
 
 }  // namespace qkjit

@@ -11,7 +11,7 @@
 namespace qkjit {
 
 struct FusedLaunch {
-  FusedParams params;
+  BatchedParams params;  ///< of which a kernel for folded batches takes the begin
   Grid grid;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< the second argument of computed angles
 };
@@ -20,8 +20,12 @@ FusedLaunch fused_launch(const Operation& op, const Variant& variant);
 struct GenericLaunch {
   GenericParams params;
   Grid grid;
+  std::shared_ptr<const AllFrequencies> frequencies;  ///< likewise
 };
 GenericLaunch generic_launch(const Operation& op);
+
+/// What the generic kernel is told: its spec says of the call too whether batches fold.
+Spec generic_spec(const Operation& op);
 
 /// Slots of the generic kernel that takes the spec; see kernels/generic_params.cuh.
 int generic_slots(const Spec& spec);

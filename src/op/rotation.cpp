@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/table.cuh"
@@ -14,8 +15,6 @@ namespace qkjit {
 namespace {
 
 constexpr std::int64_t kMost32 = std::numeric_limits<std::int32_t>::max();
-
-bool is_given(const qkjit_tensor& t) { return t.data || t.rank != 0; }
 
 /// Cosines and sines in one tensor or in one each, never both.
 Result<void> check_which(const qkjit_args& args) {
@@ -134,10 +133,13 @@ Result<void> check_computed(const qkjit_args& args, const Spec& spec, Rotation& 
 
 Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64_t tokens,
                             const Rotation& r) {
-  if (is_given(args.positions)) {
+  for (const auto& [name, t] :
+       {std::pair{"positions", &args.positions}, {"k_positions", &args.k_positions}}) {
+    if (!is_given(*t)) continue;
     return fail(Code::invalid_argument,
-                "positions are given, but the spec says positions=implicit: leave them out, or use "
-                "positions=int64 or int32");
+                "{} are given, but the spec says positions=implicit: leave them out, or use "
+                "positions=int64 or int32",
+                name);
   }
   if (spec.angles == Angles::computed) {
     if (args.position_offset <= std::numeric_limits<std::int64_t>::max() - tokens) return {};
@@ -154,41 +156,84 @@ Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64
   return {};
 }
 
-/// [tokens], or [3, tokens] with sections: one is never read as the other.
-Result<void> check_explicit(const qkjit_args& args, const Spec& spec, std::int64_t tokens,
-                            Rotation& r) {
-  const qkjit_tensor& t = args.positions;
-  const bool three = has_sections(spec);
-  const std::string shape =
-      three ? fmt::format("[3, tokens], as the spec has sections={}", fmt::join(spec.sections, "+"))
-            : std::string("[tokens]; [3, tokens] is for specs with sections");
-  const bool is_int64 = spec.positions == Positions::int64;
-  const int rank = three ? 2 : 1;
-  auto checked = check_form("positions", t, shape, rank, is_int64 ? QKJIT_INT64 : QKJIT_INT32);
-  if (!checked) return checked;
+/// The shape that positions must have, for messages.
+std::string shape_of_positions(const Spec& spec, bool is_batched) {
+  if (has_sections(spec)) {
+    return fmt::format("[3, tokens]{}, as the spec has sections={}",
+                       is_batched ? " for all sequences or [3, batch, tokens]" : "",
+                       fmt::join(spec.sections, "+"));
+  }
+  return fmt::format("[tokens]{}; [3, tokens] is for specs with sections",
+                     is_batched ? " for all sequences or [batch, tokens]" : "");
+}
+
+/// [tokens], or [3, tokens] with sections: one is never read as the other. Of a call with batches
+/// both may have them before the tokens.
+Result<PositionView> check_explicit(std::string_view name, const qkjit_tensor& t, const Spec& spec,
+                                    const Lengths& lengths, std::int64_t tokens) {
+  const bool three = has_sections(spec), is_int64 = spec.positions == Positions::int64;
+  const std::string shape = shape_of_positions(spec, lengths.is_batched);
+  const int shared_rank = three ? 2 : 1;
+  const bool is_shared = !lengths.is_batched || t.rank == shared_rank;
+  const int rank = is_shared ? shared_rank : shared_rank + 1;
+  auto checked = check_form(name, t, shape, rank, is_int64 ? QKJIT_INT64 : QKJIT_INT32);
+  if (!checked) return tl::unexpected(checked.error());
   if (three && t.shape[0] != 3) {
-    return fail(Code::invalid_argument, "positions is [{}, {}]: it must be {}", t.shape[0],
-                t.shape[1], shape);
+    return fail(Code::invalid_argument, "{} is [{}]: it must be {}", name,
+                fmt::join(t.shape, t.shape + rank, ", "), shape);
   }
   if (t.shape[rank - 1] != tokens) {
     return fail(Code::invalid_argument,
-                "positions has {} elements{}: one for each of the {} tokens is needed",
+                "{} has {} elements{}: one for each of the {} tokens is needed", name,
                 t.shape[rank - 1], three ? " an axis" : "", tokens);
   }
+  if (!is_shared && t.shape[rank - 2] != lengths.batches) {
+    return fail(Code::invalid_argument, "{} is for {} sequences: the call has {}", name,
+                t.shape[rank - 2], lengths.batches);
+  }
   const std::int64_t size = is_int64 ? 8 : 4;
-  const std::int64_t stride = three ? t.strides[0] : 0;
-  if (stride > std::numeric_limits<std::int64_t>::max() / (3 * size) - tokens) {
+  const std::int64_t axis_stride = three ? t.strides[0] : 0;
+  const std::int64_t batch_stride = is_shared || lengths.batches == 1 ? 0 : t.strides[rank - 2];
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() / (4 * size);
+  if (axis_stride > most - tokens || batch_stride > (most - tokens) / lengths.batches) {
     return fail(
         Code::invalid_argument,
-        "positions with an axis stride of {} does not fit in 63-bit byte offsets: check the "
-        "strides, they count elements",
-        stride);
+        "{} with strides [{}] does not fit in 63-bit byte offsets: check the strides, they count "
+        "elements",
+        name, fmt::join(t.strides, t.strides + rank, ", "));
   }
-  r.position_axis_stride = stride;
-  r.positions = {"positions",
-                 t.data,
-                 {reinterpret_cast<std::uintptr_t>(t.data), three ? 3 : 1, 1, stride * size, 0,
-                  tokens * size}};
+  const Extent extent{reinterpret_cast<std::uintptr_t>(t.data),
+                      three ? 3 : 1,
+                      1,
+                      axis_stride * size,
+                      0,
+                      tokens * size,
+                      lengths.batches,
+                      batch_stride * size};
+  return PositionView{{name, t.data, extent}, batch_stride, axis_stride};
+}
+
+/// Where k has positions of its own, `positions` are q's; else they are both's, from the first on.
+Result<void> check_explicit(const qkjit_args& args, const Spec& spec, const Lengths& lengths,
+                            Rotation& r) {
+  const bool has_own = is_given(args.k_positions);
+  if (has_own && (lengths.q == 0 || lengths.k == 0)) {
+    return fail(Code::invalid_argument,
+                "k_positions are given, but not both q and k: give positions alone");
+  }
+  if (has_own && spec.batch == Batch::folded) {
+    return fail(Code::invalid_argument,
+                "k_positions are given, but the spec says batch=folded, where q and k share "
+                "positions: leave them out, or use batch=strided");
+  }
+  auto of_q = check_explicit("positions", args.positions, spec, lengths,
+                             has_own ? lengths.q : lengths.longest());
+  if (!of_q) return tl::unexpected(of_q.error());
+  r.q_positions = r.k_positions = *of_q;
+  if (!has_own) return {};
+  auto of_k = check_explicit("k_positions", args.k_positions, spec, lengths, lengths.k);
+  if (!of_k) return tl::unexpected(of_k.error());
+  r.k_positions = *of_k;
   return {};
 }
 
@@ -200,19 +245,25 @@ bool is_aligned(const Rotation& r, const Spec& spec) {
 
 }  // namespace
 
-Result<Rotation> check_rotation(const qkjit_args& args, const Spec& spec, std::int64_t tokens) {
+Result<Rotation> check_rotation(const qkjit_args& args, const Spec& spec, const Lengths& lengths) {
   Rotation r;
   if (spec.rope_dim == 0) return r;
   const bool computed = spec.angles == Angles::computed;
   const auto angles = computed ? check_computed(args, spec, r) : check_table(args, spec, r);
   if (!angles) return tl::unexpected(angles.error());
   const auto positions = spec.positions == Positions::implicit
-                             ? check_implicit(args, spec, tokens, r)
-                             : check_explicit(args, spec, tokens, r);
+                             ? check_implicit(args, spec, lengths.longest(), r)
+                             : check_explicit(args, spec, lengths, r);
   if (!positions) return tl::unexpected(positions.error());
   r.position_offset = args.position_offset;
   r.aligned = computed || is_aligned(r, spec);
   return r;
+}
+
+bool positions_fold(const Rotation& rotation, const Spec& spec, const Lengths& lengths) {
+  if (spec.rope_dim == 0 || lengths.batches == 1) return true;
+  return spec.positions != Positions::implicit &&
+         rotation.q_positions.batch_stride == lengths.longest();
 }
 
 }  // namespace qkjit

@@ -1,6 +1,7 @@
 #include "op/tensor.hpp"
 
 #include <array>
+#include <string>
 
 namespace qkjit {
 namespace {
@@ -52,7 +53,8 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
                 "in its last dimension",
                 name, t.strides[rank - 1]);
   }
-  if (!t.data && t.shape[0] > 0) {
+  const bool is_empty = t.shape[0] == 0 || (rank == 4 && t.shape[1] == 0);
+  if (!t.data && !is_empty) {
     return fail(Code::invalid_argument, "{} is null: {} is needed", name, shape);
   }
   if (reinterpret_cast<std::uintptr_t>(t.data) % kDtypeSizes[static_cast<std::size_t>(dtype)] !=
@@ -64,37 +66,61 @@ Result<void> check_form(std::string_view name, const qkjit_tensor& t, std::strin
   return {};
 }
 
+namespace {
+
+/// "[4, 3, 64]", as the tensor has it.
+std::string shape_of(bool is_batched, const Extent& e, int head_dim) {
+  const std::string rest = fmt::format("{}, {}, {}]", e.tokens, e.heads, head_dim);
+  return is_batched ? fmt::format("[{}, {}", e.batches, rest) : "[" + rest;
+}
+
+}  // namespace
+
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t, const Spec& spec,
-                                   std::int64_t tokens, std::int64_t heads) {
-  auto checked = check_form(name, t, "[tokens, heads, head_dim]", 3, static_cast<int>(spec.dtype));
+                                   const HeadView* input) {
+  const bool is_batched = t.rank == 4;
+  const int first = is_batched ? 1 : 0;  // dimension of the tokens
+  auto checked =
+      check_form(name, t, "[tokens, heads, head_dim] or [batch, tokens, heads, head_dim]",
+                 first + 3, static_cast<int>(spec.dtype));
   if (!checked) return tl::unexpected(checked.error());
-  if (t.shape[2] != spec.head_dim) {
+  const std::int64_t batches = is_batched ? t.shape[0] : 1, tokens = t.shape[first],
+                     heads = t.shape[first + 1];
+  if (t.shape[first + 2] != spec.head_dim) {
     return fail(Code::invalid_argument, "{} has last dimension {}: the spec has head_dim={}", name,
-                t.shape[2], spec.head_dim);
+                t.shape[first + 2], spec.head_dim);
   }
-  if (t.shape[1] < 1)
-    return fail(Code::invalid_argument, "{} has no heads: give at least one", name);
-  if ((tokens >= 0 && t.shape[0] != tokens) || (heads >= 0 && t.shape[1] != heads)) {
-    return fail(Code::invalid_argument,
-                "{} is [{}, {}, {}]: it must have its input's shape [{}, {}, {}]", name, t.shape[0],
-                t.shape[1], t.shape[2], tokens, heads, spec.head_dim);
-  }
+  if (heads < 1) return fail(Code::invalid_argument, "{} has no heads: give at least one", name);
   const std::int64_t size = size_of(spec.dtype);
   std::int64_t bytes = spec.head_dim * size;
-  if (t.shape[0] > 0 && !(add_bytes(t.strides[0], t.shape[0], size, bytes) &&
-                          add_bytes(t.strides[1], t.shape[1], size, bytes))) {
+  const bool has_rows = batches > 0 && tokens > 0;
+  Extent extent{reinterpret_cast<std::uintptr_t>(t.data), tokens, heads, 0, 0, bytes, batches};
+  if (input) {
+    const Extent& e = input->extent;
+    if (is_batched != input->is_batched || batches != e.batches || tokens != e.tokens ||
+        heads != e.heads) {
+      return fail(Code::invalid_argument, "{} is {}: it must have its input's shape {}", name,
+                  shape_of(is_batched, extent, spec.head_dim),
+                  shape_of(input->is_batched, e, spec.head_dim));
+    }
+  }
+  const std::int64_t* const strides = t.strides + first;
+  const std::int64_t batch_stride = is_batched ? t.strides[0] : 0;
+  if (has_rows &&
+      !(add_bytes(batch_stride, batches, size, bytes) &&
+        add_bytes(strides[0], tokens, size, bytes) && add_bytes(strides[1], heads, size, bytes))) {
     return fail(
         Code::invalid_argument,
-        "{} with shape [{}, {}, {}] and strides [{}, {}, 1] does not fit in 63-bit byte offsets: "
-        "check the strides, they count elements",
-        name, t.shape[0], t.shape[1], t.shape[2], t.strides[0], t.strides[1]);
+        "{} with shape {} and strides [{}{}, {}, 1] does not fit in 63-bit byte offsets: check the "
+        "strides, they count elements",
+        name, shape_of(is_batched, extent, spec.head_dim),
+        is_batched ? fmt::format("{}, ", batch_stride) : "", strides[0], strides[1]);
   }
   // Strides that no two rows are apart by were not checked, and are not used.
-  const std::int64_t token_stride = t.shape[0] > 1 ? t.strides[0] * size : 0;
-  const std::int64_t head_stride = t.shape[0] > 0 && t.shape[1] > 1 ? t.strides[1] * size : 0;
-  return HeadView{t.data,
-                  {reinterpret_cast<std::uintptr_t>(t.data), t.shape[0], t.shape[1], token_stride,
-                   head_stride, spec.head_dim * size}};
+  if (has_rows && batches > 1) extent.batch_stride = batch_stride * size;
+  if (has_rows && tokens > 1) extent.token_stride = strides[0] * size;
+  if (has_rows && heads > 1) extent.head_stride = strides[1] * size;
+  return HeadView{t.data, extent, is_batched};
 }
 
 Result<void> check_vector(std::string_view name, const qkjit_tensor& t, const Spec& spec,
@@ -118,7 +144,8 @@ bool on_16_bytes(const void* pointer) {
 }
 
 bool on_16_bytes(const Extent& extent) {
-  return extent.begin % 16 == 0 && extent.token_stride % 16 == 0 && extent.head_stride % 16 == 0;
+  return extent.begin % 16 == 0 && extent.token_stride % 16 == 0 && extent.head_stride % 16 == 0 &&
+         extent.batch_stride % 16 == 0;
 }
 
 }  // namespace qkjit

@@ -16,15 +16,25 @@ namespace qkjit {
 Result<void> check_form(std::string_view name, const qkjit_tensor& tensor, std::string_view shape,
                         int rank, int dtype);
 
-/// A checked [tokens, heads, head_dim] tensor; not null unless it has no tokens.
+/// Whether the caller gave a tensor; a shape without memory is one, and most often a mistake.
+inline bool is_given(const qkjit_tensor& t) { return t.data || t.rank != 0; }
+
+/// A checked [tokens, heads, head_dim] or [batch, tokens, heads, head_dim] tensor; not null unless
+/// it has no tokens.
 struct HeadView {
-  void* data;
-  Extent extent;
+  void* data = nullptr;
+  Extent extent = {};
+  bool is_batched = false;  ///< it has a batch dimension
+  bool is_absent = false;   ///< the caller gave none
+
+  /// Of all batches.
+  std::int64_t tokens() const { return extent.batches * extent.tokens; }
 };
 
-/// `tokens` and `heads` below 0 take any count, of which heads must be at least one.
+/// `input` is the view whose shape the tensor must have, or null: then it may have any, with at
+/// least one head.
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& tensor,
-                                   const Spec& spec, std::int64_t tokens, std::int64_t heads);
+                                   const Spec& spec, const HeadView* input);
 
 /// A weight or a bias of so many heads, below 2^31.
 Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, const Spec& spec,

@@ -46,6 +46,10 @@ inline constexpr std::array<std::string_view, 2> kNames<Angles> = {"table", "com
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Weights> = {"shared", "per_head"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Batch> = {"folded", "strided"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Values> = {"none", "copy"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

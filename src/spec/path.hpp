@@ -22,9 +22,10 @@ enum class Reason {
   compile_failed,
   compile_forbidden,
   requested,
+  batch,
 };
 
-inline constexpr int kReasonCount = 9;
+inline constexpr int kReasonCount = 10;
 
 /// What served a call, and why it was not the fused kernel.
 struct Dispatch {
@@ -60,6 +61,9 @@ inline constexpr std::array<ReasonText, kReasonCount> kReasonTexts = {{
     {"compile_failed", "NVRTC or the driver refused the kernel"},
     {"compile_forbidden", "the kernel is not in the cache and the policy is never to compile"},
     {"requested", "the caller asked for this path"},
+    {"batch",
+     "the batches of the call are not tokens of one sequence, as batch=folded has them: prepare "
+     "and launch the spec with batch=strided"},
 }};
 
 constexpr std::string_view name_of(Path path) { return kPathNames[static_cast<std::size_t>(path)]; }

@@ -69,6 +69,15 @@ Result<void> check_angles(const Spec& spec) {
               name_of(spec.table), name_of(spec.table_width));
 }
 
+Result<void> check_batches(const Spec& spec) {
+  const std::string_view field = field_against_batches(spec);
+  if (field.empty() || (spec.batch == Batch::folded && spec.v == Values::none)) return {};
+  return fail(Code::unsupported,
+              "{} with batch={} and v={}: it takes batch=folded and v=none; make a call of each "
+              "sequence, and copy V by itself",
+              field, name_of(spec.batch), name_of(spec.v));
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -104,12 +113,19 @@ Result<void> check(const Spec& spec) {
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
   if (auto checked = check_scope(spec); !checked) return checked;
+  if (auto checked = check_batches(spec); !checked) return checked;
   if (auto checked = check_angles(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
 }
 
 }  // namespace
+
+std::string_view field_against_batches(const Spec& spec) {
+  if (norms_across_heads(spec)) return "norm_scope=token";
+  if (spec.weights == Weights::per_head) return "weights=per_head";
+  return spec.angles == Angles::computed ? "angles=computed" : "";
+}
 
 Result<void> check_enumerators(const Spec& spec) {
   for (auto checked :
@@ -123,7 +139,8 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("placement", spec.placement),
         check_enumerator("section_order", spec.section_order),
         check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles),
-        check_enumerator("weights", spec.weights)}) {
+        check_enumerator("weights", spec.weights), check_enumerator("batch", spec.batch),
+        check_enumerator("v", spec.v)}) {
     if (!checked) return checked;
   }
   return {};

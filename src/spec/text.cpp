@@ -53,6 +53,8 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("norm_scope", &Spec::norm_scope, false),
       enum_field("angles", &Spec::angles, false),
       enum_field("weights", &Spec::weights, false),
+      enum_field("batch", &Spec::batch, false),
+      enum_field("v", &Spec::v, false),
   };
   return all;
 }

@@ -202,6 +202,26 @@ class CAbi(unittest.TestCase):
         call = broken(path=abi.PATH_FUSED)  # the fused kernel is on no host
         self.assertNotEqual(self.launch(call)[0], abi.OK)
 
+    def test_v_is_copied(self):
+        call = Call(abi.Spec(head_dim=16, rope_dim=8, dtype=abi.FP32, v=1))
+        start = call.start["k"] + call.heads["k"] * 16
+        copied = floats([0.0] * (3 * 2 * 16))
+        call.args.v = abi.tensor(call.packed, abi.FP32, [3, 2, 16], [call.token_stride, 16, 1], start)
+        call.args.v_out = abi.tensor(copied, abi.FP32, [3, 2, 16])
+        self.ok(self.launch(call)[0])
+        rows = [list(call.packed)[t * call.token_stride + start:][:32] for t in range(3)]
+        self.assertEqual(list(copied), sum(rows, []))
+
+    def test_two_streams_are_two_calls(self):
+        image = Call(abi.Spec(head_dim=16, rope_dim=8, dtype=abi.FP32))
+        text = Call(abi.Spec(head_dim=32, rope_dim=0, dtype=abi.FP32), tokens=2)
+        wanted = [image.expected(), text.expected()]
+        self.ok(lib.qkjit_launch_dual(self.runtime, byref(image.args), byref(text.args), abi.STREAM_HOST, None))
+        for call, expected in zip((image, text), wanted):
+            self.assertLess(max(abs(a - b) for a, b in zip(call.packed, expected)), 1e-5)
+        self.fails(lib.qkjit_launch_dual(self.runtime, byref(image.args), byref(image.args), abi.STREAM_HOST, None),
+                   "invalid_argument", "overlaps")
+
     def test_zero_tokens_is_ok(self):
         status, dispatch = self.launch(Call(abi.Spec(head_dim=16, rope_dim=16, dtype=abi.FP32), tokens=0))
         self.ok(status)

@@ -32,6 +32,7 @@ ALLOWED = {
     "src/kernel_table": ["src/spec", "src/table_kernel", "kernels"],
     "src/loader": BELOW_OP + ["src/op", "src/kernel_table"],
     "src/runtime": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/loader"],
+    "src/runtime_dual": BELOW_OP + ["src/op", "src/call_cache", "src/loader", "src/runtime"],
     "src/options": ["src/util", "src/runtime", "include/qkjit"],
     "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "src/options", "include/qkjit"],
     "src/build": ["src/util", "src/codegen", "src/compile", "kernels"],  # programs that the build itself runs

@@ -7,7 +7,7 @@ FP32, INT32, INT64 = 2, 3, 4
 INTERLEAVED, NEOX = 0, 1
 POSITIONS_INT64, POSITIONS_INT32, POSITIONS_IMPLICIT = 0, 1, 2
 PATH_NONE, PATH_FUSED, PATH_GENERIC, PATH_CPU = 0, 1, 2, 3
-REASON_NONE, REASON_SHAPE, REASON_HOST_MEMORY, REASON_COUNT = 0, 1, 3, 9
+REASON_NONE, REASON_SHAPE, REASON_HOST_MEMORY, REASON_COUNT = 0, 1, 3, 10
 STREAM_HOST = c_void_p(-1)
 
 
@@ -24,7 +24,8 @@ class Spec(Sized):
                 ("dtype", c_int), ("rounding", c_int), ("positions", c_int), ("q_norm", c_int),
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
-                ("section_order", c_int), ("norm_scope", c_int), ("angles", c_int), ("weights", c_int)]
+                ("section_order", c_int), ("norm_scope", c_int), ("angles", c_int), ("weights", c_int), ("batch", c_int),
+                ("v", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})
@@ -61,7 +62,8 @@ class Args(Sized):
     _fields_ = [("struct_size", c_size_t), ("spec", Spec), ("q", Tensor), ("k", Tensor), ("q_out", Tensor),
                 ("k_out", Tensor), ("q_weight", Tensor), ("k_weight", Tensor), ("q_bias", Tensor), ("k_bias", Tensor),
                 ("cos_sin_cache", Tensor), ("cos", Tensor), ("sin", Tensor), ("positions", Tensor),
-                ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("frequencies", Frequencies)]
+                ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("frequencies", Frequencies),
+                ("k_positions", Tensor), ("v", Tensor), ("v_out", Tensor)]
 
 
 class Stats(Sized):
@@ -98,6 +100,8 @@ def load(path):
         "qkjit_runtime_destroy": (None, [c_void_p]),
         "qkjit_prepare": (c_int, [c_void_p, pointer(Spec), c_char_p]),
         "qkjit_launch": (c_int, [c_void_p, pointer(Args), c_void_p, pointer(Dispatch)]),
+        "qkjit_prepare_dual": (c_int, [c_void_p, pointer(Spec), pointer(Spec), c_char_p]),
+        "qkjit_launch_dual": (c_int, [c_void_p, pointer(Args), pointer(Args), c_void_p, pointer(Dispatch)]),
         "qkjit_get_stats": (c_int, [c_void_p, pointer(Stats)]),
     }
     for name, (result, arguments) in signatures.items():

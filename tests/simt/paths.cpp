@@ -22,7 +22,7 @@ Operation checked(const qkjit_args& args) {
 
 void run_generic(const Operation& operation) {
   const GenericLaunch call = generic_launch(operation);
-  const auto [dtype, slots, forms] = generic_kind(operation.spec);
+  const auto [dtype, slots, forms] = generic_kind(generic_spec(operation));
   const auto run_forms = [&]<DType kDType, Forms kForms> {
     const AllFrequencies* const f = operation.frequencies.get();
     return slots == 1   ? generic<kDType, 1, kForms>(call.params, f)

@@ -38,7 +38,7 @@ FusedKernel fused_kernel() {
               if constexpr (runs_by_token(kSpec)) {
                 fused_by_token<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
               } else {
-                fused<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
+                fused<kSpec, kVariant>(call.params, blockIdx.x, as_passed<kSpec>(call));
               }
             });
           }};

@@ -125,12 +125,12 @@ TEST_CASE("wide: offsets beyond 2^32 elements, on every path") {
     args.cos_sin_cache.shape[0] = kTokens;
     args.position_offset = 0;
     const Operation op = checked(args);
-    run_on_cpu(op.spec, op.params, 1);
+    run_on_cpu(op.spec, op.params, op.batches_apart(), 1);
     return rows;
   }();
   CHECK(near != wide.rows());
 
-  CHECK(rows_after([](const Operation& op) { run_on_cpu(op.spec, op.params, 1); }) == near);
+  CHECK(rows_after([](const Operation& op) { run_on_cpu(op.spec, op.params, op.batches_apart(), 1); }) == near);
   CHECK(rows_after([](const Operation& op) {
           fused_kernel<kSpec>().run(fused_launch(op, default_variant(kSpec)));
         }) == near);

@@ -12,21 +12,18 @@
 namespace qkjit::test {
 namespace {
 
-/// Calls `visit(token, head, begin)` for every row of a rank-3 argument, with the row's first byte
+/// Calls `visit(token, head, begin)` for every row of q, k or an output, with the row's first byte
 /// in its block.
 template <class Visit>
 void for_each_row(const Argument& a, Visit visit) {
   const std::size_t size = element_size(a.view.dtype);
-  for (std::int64_t token = 0; token < a.view.shape[0]; ++token) {
-    for (std::int64_t head = 0; head < a.view.shape[1]; ++head) {
-      const std::int64_t at = token * a.view.strides[0] + head * a.view.strides[1];
-      visit(token, head, a.offset + static_cast<std::size_t>(at) * size);
-    }
-  }
+  visit_rows(a.view, [&](std::int64_t token, std::int64_t head, std::int64_t at) {
+    visit(token, head, a.offset + static_cast<std::size_t>(at) * size);
+  });
 }
 
 std::size_t row_bytes(const Argument& a) {
-  return static_cast<std::size_t>(a.view.shape[2]) * element_size(a.view.dtype);
+  return static_cast<std::size_t>(a.view.shape[a.view.rank - 1]) * element_size(a.view.dtype);
 }
 
 std::string value_at(const Block& block, std::size_t at, qkjit_dtype dtype) {
@@ -48,7 +45,7 @@ struct Place {
 std::optional<Place> find_place(const Problem& problem, std::size_t number, std::size_t at) {
   std::optional<Place> found;
   for (const Argument& a : problem.arguments()) {
-    if (a.block != number || a.view.rank != 3) continue;
+    if (a.block != number || !is_head_tensor(a)) continue;
     for_each_row(a, [&](std::int64_t token, std::int64_t head, std::size_t begin) {
       if (at < begin || at >= begin + row_bytes(a)) return;
       const std::size_t size = element_size(a.view.dtype), element = (at - begin) / size;

@@ -19,23 +19,35 @@ constexpr std::int64_t kGap = 16;    // elements; keeps rows on 16 bytes
 constexpr std::array kStridesNames = {"contiguous", "packed", "head_major", "gaps"};
 
 struct RowStrides {
-  std::int64_t token, head;
+  std::int64_t batch, token, head;
 };
 
-RowStrides row_strides(Strides strides, const ProblemConfig& config, int heads, bool is_q) {
+/// Of q, or of k or v, without gaps between sequences.
+RowStrides row_strides(Strides strides, const ProblemConfig& config, std::int64_t heads,
+                       bool is_q) {
   const std::int64_t head_dim = config.spec.head_dim, gapped = head_dim + kGap;
+  const std::int64_t tokens = is_q ? config.tokens : config.tokens_of_k();
   switch (strides) {
-    case Strides::packed:
-      return {(config.heads_q + 2 * config.heads_k) * head_dim, head_dim};
+    case Strides::packed: {
+      const std::int64_t row = (config.heads_q + 2 * config.heads_k) * head_dim;
+      return {tokens * row, row, head_dim};
+    }
     case Strides::head_major:
-      return {head_dim, config.tokens * head_dim};
+      return {heads * tokens * head_dim, head_dim, tokens * head_dim};
     case Strides::gaps:
-      if (is_q) return {heads * gapped + kGap, gapped};
-      return {gapped, config.tokens * gapped + kGap};
+      if (is_q) return {tokens * (heads * gapped + kGap), heads * gapped + kGap, gapped};
+      return {heads * (tokens * gapped + kGap), gapped, tokens * gapped + kGap};
     case Strides::contiguous:
       break;
   }
-  return {heads * head_dim, head_dim};
+  return {tokens * heads * head_dim, heads * head_dim, head_dim};
+}
+
+/// Elements from the first to behind the last.
+std::int64_t span_of(const qkjit_tensor& view) {
+  std::int64_t elements = 1;
+  for (int i = 0; i < view.rank; ++i) elements += (view.shape[i] - 1) * view.strides[i];
+  return elements;
 }
 
 bool is_table(const Argument& a) {
@@ -67,9 +79,12 @@ std::size_t element_size(qkjit_dtype dtype) {
 
 std::string to_text(const ProblemConfig& c) {
   return fmt::format(
-      "{}, tokens={}, heads={}/{}, {} {}, {} data, position_offset={}, misalignment={}, {} table, "
+      "{}, batches={}{}, {}positions{}, tokens={}/{}, heads={}/{}/{}, {} {}, {} data, "
+      "position_offset={}, misalignment={}, {} table, "
       "table_gap={}, eps={}, seed={}",
-      qkjit::to_text(c.spec), c.tokens, c.heads_q, c.heads_k,
+      qkjit::to_text(c.spec), c.batches, c.gap_of_batches ? " with gaps" : "",
+      c.batch_positions ? "" : "shared ", c.own_k_positions ? " of each" : "", c.tokens,
+      c.tokens_of_k(), c.heads_q, c.heads_k, c.heads_v,
       kStridesNames[static_cast<std::size_t>(c.strides)], c.in_place ? "in place" : "out of place",
       c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment,
       c.joint_table ? "joint" : "separate", c.table_gap, c.eps, c.seed);
@@ -78,13 +93,24 @@ std::string to_text(const ProblemConfig& c) {
 Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
   place_heads();
-  place_norm(spec.q_norm, config_.heads_q, {"q_weight", "q_bias"}, &qkjit_args::q_weight,
-             &qkjit_args::q_bias);
-  place_norm(spec.k_norm, config_.heads_k, {"k_weight", "k_bias"}, &qkjit_args::k_weight,
-             &qkjit_args::k_bias);
+  if (config_.heads_q > 0) {
+    place_norm(spec.q_norm, config_.heads_q, {"q_weight", "q_bias"}, &qkjit_args::q_weight,
+               &qkjit_args::q_bias);
+  }
+  if (config_.heads_k > 0) {
+    place_norm(spec.k_norm, config_.heads_k, {"k_weight", "k_bias"}, &qkjit_args::k_weight,
+               &qkjit_args::k_bias);
+  }
   if (spec.rope_dim > 0) {
     if (spec.angles == Angles::table) place_table();
-    if (spec.positions != Positions::implicit) place_positions();
+    if (spec.positions != Positions::implicit) {
+      const std::int64_t both = std::max(config_.tokens, config_.tokens_of_k());
+      place_positions("positions", &qkjit_args::positions,
+                      config_.own_k_positions ? config_.tokens : both);
+      if (config_.own_k_positions) {
+        place_positions("k_positions", &qkjit_args::k_positions, config_.tokens_of_k());
+      }
+    }
   }
   fill();
 }
@@ -96,58 +122,74 @@ std::size_t Problem::add_block(std::string name, std::size_t bytes) {
 }
 
 void Problem::place_heads() {
-  if (config_.strides == Strides::packed) {
+  const int q = config_.heads_q, k = config_.heads_k, v = config_.heads_v;
+  const Strides strides = config_.strides;
+  if (strides == Strides::packed) {
     place_packed();
   } else {
-    place_heads("q", &qkjit_args::q, config_.heads_q, config_.strides, true);
-    place_heads("k", &qkjit_args::k, config_.heads_k, config_.strides, false);
+    place_heads("q", &qkjit_args::q, head_view(strides, q, true));
+    place_heads("k", &qkjit_args::k, head_view(strides, k, false));
   }
-  if (config_.in_place) return;
-  const auto strides = config_.strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
-  place_heads("q_out", &qkjit_args::q_out, config_.heads_q, strides, true);
-  place_heads("k_out", &qkjit_args::k_out, config_.heads_k, strides, false);
+  const Strides other = strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
+  if (!config_.in_place) {
+    place_heads("q_out", &qkjit_args::q_out, head_view(other, q, true));
+    place_heads("k_out", &qkjit_args::k_out, head_view(other, k, false));
+  }
+  const Strides of_v = strides == Strides::packed ? Strides::contiguous : strides;
+  place_heads("v", &qkjit_args::v, head_view(of_v, v, false));
+  place_heads("v_out", &qkjit_args::v_out, head_view(other, v, false));
 }
 
-void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads,
-                          Strides strides, bool is_q) {
-  const Spec& spec = config_.spec;
-  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
+qkjit_tensor Problem::head_view(Strides strides, int heads, bool is_q) const {
+  const auto dtype = static_cast<qkjit_dtype>(config_.spec.dtype);
+  const std::int64_t tokens = is_q ? config_.tokens : config_.tokens_of_k();
   const RowStrides s = row_strides(strides, config_, heads, is_q);
-  const std::int64_t span = (config_.tokens - 1) * s.token + (heads - 1) * s.head + spec.head_dim;
-  const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * element_size(dtype);
-  const std::size_t bytes = static_cast<std::size_t>(span) * element_size(dtype);
+  const std::int64_t batch = s.batch + (config_.gap_of_batches ? kGap : 0);
+  if (config_.batches == 0) {
+    return {nullptr, dtype, 3, {tokens, heads, config_.spec.head_dim, 0}, {s.token, s.head, 1, 0}};
+  }
+  return {nullptr,
+          dtype,
+          4,
+          {config_.batches, tokens, heads, config_.spec.head_dim},
+          {batch, s.token, s.head, 1}};
+}
+
+/// Nothing for a tensor without heads.
+void Problem::place_heads(const char* name, qkjit_tensor qkjit_args::*field,
+                          const qkjit_tensor& view) {
+  if (view.shape[view.rank - 2] == 0) return;
+  const std::size_t size = element_size(view.dtype);
+  const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * size;
+  const std::size_t bytes = static_cast<std::size_t>(span_of(view)) * size;
   const std::size_t block = add_block(name, kMargin + shift + bytes + kMargin);
-  const qkjit_tensor view = {
-      nullptr, dtype, 3, {config_.tokens, heads, spec.head_dim, 0}, {s.token, s.head, 1, 0}};
   arguments_.push_back({name, field, block, kMargin + shift, view});
 }
 
 // The third part, where a model has V, stays canaries.
 void Problem::place_packed() {
-  const Spec& spec = config_.spec;
-  const auto dtype = static_cast<qkjit_dtype>(spec.dtype);
-  const std::size_t size = element_size(dtype);
-  const RowStrides s = row_strides(Strides::packed, config_, 0, true);
+  const qkjit_tensor q = head_view(Strides::packed, config_.heads_q, true);
+  const qkjit_tensor k = head_view(Strides::packed, config_.heads_k, false);
+  const std::size_t size = element_size(q.dtype);
+  const std::int64_t k_first = std::int64_t{config_.heads_q} * config_.spec.head_dim;
+  const std::int64_t v_span = std::int64_t{config_.heads_k} * config_.spec.head_dim;
   const std::size_t begin = kMargin + static_cast<std::size_t>(config_.misalignment) * size;
-  const std::size_t block =
-      add_block("qkv", begin + static_cast<std::size_t>(config_.tokens * s.token) * size + kMargin);
-  const auto view = [&](int heads) {
-    return qkjit_tensor{
-        nullptr, dtype, 3, {config_.tokens, heads, spec.head_dim, 0}, {s.token, s.head, 1, 0}};
-  };
-  const std::size_t k_begin =
-      begin + static_cast<std::size_t>(config_.heads_q * spec.head_dim) * size;
-  arguments_.push_back({"q", &qkjit_args::q, block, begin, view(config_.heads_q)});
-  arguments_.push_back({"k", &qkjit_args::k, block, k_begin, view(config_.heads_k)});
+  const std::int64_t span = k_first + v_span + (config_.heads_k > 0 ? span_of(k) : 0);
+  const std::size_t block = add_block(
+      "qkv",
+      begin +
+          static_cast<std::size_t>(config_.heads_q > 0 ? std::max(span, span_of(q)) : span) * size +
+          kMargin);
+  if (config_.heads_q > 0) arguments_.push_back({"q", &qkjit_args::q, block, begin, q});
+  const std::size_t k_begin = begin + static_cast<std::size_t>(k_first) * size;
+  if (config_.heads_k > 0) arguments_.push_back({"k", &qkjit_args::k, block, k_begin, k});
 }
 
 // No canaries: a byte beyond what is only read is ASan's to find.
 void Problem::place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
                           std::size_t size) {
   const std::size_t shift = static_cast<std::size_t>(config_.misalignment) * size;
-  std::int64_t elements = 1;
-  for (int i = 0; i < view.rank; ++i) elements += (view.shape[i] - 1) * view.strides[i];
-  const std::size_t block = add_block(name, shift + static_cast<std::size_t>(elements) * size);
+  const std::size_t block = add_block(name, shift + static_cast<std::size_t>(span_of(view)) * size);
   arguments_.push_back({name, field, block, shift, view});
 }
 
@@ -162,7 +204,7 @@ void Problem::place_norm(Norm norm, int heads, std::array<const char*, 2> names,
 
 void Problem::place_table() {
   const Spec& spec = config_.spec;
-  table_rows_ = config_.position_offset + config_.tokens;
+  table_rows_ = config_.position_offset + std::max(config_.tokens, config_.tokens_of_k());
   const std::int64_t part =
       spec.table_width == TableWidth::half ? spec.rope_dim / 2 : spec.rope_dim;
   const auto place = [&](const char* name, qkjit_tensor qkjit_args::*field, std::int64_t width) {
@@ -179,14 +221,21 @@ void Problem::place_table() {
   }
 }
 
-void Problem::place_positions() {
+void Problem::place_positions(const char* name, qkjit_tensor qkjit_args::*field,
+                              std::int64_t tokens) {
   const auto type = config_.spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
-  qkjit_tensor view = qkjit_tensor_1d(nullptr, type, config_.tokens);
-  if (has_sections(config_.spec)) {
-    const std::int64_t stride = config_.tokens + config_.table_gap;
-    view = {nullptr, type, 2, {3, config_.tokens, 0, 0}, {stride, 1, 0, 0}};
-  }
-  place_dense("positions", &qkjit_args::positions, view, element_size(type));
+  qkjit_tensor view{nullptr, type, 0, {}, {}};
+  const auto add = [&](std::int64_t count, std::int64_t stride) {
+    view.shape[view.rank] = count, view.strides[view.rank] = stride;
+    ++view.rank;
+  };
+  const bool of_each = config_.batches > 0 && config_.batch_positions;
+  const std::int64_t sequence = tokens + (config_.gap_of_batches ? 3 : 0);
+  const std::int64_t axis = of_each ? config_.batches * sequence : tokens;
+  if (has_sections(config_.spec)) add(3, axis + config_.table_gap);
+  if (of_each) add(config_.batches, sequence);
+  add(tokens, 1);
+  place_dense(name, field, view, element_size(type));
 }
 
 std::byte* Problem::begin_of(const Argument& argument) {
@@ -197,18 +246,22 @@ void Problem::fill() {
   const Spec& spec = config_.spec;
   std::uint64_t number = 0;
   for (const Argument& a : arguments_) {
-    if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out) continue;
+    if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out ||
+        a.field == &qkjit_args::v_out) {
+      continue;
+    }
     Random random(config_.seed * 16 + number++);
     std::byte* const begin = begin_of(a);
-    if (a.view.rank == 3) {
-      for (std::int64_t row = 0; row < a.view.shape[0] * a.view.shape[1]; ++row) {
-        const std::int64_t token = row / a.view.shape[1], head = row % a.view.shape[1];
-        const std::int64_t at = token * a.view.strides[0] + head * a.view.strides[1];
+    if (a.field == &qkjit_args::v) {
+      fill_values(a);
+    } else if (is_head_tensor(a)) {
+      visit_rows(a.view, [&](std::int64_t, std::int64_t, std::int64_t at) {
         fill_row(config_.data, spec.dtype, random,
                  begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
-      }
-    } else if (a.field == &qkjit_args::positions) {
-      Random positions(config_.seed * 16 + 14);
+      });
+    } else if (a.field == &qkjit_args::positions || a.field == &qkjit_args::k_positions) {
+      const bool of_k = a.field == &qkjit_args::k_positions;
+      Random positions(config_.seed * 16 + (of_k ? 13 : 14));
       fill_positions(a, positions);
     } else if (!is_table(a)) {
       fill_weights(config_.data, dtype_of_weights(spec), random, begin,
@@ -218,17 +271,34 @@ void Problem::fill() {
   if (spec.rope_dim > 0 && spec.angles == Angles::table) fill_table();
 }
 
+/// Any bits, NaNs of any payload too: whatever V is, it is copied.
+void Problem::fill_values(const Argument& a) {
+  Random random(config_.seed * 16 + 12);
+  const std::size_t size = element_size(a.view.dtype);
+  const std::size_t bytes = static_cast<std::size_t>(config_.spec.head_dim) * size;
+  visit_rows(a.view, [&](std::int64_t, std::int64_t, std::int64_t at) {
+    std::byte* const row = begin_of(a) + static_cast<std::size_t>(at) * size;
+    for (std::size_t i = 0; i < bytes; ++i) row[i] = static_cast<std::byte>(random());
+  });
+}
+
 void Problem::fill_positions(const Argument& a, Random& random) {
   const std::size_t size = element_size(a.view.dtype);
-  const bool three = a.view.rank == 2;
+  const int three = has_sections(config_.spec) ? 1 : 0;
+  const bool of_each = a.view.rank == three + 2;
+  const std::int64_t tokens = a.view.shape[a.view.rank - 1];
   for (std::int64_t axis = 0; axis < (three ? 3 : 1); ++axis) {
-    const std::int64_t first = three ? axis * a.view.strides[0] : 0;
-    for (std::int64_t token = 0; token < config_.tokens; ++token) {
-      const bool computed = config_.spec.angles == Angles::computed;
-      const std::int64_t value = computed ? any_position(config_.spec.positions, random)
-                                          : position(token + axis, table_rows_, random);
-      const std::int64_t stored = value - config_.position_offset;
-      std::memcpy(begin_of(a) + static_cast<std::size_t>(first + token) * size, &stored, size);
+    for (std::int64_t batch = 0; batch < (of_each ? a.view.shape[three] : 1); ++batch) {
+      const std::int64_t first =
+          (three ? axis * a.view.strides[0] : 0) + (of_each ? batch * a.view.strides[three] : 0);
+      for (std::int64_t token = 0; token < tokens; ++token) {
+        const bool computed = config_.spec.angles == Angles::computed;
+        const std::int64_t value = computed
+                                       ? any_position(config_.spec.positions, random)
+                                       : position(token + axis + batch, table_rows_, random);
+        const std::int64_t stored = value - config_.position_offset;
+        std::memcpy(begin_of(a) + static_cast<std::size_t>(first + token) * size, &stored, size);
+      }
     }
   }
 }
@@ -256,12 +326,19 @@ void Problem::fill_table() {
   }
 }
 
+bool is_head_tensor(const Argument& a) {
+  return a.field == &qkjit_args::q || a.field == &qkjit_args::k || a.field == &qkjit_args::q_out ||
+         a.field == &qkjit_args::k_out || a.field == &qkjit_args::v ||
+         a.field == &qkjit_args::v_out;
+}
+
 std::vector<Argument> Problem::outputs() const {
   std::vector<Argument> outputs;
   for (const Argument& a : arguments_) {
     const bool is_input = a.field == &qkjit_args::q || a.field == &qkjit_args::k;
     const bool is_output = a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out;
-    if (config_.in_place ? is_input : is_output) outputs.push_back(a);
+    const bool is_v = a.field == &qkjit_args::v_out;
+    if (is_v || (config_.in_place ? is_input : is_output)) outputs.push_back(a);
   }
   return outputs;
 }

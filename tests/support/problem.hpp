@@ -27,7 +27,7 @@ enum class Strides {
 struct ProblemConfig {
   Spec spec;
   std::int64_t tokens = 5;
-  int heads_q = 3;
+  int heads_q = 3;  ///< 0: the call has no q; and no k alike
   int heads_k = 2;
   Strides strides = Strides::contiguous;
   bool in_place = true;
@@ -39,6 +39,14 @@ struct ProblemConfig {
   float eps = 1e-6f;
   std::uint64_t seed = 1;
   qkjit_frequencies frequencies = {1e4, 1, 1, 0, 0, 1};  ///< where angles are computed
+  int batches = 0;               ///< sequences of `tokens` each; 0: one, and no batch dimension
+  std::int64_t tokens_k = -1;    ///< -1: as many as q; not with Strides::packed
+  bool gap_of_batches = false;   ///< between sequences, so that none of any strides fold
+  bool batch_positions = true;   ///< [batch, tokens]; else [tokens] for all sequences
+  bool own_k_positions = false;  ///< k_positions too
+  int heads_v = 0;               ///< of specs with Values::copy, of which k has heads too
+
+  std::int64_t tokens_of_k() const { return tokens_k < 0 ? tokens : tokens_k; }
 };
 
 std::string to_text(const ProblemConfig& config);
@@ -85,7 +93,7 @@ class Problem {
   std::vector<Block>& blocks() { return blocks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   std::span<const Argument> arguments() const { return arguments_; }
-  /// The arguments that the call writes: q_out and k_out, or in place q and k.
+  /// The arguments that the call writes: q_out and k_out, or in place q and k; and v_out.
   std::vector<Argument> outputs() const;
 
   /// The call on this problem's own memory.
@@ -96,17 +104,18 @@ class Problem {
  private:
   std::size_t add_block(std::string name, std::size_t bytes);
   void place_heads();
-  void place_heads(const char* name, qkjit_tensor qkjit_args::*field, int heads, Strides strides,
-                   bool is_q);
+  void place_heads(const char* name, qkjit_tensor qkjit_args::*field, const qkjit_tensor& view);
   void place_packed();
+  qkjit_tensor head_view(Strides strides, int heads, bool is_q) const;
   void place_norm(Norm norm, int heads, std::array<const char*, 2> names,
                   qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias);
   void place_table();
-  void place_positions();
+  void place_positions(const char* name, qkjit_tensor qkjit_args::*field, std::int64_t tokens);
   void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
                    std::size_t element_size);
   void fill();
   void fill_table();
+  void fill_values(const Argument& v);
   void fill_positions(const Argument& positions, Random& random);
   std::byte* begin_of(const Argument& argument);
 
@@ -115,6 +124,25 @@ class Problem {
   std::vector<Block> blocks_;
   std::vector<Argument> arguments_;
 };
+
+/// Whether the argument is q, k, v or an output.
+bool is_head_tensor(const Argument& argument);
+
+/// Calls `visit(token, head, element)` for every row of such a view, with the row's first element:
+/// tokens are numbered through all sequences.
+template <class Visit>
+void visit_rows(const qkjit_tensor& view, Visit visit) {
+  const int first = view.rank == 4 ? 1 : 0;  // dimension of the tokens
+  const std::int64_t batches = first == 1 ? view.shape[0] : 1, tokens = view.shape[first];
+  for (std::int64_t token = 0; token < batches * tokens; ++token) {
+    for (std::int64_t head = 0; head < view.shape[first + 1]; ++head) {
+      const std::int64_t batch = token / tokens;
+      visit(token, head,
+            (first == 1 ? batch * view.strides[0] : 0) + token % tokens * view.strides[first] +
+                head * view.strides[first + 1]);
+    }
+  }
+}
 
 /// Bytes of an element of an argument.
 std::size_t element_size(qkjit_dtype dtype);

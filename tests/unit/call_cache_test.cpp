@@ -16,11 +16,11 @@ const LoadedKernel* const kKernel = reinterpret_cast<const LoadedKernel*>(std::u
 void keep(std::uint64_t runtime, int device, const qkjit_args& args, unsigned blocks) {
   FusedLaunch launch{};
   launch.grid.blocks = blocks;
-  CallCache::of_this_thread().keep(runtime, device, args, *kKernel, launch);
+  CallCache::of_this_thread().keep(runtime, device, {&args}, *kKernel, launch);
 }
 
 const ReadyCall* find(std::uint64_t runtime, int device, const qkjit_args& args) {
-  return CallCache::of_this_thread().find(runtime, device, args);
+  return CallCache::of_this_thread().find(runtime, device, {&args});
 }
 
 }  // namespace

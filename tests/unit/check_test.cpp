@@ -39,7 +39,7 @@ ProblemConfig config_of(DType dtype, Rounding rounding, Layout layout = Layout::
 void run_cpu(const qkjit_args& args) {
   const auto op = check_args(args);
   REQUIRE(op.has_value());
-  run_on_cpu(op->spec, op->params, 1, op->frequencies.get());
+  run_on_cpu(op->spec, op->params, op->batches_apart(), 1, op->frequencies.get());
 }
 
 CheckResult check(const qkjit_args& args, const oracle::CheckOptions& options = {}) {

@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(36, kSpec);
+  std::vector<Spec> specs(38, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -60,6 +60,8 @@ std::vector<Spec> neighbours() {
   specs[33].norm_scope = NormScope::token;
   specs[34].angles = Angles::computed;
   specs[35].weights = Weights::per_head;
+  specs[36].batch = Batch::strided;
+  specs[37].v = Values::copy;
   return specs;
 }
 
@@ -79,14 +81,35 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
-                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared},
+                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared,
+                .batch = qkjit::Batch::folded, .v = qkjit::Values::none},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
-                .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
+                .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);
 }
 )");
+  Spec strided = kSpec;
+  strided.batch = Batch::strided;
+  CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("BatchedParams params") !=
+        std::string::npos);
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
+}
+
+TEST_CASE("a kernel of two streams has both specs, and a key of its own", "[codegen]") {
+  const Spec text{.head_dim = 128, .rope_dim = 0, .positions = Positions::implicit};
+  const auto key = [](const Streams& streams) {
+    return kernel_key(streams, Variants(kVariant), "sm_90").digest();
+  };
+  const Source source = fused_source(Streams(kSpec, text), Variants(kVariant));
+  CHECK(source.entry == "qkjit_dual_hd128_rd64_neox_bf16_int64_and_hd128_rd0_interleaved_bf16");
+  CHECK(source.text.find("#include \"dual.cuh\"") == 0);
+  CHECK(source.text.find("DualParams params") != std::string::npos);
+  const std::set<std::string> keys = {key(kSpec), key(text), key({kSpec, text}), key({text, kSpec}),
+                                      key({kSpec, kSpec})};
+  CHECK(keys.size() == 5);
+  CHECK(fused_source(Streams(kSpec), Variants(kVariant)).text ==
+        fused_source(kSpec, kVariant).text);
 }
 
 TEST_CASE("where heads have vectors of their own, a kernel runs by token", "[codegen]") {
@@ -113,7 +136,7 @@ TEST_CASE("kernels with computed angles have a second parameter", "[codegen]") {
                    "qkjit::FusedParams params,\n"
                    "    const __grid_constant__ qkjit::Frequencies<32> frequencies) {\n") !=
         std::string::npos);
-  CHECK(fused.find(">(params, &frequencies);\n}\n") != std::string::npos);
+  CHECK(fused.find(">(params, blockIdx.x, &frequencies);\n}\n") != std::string::npos);
   const std::string generic = generic_source({DType::bf16, 2, Forms::computed}).text;
   CHECK(generic.find("qkjit::AllFrequencies frequencies) {\n"
                      "  qkjit::generic<qkjit::DType::bf16, 2, qkjit::Forms::computed>(params, "

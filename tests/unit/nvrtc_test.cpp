@@ -13,6 +13,7 @@
 #include "spec/text.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tuning/default_variant.hpp"
+#include "tuning/dual_choices.hpp"
 
 using namespace qkjit;
 
@@ -65,6 +66,24 @@ TEST_CASE("models' kernels compile for sm_90 without spills", "[nvrtc]") {
     CHECK(used.registers > 0);
     CHECK(used.registers < 128);
     CHECK(used.spill_stores + used.spill_loads + used.stack == 0);
+  }
+}
+
+TEST_CASE("kernels of batches, of V and of two streams compile without a stack", "[nvrtc]") {
+  const Spec plain{.head_dim = 128, .rope_dim = 128};
+  const Spec text{.head_dim = 128, .rope_dim = 0, .positions = Positions::implicit};
+  Spec strided = plain, copying = plain;
+  strided.batch = Batch::strided, copying.v = Values::copy;
+  for (const Streams& streams : {Streams(strided), Streams(copying), Streams(plain, plain),
+                                 Streams(copying, text), Streams(text, strided)}) {
+    const Source source =
+        fused_source(streams, variants_of(streams, default_variant(streams.first)));
+    const auto compiled = nvrtc().compile({source.file, source.text, embedded_kernels(), "sm_90"});
+    INFO(to_text(streams) << (compiled ? "" : compiled.error().message));
+    REQUIRE(compiled.has_value());
+    REQUIRE(compiled->resources.size() == 1);
+    CHECK(compiled->resources[0].kernel == source.entry);
+    CHECK(compiled->resources[0].stack == 0);
   }
 }
 

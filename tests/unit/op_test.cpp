@@ -57,6 +57,8 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"section_order 9"}, [&](auto& a) { bad(a.spec.section_order); }));
   CHECK(refuses({"norm_scope 9"}, [&](auto& a) { bad(a.spec.norm_scope); }));
   CHECK(refuses({"weights 9"}, [&](auto& a) { bad(a.spec.weights); }));
+  CHECK(refuses({"batch 9"}, [&](auto& a) { bad(a.spec.batch); }));
+  CHECK(refuses({"v 9"}, [&](auto& a) { bad(a.spec.v); }));
   CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
   CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
   CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));
@@ -69,7 +71,7 @@ TEST_CASE("wrong settings are refused", "[op]") {
 
 TEST_CASE("wrong tensors of heads are refused", "[op]") {
   CHECK(refuses({"q has rank 2", "[tokens, heads, head_dim]"}, [](auto& a) { a.q.rank = 2; }));
-  CHECK(refuses({"k has rank 4"}, [](auto& a) { a.k.rank = 4; }));
+  CHECK(refuses({"k has rank 5"}, [](auto& a) { a.k.rank = 5; }));
   CHECK(refuses({"q_out has rank 0"}, [](auto& a) { a.q_out.rank = 0; }));
   CHECK(refuses({"q_out is null"}, [](auto& a) { a.q_out.data = nullptr; }));
   CHECK(refuses({"q is fp16", "needs bf16"}, [](auto& a) { a.q.dtype = QKJIT_FP16; }));

@@ -15,10 +15,11 @@ namespace {
 std::set<std::int64_t> bytes_of(const Extent& e, bool& twice) {
   std::set<std::int64_t> bytes;
   twice = false;
-  for (std::int64_t token = 0; token < e.tokens; ++token)
+  for (std::int64_t token = 0; token < e.batches * e.tokens; ++token)
     for (std::int64_t head = 0; head < e.heads; ++head)
       for (std::int64_t i = 0; i < e.row; ++i) {
-        const std::int64_t from = token * e.token_stride + head * e.head_stride + i;
+        const std::int64_t from = token / e.tokens * e.batch_stride +
+                                  token % e.tokens * e.token_stride + head * e.head_stride + i;
         twice |= !bytes.insert(static_cast<std::int64_t>(e.begin) + from).second;
       }
   return bytes;
@@ -61,16 +62,18 @@ TEST_CASE("overlaps are found exactly where strides are equal, and never missed"
   };
   int exact = 0, met = 0;
   for (int i = 0; i < 100000; ++i) {
-    // As src/op makes them: the same tokens and rows, no stride where there is one.
-    const std::int64_t tokens = pick(1, 4), row = pick(1, 4);
+    // As src/op makes them: the same batches and rows, no stride where there is one.
+    const std::int64_t batches = pick(1, 3), row = pick(1, 4), batch_stride = pick(0, 40);
     const auto extent = [&](std::int64_t token_stride, std::int64_t head_stride) {
-      const std::int64_t heads = pick(1, 4);
+      const std::int64_t heads = pick(1, 4), tokens = pick(1, 4);
       return Extent{static_cast<std::uintptr_t>(pick(1000, 1040)),
                     tokens,
                     heads,
                     tokens > 1 ? token_stride : 0,
                     heads > 1 ? head_stride : 0,
-                    row};
+                    row,
+                    batches,
+                    batches > 1 ? batch_stride : 0};
     };
     const std::int64_t token_stride = pick(0, 24), head_stride = pick(0, 24);
     const Extent a = extent(token_stride, head_stride);
@@ -78,9 +81,9 @@ TEST_CASE("overlaps are found exactly where strides are equal, and never missed"
     const Extent b = equal ? extent(token_stride, head_stride) : extent(pick(0, 24), pick(0, 24));
     bool twice = false;
     bytes_of(a, twice);
-    INFO("tokens " << tokens << " row " << row << ", a: " << a.begin << " " << a.heads << " "
-                   << a.token_stride << " " << a.head_stride << ", b: " << b.begin << " " << b.heads
-                   << " " << b.token_stride << " " << b.head_stride);
+    INFO("batches " << batches << " " << batch_stride << " row " << row << ", a: " << a.begin << " "
+                    << a.heads << " " << a.token_stride << " " << a.head_stride << ", b: "
+                    << b.begin << " " << b.heads << " " << b.token_stride << " " << b.head_stride);
     if (twice && !overlaps_itself(a)) FAIL("a overlaps itself");
     if (overlaps_itself(a)) continue;  // no output can be like this
     const bool share = share_a_byte(a, b);

@@ -162,7 +162,7 @@ TEST_CASE("tensors become a call, and its result a file", "[safetensors]") {
   CHECK(work->tokens() == 2);
   const auto op = check_args(work->args);
   REQUIRE(op.has_value());
-  run_on_cpu(op->spec, op->params, 1);
+  run_on_cpu(op->spec, op->params, op->batches_apart(), 1);
 
   const TemporaryDirectory directory;
   const auto path = directory.path() / "out.safetensors";
@@ -207,7 +207,7 @@ TEST_CASE("a table may come in two parts, in bf16, and positions with three axes
         reinterpret_cast<std::uintptr_t>(apart->args.cos.data) % 16);
   const auto op = check_args(apart->args);
   REQUIRE(op.has_value());
-  run_on_cpu(op->spec, op->params, 1);
+  run_on_cpu(op->spec, op->params, op->batches_apart(), 1);
   const auto* k = static_cast<const float*>(apart->args.k.data);
   CHECK((k[0] == 4 && k[1] == 4 && k[2] == -4 && k[3] == 4));
 

@@ -149,6 +149,15 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(refuses(kText + ",table_width=double", {"half, full, elements"}));
   CHECK(refuses(kText + ",placement=middle", {"head, tail"}));
   CHECK(refuses(kText + ",section_order=mixed", {"contiguous, interleaved"}));
+  CHECK(to_text(*parse_spec(kText + ",batch=strided")) == kText + ",batch=strided");
+  CHECK(to_text(*parse_spec(kText + ",batch=folded")) == kText);
+  CHECK(refuses(kText + ",batch=some", {"folded, strided"}));
+  CHECK(to_text(*parse_spec(kText + ",v=copy")) == kText + ",v=copy");
+  CHECK(refuses(kText + ",v=yes", {"none, copy"}));
+  for (const char* apart : {",batch=strided", ",v=copy"}) {
+    CHECK(fails(supports(*parse_spec(kText + ",norm_scope=token" + apart)), Code::unsupported,
+                {"norm_scope=token", "batch=folded", "v=none"}));
+  }
 }
 
 TEST_CASE("forms of a rotation that mean nothing are left out of a spec", "[spec]") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <span>
 #include <thread>
 #include <vector>
@@ -36,7 +37,9 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<SectionOrder>(spec.section_order),
           static_cast<NormScope>(spec.norm_scope),
           static_cast<Angles>(spec.angles),
-          static_cast<Weights>(spec.weights)};
+          static_cast<Weights>(spec.weights),
+          static_cast<Batch>(spec.batch),
+          static_cast<Values>(spec.v)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -62,20 +65,63 @@ std::vector<std::int64_t> axes_of_angles(const Spec& spec) {
   return axes;
 }
 
-std::int64_t table_row(const qkjit_args& args, std::int64_t axis, std::int64_t token) {
-  const qkjit_tensor& positions = args.positions;
-  if (!positions.data) return args.position_offset + token;
-  const std::int64_t at = (positions.rank == 2 ? axis * positions.strides[0] : 0) + token;
-  return args.position_offset + (positions.dtype == QKJIT_INT64
-                                     ? static_cast<const std::int64_t*>(positions.data)[at]
-                                     : static_cast<const std::int32_t*>(positions.data)[at]);
+/// q, k or an output, by its dimensions; none has no tokens.
+struct Heads {
+  const qkjit_tensor& t;
+  int first;  ///< dimension of the tokens
+
+  explicit Heads(const qkjit_tensor& tensor) : t(tensor), first(tensor.rank == 4 ? 1 : 0) {}
+  std::int64_t batches() const { return first == 1 ? t.shape[0] : 1; }
+  std::int64_t tokens() const { return t.data ? t.shape[first] : 0; }
+  std::int64_t heads() const { return t.data ? t.shape[first + 1] : 0; }
+  std::int64_t row(std::int64_t batch, std::int64_t token, std::int64_t head) const {
+    return (first == 1 ? batch * t.strides[0] : 0) + token * t.strides[first] +
+           head * t.strides[first + 1];
+  }
+};
+
+/// What a call is made of: sequences, each with as many tokens as the longer of q and k.
+struct Sizes {
+  bool is_batched;
+  std::int64_t batches, tokens, elements;
+
+  explicit Sizes(const qkjit_args& args) {
+    const Heads q(args.q), k(args.k);
+    const Heads& any = args.q.data ? q : k;
+    is_batched = any.first == 1;
+    batches = any.batches();
+    tokens = std::max(q.tokens(), k.tokens());
+    const Heads v(args.v);
+    elements = batches *
+               (q.tokens() * q.heads() + k.tokens() * k.heads() + v.tokens() * v.heads()) *
+               args.spec.head_dim;
+  }
+};
+
+/// A token of a sequence, and the positions that it goes by.
+struct Token {
+  const qkjit_tensor& positions;
+  std::int64_t batch, token;
+};
+
+std::int64_t table_row(const qkjit_args& args, const Spec& spec, const Token& at,
+                       std::int64_t axis) {
+  const qkjit_tensor& t = at.positions;
+  if (!t.data) return args.position_offset + at.token;
+  const int own = has_sections(spec) ? 1 : 0;  // dimensions before those of batch and token
+  const bool is_shared = t.rank == own + 1;
+  const std::int64_t index =
+      (own == 1 ? axis * t.strides[0] : 0) + (is_shared ? 0 : at.batch * t.strides[own]) + at.token;
+  return args.position_offset + (t.dtype == QKJIT_INT64
+                                     ? static_cast<const std::int64_t*>(t.data)[index]
+                                     : static_cast<const std::int32_t*>(t.data)[index]);
 }
 
 /// A token's cosines and sines, those of the first elements of pairs before those of the second. A
 /// full row holds angle i at i and at i + rope_dim/2 (neox), or at 2i and 2i + 1; one by elements
 /// holds those of the second elements behind those of the first.
 void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::int64_t> axes,
-                 std::int64_t token, std::span<double> cosines, std::span<double> sines) {
+                 const Token& at, std::span<double> cosines, std::span<double> sines) {
   const bool joint = args.cos_sin_cache.data != nullptr;
   const bool full = spec.table_width == TableWidth::full;
   const bool elements = spec.table_width == TableWidth::elements;
@@ -86,19 +132,19 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
     const std::size_t angle = elements ? i : i % axes.size();
     const bool twice = full && spec.layout == Layout::interleaved;
     const auto index = static_cast<std::int64_t>(twice ? 2 * angle : angle);
-    const std::int64_t row = table_row(args, axes[i % axes.size()], token);
+    const std::int64_t row = table_row(args, spec, at, axes[i % axes.size()]);
     cosines[i] = load(spec.table, cos.data, row * cos.strides[0] + index);
     sines[i] = load(spec.table, sin.data, row * sin.strides[0] + first_sine + index);
   }
 }
 
 /// The same where they are computed.
-void compute_angles(const qkjit_args& args, std::span<const std::int64_t> axes,
-                    std::span<const long double> frequencies, std::int64_t token,
+void compute_angles(const qkjit_args& args, const Spec& spec, std::span<const std::int64_t> axes,
+                    std::span<const long double> frequencies, const Token& at,
                     std::span<double> cosines, std::span<double> sines) {
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const auto [cosine, sine] =
-        turned(args.frequencies, frequencies[i], table_row(args, axes[i], token));
+        turned(args.frequencies, frequencies[i], table_row(args, spec, at, axes[i]));
     cosines[i] = cosines[i + axes.size()] = cosine;
     sines[i] = sines[i + axes.size()] = sine;
   }
@@ -126,6 +172,7 @@ class Checker {
   explicit Checker(const qkjit_args& args)
       : args_(args),
         spec_(to_spec(args.spec)),
+        sizes_(args),
         q_norm_(spec_.q_norm, args.q_weight, args.q_bias),
         k_norm_(spec_.k_norm, args.k_weight, args.k_bias),
         axes_(axes_of_angles(spec_)),
@@ -137,27 +184,57 @@ class Checker {
     }
   }
 
-  void check_token(std::int64_t token) {
-    if (spec_.angles == Angles::computed) {
-      compute_angles(args_, axes_, frequencies_, token, cosines_, sines_);
-    } else {
-      load_angles(args_, spec_, axes_, token, cosines_, sines_);
+  /// Token `number` of all sequences one after another.
+  void check_token(std::int64_t number) {
+    const std::int64_t batch = number / sizes_.tokens, token = number % sizes_.tokens;
+    const bool has_own = args_.k_positions.data != nullptr;
+    check_heads('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
+    check_heads('k', args_.k, args_.k_out, k_norm_,
+                {has_own ? args_.k_positions : args_.positions, batch, token});
+    check_copied(batch, token);
+  }
+
+  /// Rows of V must have the bits that they had.
+  void check_copied(std::int64_t batch, std::int64_t token) {
+    const Heads in(args_.v), out(args_.v_out);
+    if (token >= in.tokens()) return;
+    const std::int64_t size = spec_.dtype == DType::fp32 ? 4 : 2;
+    for (std::int64_t head = 0; head < in.heads(); ++head) {
+      const char* const from =
+          static_cast<const char*>(args_.v.data) + in.row(batch, token, head) * size;
+      const char* const to =
+          static_cast<const char*>(args_.v_out.data) + out.row(batch, token, head) * size;
+      for (std::int64_t i = 0; i < spec_.head_dim; ++i) {
+        const bool is_same =
+            std::memcmp(from + i * size, to + i * size, static_cast<std::size_t>(size)) == 0;
+        ++result_.checked;
+        ++(is_same ? result_.exact : result_.wrong);
+      }
     }
-    check_heads({.tensor = 'q', .token = token}, args_.q, args_.q_out, q_norm_);
-    check_heads({.tensor = 'k', .token = token}, args_.k, args_.k_out, k_norm_);
   }
 
   const CheckResult& result() const { return result_; }
 
  private:
   /// As many heads at a time as share a variance.
-  void check_heads(CheckResult::Worst at, const qkjit_tensor& in, const qkjit_tensor& out,
-                   const HeadNorm& norm) {
-    const std::int64_t heads = in.shape[1];
+  void check_heads(char tensor, const qkjit_tensor& in, const qkjit_tensor& out,
+                   const HeadNorm& norm, const Token& token) {
+    const Heads from(in), to(out);
+    if (token.token >= from.tokens()) return;
+    if (spec_.angles == Angles::computed) {
+      compute_angles(args_, spec_, axes_, frequencies_, token, cosines_, sines_);
+    } else {
+      load_angles(args_, spec_, axes_, token, cosines_, sines_);
+    }
+    CheckResult::Worst at{
+        .tensor = tensor, .batch = sizes_.is_batched ? token.batch : -1, .token = token.token};
+    const std::int64_t heads = from.heads();
     const std::int64_t together = spec_.norm_scope == NormScope::token ? heads : 1;
     for (std::int64_t first = 0; first < heads; first += together) {
       x_.clear();
-      for (at.head = first; at.head < first + together; ++at.head) load_row(in, at);
+      for (at.head = first; at.head < first + together; ++at.head) {
+        load_row(in, from.row(token.batch, token.token, at.head));
+      }
       elements_.resize(x_.size());
       compute_row(
           spec_, args_.eps,
@@ -165,7 +242,7 @@ class Checker {
           elements_);
       std::span<const Element> computed = elements_;
       for (at.head = first; at.head < first + together; ++at.head) {
-        check_row(at, out, computed.first(head_dim()));
+        check_row(at, to.row(token.batch, token.token, at.head), out, computed.first(head_dim()));
         computed = computed.subspan(head_dim());
       }
     }
@@ -177,15 +254,13 @@ class Checker {
     return is_own ? vector.subspan(static_cast<std::size_t>(head) * head_dim()) : vector;
   }
 
-  void load_row(const qkjit_tensor& in, const CheckResult::Worst& at) {
+  void load_row(const qkjit_tensor& in, std::int64_t first) {
     x_.resize(x_.size() + head_dim());
-    load_all(spec_.dtype, in.data, at.token * in.strides[0] + at.head * in.strides[1],
-             std::span(x_).last(head_dim()));
+    load_all(spec_.dtype, in.data, first, std::span(x_).last(head_dim()));
   }
 
-  void check_row(CheckResult::Worst at, const qkjit_tensor& out,
+  void check_row(CheckResult::Worst at, std::int64_t first, const qkjit_tensor& out,
                  std::span<const Element> computed) {
-    const std::int64_t first = at.token * out.strides[0] + at.head * out.strides[1];
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
       const Element& element = computed[static_cast<std::size_t>(at.element)];
       at.actual = load(spec_.dtype, out.data, first + at.element);
@@ -219,6 +294,7 @@ class Checker {
 
   const qkjit_args& args_;
   Spec spec_;
+  Sizes sizes_;
   HeadNorm q_norm_, k_norm_;
   std::vector<std::int64_t> axes_;        // of positions, for each angle
   std::vector<long double> frequencies_;  // of computed angles
@@ -248,14 +324,16 @@ std::string describe(const CheckResult& r) {
   if (r.unjudged > 0) text += fmt::format(", {} beyond fp32's range", r.unjudged);
   const CheckResult::Worst& w = r.worst;
   if (w.error > 0) {
-    text += fmt::format("; farthest is {}[{}, {}, {}] = {:.9g} for {:.9g}, {:.2f} ulp of its pair",
-                        w.tensor, w.token, w.head, w.element, w.actual, w.expected, w.error);
+    text +=
+        fmt::format("; farthest is {}[{}{}, {}, {}] = {:.9g} for {:.9g}, {:.2f} ulp of its pair",
+                    w.tensor, w.batch < 0 ? "" : fmt::format("{}, ", w.batch), w.token, w.head,
+                    w.element, w.actual, w.expected, w.error);
   }
   return text;
 }
 
 Result<void> check_has_input(const char* name, const qkjit_tensor& in, const qkjit_tensor& out) {
-  if (out.data && out.data != in.data) return {};
+  if (!in.data || (out.data && out.data != in.data)) return {};
   return fail(Code::invalid_argument,
               "{0} was computed in place, and the oracle needs what it was before: give a copy of "
               "the input as {0} and the result as {0}_out",
@@ -265,15 +343,17 @@ Result<void> check_has_input(const char* name, const qkjit_tensor& in, const qkj
 }  // namespace
 
 std::int64_t token_step_for(const qkjit_args& args, std::uint64_t elements) {
-  const auto per_token =
-      static_cast<std::uint64_t>((args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
-  const auto tokens = static_cast<std::uint64_t>(args.q.shape[0]);
+  const auto per_token = static_cast<std::uint64_t>(
+      (Heads(args.q).heads() + Heads(args.k).heads()) * args.spec.head_dim);
+  const Sizes sizes(args);
+  const auto tokens = static_cast<std::uint64_t>(sizes.batches * sizes.tokens);
   const std::uint64_t wanted = std::max<std::uint64_t>(1, elements / per_token);
   return static_cast<std::int64_t>(tokens / wanted) | 1;
 }
 
 Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& options) {
-  const std::int64_t tokens = args.q.shape[0];
+  const Sizes sizes(args);
+  const std::int64_t tokens = sizes.batches * sizes.tokens;
   CheckResult total;
   if (tokens == 0) {
     total.passed = true;
@@ -284,8 +364,7 @@ Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& optio
        {check_has_input("q", args.q, args.q_out), check_has_input("k", args.k, args.k_out)}) {
     if (!checked) return tl::unexpected(checked.error());
   }
-  total.elements =
-      static_cast<std::uint64_t>(tokens * (args.q.shape[1] + args.k.shape[1]) * args.spec.head_dim);
+  total.elements = static_cast<std::uint64_t>(sizes.elements);
 
   const std::int64_t steps = (tokens + options.token_step - 1) / options.token_step;
   const std::int64_t cores =

@@ -34,6 +34,7 @@ struct CheckResult {
   struct Worst {
     double error = 0;  ///< in ulps of the dtype at the pair's magnitude
     char tensor = 'q';
+    std::int64_t batch = -1;  ///< -1: the call has no batch dimension
     std::int64_t token = 0, head = 0, element = 0;
     double actual = 0, expected = 0;
   } worst;

@@ -179,6 +179,12 @@ Result<Workload> tensor_workload(const std::string& file, const Spec& spec, floa
   auto work = make_workload(*tensors, spec, eps);
   if (!work) return fail(work.error().code, "{}: {}", file, work.error().message);
   work->name = "tensors";
+  for (const auto& [tensor, given] : {std::pair{"q", &work->args.q}, {"k", &work->args.k}}) {
+    if (given->rank == 3) continue;
+    return fail(Code::invalid_argument, "{}: {} {}: [tokens, heads, head_dim] is needed", file,
+                tensor,
+                given->rank == 0 ? "is not given" : fmt::format("has rank {}", given->rank));
+  }
   // Shapes and dtypes against the spec, and against each other; the message names the tensor.
   const auto op = check_args(work->args);
   if (!op) return fail(op.error().code, "{}: {}", file, op.error().message);

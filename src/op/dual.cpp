@@ -1,0 +1,112 @@
+#include "op/dual.hpp"
+
+#include <string>
+#include <vector>
+
+#include "kernels/table.cuh"
+#include "op/extent.hpp"
+#include "op/geometry.hpp"
+
+namespace qkjit {
+namespace {
+
+struct Memory {
+  std::string_view name;
+  Extent extent;
+};
+
+std::uintptr_t address_of(const void* data) { return reinterpret_cast<std::uintptr_t>(data); }
+
+Extent rows_of(const Operation& op, const Rows& rows, const Sequences& of, bool out) {
+  const std::int64_t size = size_of(op.spec.dtype), tokens = op.batches.tokens;
+  return {address_of(out ? rows.out : rows.in),
+          of.tokens,
+          rows.heads,
+          (out ? rows.out_token_stride : rows.in_token_stride) * size,
+          (out ? rows.out_head_stride : rows.in_head_stride) * size,
+          op.spec.head_dim * size,
+          op.tokens / tokens,
+          (out ? of.out_stride : of.in_stride) * size};
+}
+
+std::vector<Memory> written(const Operation& op) {
+  std::vector<Memory> all;
+  const Params& p = op.params;
+  if (p.q.heads > 0) all.push_back({"q_out", rows_of(op, p.q, op.batches.q, true)});
+  if (p.k.heads > 0) all.push_back({"k_out", rows_of(op, p.k, op.batches.k, true)});
+  if (op.v.rows.heads > 0) all.push_back({"v_out", rows_of(op, op.v.rows, op.v.of, true)});
+  return all;
+}
+
+Extent positions_of(const Operation& op, const Sequences& of) {
+  const std::int64_t size = op.spec.positions == Positions::int64 ? 8 : 4;
+  return {address_of(of.positions),
+          has_sections(op.spec) ? 3 : 1,
+          1,
+          of.position_axis_stride * size,
+          0,
+          of.tokens * size,
+          op.tokens / op.batches.tokens,
+          of.position_stride * size};
+}
+
+/// All that a call reads.
+std::vector<Memory> read(const Operation& op) {
+  std::vector<Memory> all;
+  const Params& p = op.params;
+  const auto add = [&](std::string_view name, const void* data, std::int64_t rows,
+                       std::int64_t stride, std::int64_t bytes) {
+    if (data) all.push_back({name, {address_of(data), rows, 1, stride, 0, bytes}});
+  };
+  if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q, false)});
+  if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k, false)});
+  if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of, false)});
+  const auto vector_of = [&](const Rows& rows) {
+    return std::int64_t{weight_length(op.spec, rows.heads)} * size_of(dtype_of_weights(op.spec));
+  };
+  const std::int64_t of_q = vector_of(p.q), of_k = vector_of(p.k);
+  add("q_weight", p.q.weight, 1, 0, of_q);
+  add("k_weight", p.k.weight, 1, 0, of_k);
+  add("q_bias", p.q.bias, 1, 0, of_q);
+  add("k_bias", p.k.bias, 1, 0, of_k);
+  const TableForm form = TableForm::of(op.spec);
+  const std::int64_t values = std::int64_t{form.angles()} * form.step * size_of(op.spec.table);
+  add(op.table_names[0], p.cosines, op.table_rows, p.table_row_bytes, values);
+  add(op.table_names[1], p.sines, op.table_rows, p.table_row_bytes, values);
+  for (const Sequences* of : {&op.batches.q, &op.batches.k}) {
+    if (of->positions && of->tokens > 0) all.push_back({"positions", positions_of(op, *of)});
+  }
+  return all;
+}
+
+Result<void> check_writes(const Operation& writer, std::string_view writer_name,
+                          const Operation& other, std::string_view other_name) {
+  std::vector<Memory> theirs = read(other);
+  for (const Memory& memory : written(other)) theirs.push_back(memory);
+  for (const Memory& out : written(writer)) {
+    for (const Memory& memory : theirs) {
+      if (!overlap(out.extent, memory.extent)) continue;
+      return fail(Code::invalid_argument,
+                  "{} of the {} stream overlaps {} of the {}: both run side by side, so that "
+                  "neither may write what the other reads or writes",
+                  out.name, writer_name, memory.name, other_name);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_apart(const Operation& first, const Operation& second) {
+  if (auto checked = check_writes(first, "first", second, "second"); !checked) return checked;
+  return check_writes(second, "second", first, "first");
+}
+
+DualLaunch dual_launch(const Operation& first, const Operation& second, const Variants& variants) {
+  const FusedLaunch a = fused_launch(first, variants.first);
+  const FusedLaunch b = fused_launch(second, variants.second);
+  return {{{a.params, b.params}, a.grid.blocks},
+          {a.grid.blocks + b.grid.blocks, a.grid.threads, variants.first.pdl}};
+}
+
+}  // namespace qkjit
