@@ -99,7 +99,7 @@ TEST_CASE("where heads have vectors of their own, a kernel runs by token", "[cod
   CHECK(source.text.starts_with("#include \"fused_by_token.cuh\"\n"));
   CHECK(source.text.find("qkjit::fused_by_token<") != std::string::npos);
   CHECK(source.text.find(".norm_scope = qkjit::NormScope::token,") != std::string::npos);
-  CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_by_token");
+  CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
   CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::by_token}) ==
         "qkjit_generic_fp16_4_by_token");
 }
