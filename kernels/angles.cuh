@@ -54,9 +54,11 @@ QKJIT_DEVICE void load_angles(const TableRows<Form>& table, int angle, float* c,
   load_row_part<Form::dtype, kCount>(table.form.step, table.sines + row, angle, s);
 }
 
+// `Source` is TableRows, or what stands for it where angles are computed (phases.cuh).
+
 /// Pairs (2i, 2i+1): both elements are neighbours in the chunk that begins with element `first`.
-template <class Form>
-QKJIT_DEVICE void load_interleaved(const TableRows<Form>& table, int first, ChunkAngles& a) {
+template <class Source>
+QKJIT_DEVICE void load_interleaved(const Source& table, int first, ChunkAngles& a) {
   const int rope_dim = table.form.rope_dim;
   if (table.wide && table.form.has_quads()) {
     if (0 <= first && first < rope_dim) load_angles<kChunk / 2>(table, first / 2, a.c, a.s);
@@ -72,8 +74,8 @@ QKJIT_DEVICE void load_interleaved(const TableRows<Form>& table, int first, Chun
 
 /// Pairs (i, i + rope_dim/2) whose chunks, the one that begins with `first` < rope_dim/2 and its
 /// partner, lie in the same lane. rope_dim is a multiple of 16.
-template <class Form>
-QKJIT_DEVICE void load_neox(const TableRows<Form>& table, int first, ChunkAngles& a) {
+template <class Source>
+QKJIT_DEVICE void load_neox(const Source& table, int first, ChunkAngles& a) {
   if (table.wide && table.form.axes() == 1) return load_angles<kChunk>(table, first, a.c, a.s);
   if (table.wide && table.form.has_quads()) {
     load_angles<4>(table, first, a.c, a.s);
@@ -87,8 +89,8 @@ QKJIT_DEVICE void load_neox(const TableRows<Form>& table, int first, ChunkAngles
 
 /// Pairs (i, i + rope_dim/2) anywhere in the row. Quads of elements stay together if halves are
 /// whole quads.
-template <class Form>
-QKJIT_DEVICE void load_exchanged(const TableRows<Form>& table, int first, ChunkAngles& a) {
+template <class Source>
+QKJIT_DEVICE void load_exchanged(const Source& table, int first, ChunkAngles& a) {
   const int rope_dim = table.form.rope_dim, half = rope_dim / 2;
   const bool quads = table.wide && table.form.has_quads();
 #pragma unroll

@@ -7,6 +7,7 @@
 #include "norm.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
+#include "shared_phases.cuh"
 #include "staging.cuh"
 
 namespace qkjit {
@@ -41,18 +42,31 @@ QKJIT_DEVICE bool has_neox_pairs(int slot, int first) {
          static_cast<unsigned>(first) < kHalf;
 }
 
+/// What a token's angles are loaded from, or computed from.
+template <Spec kSpec>
+QKJIT_DEVICE auto find_source(const Params& p, const FrequenciesOf<kSpec>* frequencies,
+                              unsigned token) {
+  using Form = FixedForm<TableForm::of(kSpec)>;
+  if constexpr (kSpec.angles == Angles::computed) {
+    return find_phases(p, *frequencies, kSpec.positions, Form{}, token);
+  } else if constexpr (kSpec.rope_dim > 0) {
+    return find_angles(p, kSpec.positions, Form{}, true, token);
+  } else {
+    return TableRows<Form>{};
+  }
+}
+
 /// What every row of a slice shares: the weights and biases of its norm, and the token's angles.
 template <Spec kSpec, class T>
 struct SliceConstants {
   float weight[T::kSlots][kChunk] = {}, bias[T::kSlots][kChunk] = {};
   ChunkAngles angles[T::kSlots] = {};
 
-  QKJIT_DEVICE void load(const Params& p, const Rows& rows, Norm kind, unsigned token,
-                         const Lane<T>& lane) {
-    using Form = FixedForm<TableForm::of(kSpec)>;
+  QKJIT_DEVICE void load(const Params& p, const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
+                         Norm kind, unsigned token, const Lane<T>& lane) {
     constexpr int kBegin = rotated_begin(kSpec);
-    TableRows<Form> table{};
-    if constexpr (kSpec.rope_dim > 0) table = find_angles(p, kSpec.positions, Form{}, true, token);
+    const auto table = find_source<kSpec>(p, frequencies, token);
+    if constexpr (shares_angles(kSpec)) share_angles(table, lane);
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
@@ -64,12 +78,30 @@ struct SliceConstants {
       if (has_weight(kSpec, kind)) load(rows.weight, weight[slot]);
       if (has_bias(kSpec, kind)) load(rows.bias, bias[slot]);
       make_effective(kSpec.weight, weight[slot]);
+      if constexpr (shares_angles(kSpec)) continue;
       if constexpr (kSpec.layout == Layout::interleaved) {
         load_interleaved(table, first - kBegin, angles[slot]);
       } else if constexpr (T::kPairing != Pairing::in_lane) {
         load_exchanged(table, first - kBegin, angles[slot]);
       } else if (has_neox_pairs<kSpec, T>(slot, first - kBegin)) {
         load_neox(table, first - kBegin, angles[slot]);
+      }
+    }
+  }
+
+  template <class Form>
+  QKJIT_DEVICE void share_angles(const TokenPhases<Form>& phases, const Lane<T>& lane) {
+    using Shared = SharedAngles<share_of_angles(kSpec), Form>;
+    const Shared shared = Shared::of(phases, lane.in_warp);
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane.first_element(slot) - rotated_begin(kSpec);
+      if constexpr (kSpec.layout == Layout::interleaved) {
+        shared.load_interleaved(first, angles[slot]);
+      } else if constexpr (T::kPairing != Pairing::in_lane) {
+        shared.load_exchanged(first, angles[slot]);
+      } else if (T::kNeoxBegin <= slot && slot < T::kNeoxBegin + T::kNeoxSlots) {
+        shared.load_neox(first, angles[slot]);
       }
     }
   }
@@ -158,11 +190,12 @@ static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec
 
 /// Normalises, rotates and stores the rows of a slice, whose loads have begun.
 template <Spec kSpec, Norm kNorm, class Staged>
-static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const Rows& rows,
+static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p,
+                                  const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
                                   unsigned token, const Lane<typename Staged::T>& lane) {
   using T = typename Staged::T;
   SliceConstants<kSpec, T> constants;
-  constants.load(p, rows, kNorm, token, lane);
+  constants.load(p, frequencies, rows, kNorm, token, lane);
   staged.wait();
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
@@ -187,17 +220,18 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p, const R
 /// run_rows() with the norm of the tensor that the slice is of, which its whole warp shares.
 template <Spec kSpec, class Staged>
 static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Params& p,
-                                     const Rows& rows, unsigned token,
-                                     const Lane<typename Staged::T>& lane) {
+                                     const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
+                                     unsigned token, const Lane<typename Staged::T>& lane) {
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_rows<kSpec, kSpec.q_norm>(staged, p, rows, token, lane);
+    run_rows<kSpec, kSpec.q_norm>(staged, p, frequencies, rows, token, lane);
   } else {
-    run_rows<kSpec, kSpec.k_norm>(staged, p, rows, token, lane);
+    run_rows<kSpec, kSpec.k_norm>(staged, p, frequencies, rows, token, lane);
   }
 }
 
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigned slice) {
+static QKJIT_DEVICE void run_slice(const FusedParams& f, const FrequenciesOf<kSpec>* frequencies,
+                                   unsigned token, unsigned slice) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   const Lane<T> lane;
@@ -209,28 +243,30 @@ static QKJIT_DEVICE void run_slice(const FusedParams& f, unsigned token, unsigne
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, f.common, frequencies, rows, token, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows_of<kSpec>(is_q, staged, f.common, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, f.common, frequencies, rows, token, lane);
   }
 }
 
+/// `frequencies` are those of computed angles, null with a table.
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused(const FusedParams& f) {
+static QKJIT_DEVICE void fused(const FusedParams& f,
+                               const FrequenciesOf<kSpec>* frequencies = nullptr) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
   if constexpr (kVariant.span == Span::slice) {
     const unsigned index = blockIdx.x * kWarps + warp;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
-    run_slice<kSpec, kVariant>(f, token, index - token * f.slices.per_token);
+    run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token);
   } else {
     for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, blockIdx.x, slice);
+      run_slice<kSpec, kVariant>(f, frequencies, blockIdx.x, slice);
     }
   }
   // Not earlier: grids that only wait take the place, and the memory system's time, of this one.

@@ -129,7 +129,8 @@ class HeldSlice {
 
 /// All heads that a token has of q or of k.
 template <Spec kSpec, Variant kVariant, Norm kNorm>
-static QKJIT_DEVICE void run_heads(const Params& p, const Rows& rows, unsigned token) {
+static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* frequencies,
+                                   const Rows& rows, unsigned token) {
   using T = Tile<kSpec, kVariant>;
   constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
   const unsigned own = threadIdx.x / 32 * T::kRowsPerSlice;      // the warp's first head of a turn
@@ -142,7 +143,8 @@ static QKJIT_DEVICE void run_heads(const Params& p, const Rows& rows, unsigned t
   SliceConstants<kSpec, T> constants;
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   held.load(own);
-  constants.load(p, rows, Norm::none, token, lane);  // the token's angles; vectors are heads' own
+  // The token's angles; vectors are heads' own.
+  constants.load(p, frequencies, rows, Norm::none, token, lane);
   float r = 0;
   if constexpr (kSharesRms) {
     __shared__ float sums[T::kWarps * T::kRowsPerSlice];
@@ -168,17 +170,19 @@ static QKJIT_DEVICE void run_heads(const Params& p, const Rows& rows, unsigned t
   }
 }
 
+/// `frequencies` are those of computed angles, null with a table.
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused_by_token(const FusedParams& f) {
+static QKJIT_DEVICE void fused_by_token(const FusedParams& f,
+                                        const FrequenciesOf<kSpec>* frequencies = nullptr) {
   static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
                 "a block shares a token's heads: take span=token and staging=registers");
   const unsigned token = blockIdx.x / 2;
   const bool is_q = blockIdx.x % 2 == 0;
   const Rows& rows = is_q ? f.common.q : f.common.k;
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_heads<kSpec, kVariant, kSpec.q_norm>(f.common, rows, token);
+    run_heads<kSpec, kVariant, kSpec.q_norm>(f.common, frequencies, rows, token);
   } else {
-    run_heads<kSpec, kVariant, kSpec.k_norm>(f.common, rows, token);
+    run_heads<kSpec, kVariant, kSpec.k_norm>(f.common, frequencies, rows, token);
   }
   if constexpr (kVariant.pdl) allow_next_grid();
 }

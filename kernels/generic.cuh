@@ -5,6 +5,7 @@
 #pragma once
 
 #include "generic_norm.cuh"
+#include "phases.cuh"
 #include "rope.cuh"
 
 namespace qkjit {
@@ -33,10 +34,29 @@ QKJIT_DEVICE PlainRows find_plain_angles(const GenericParams& g, unsigned token)
   return find_angles(g.common, g.spec.positions, form, g.wide_table, token);
 }
 
-/// A chunk's angles from a table of any form, one after the other: `first` is the chunk's first
-/// element. In a loop, since unrolled this would be most of the kernel.
-QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int first, ChunkAngles& a) {
-  const auto table = find_any_angles(g, token);
+/// What kernels for a form have of a token's angles from the start: their table as the plain form,
+/// or what computes them, whatever the form.
+template <Forms kForms>
+struct AnySource {
+  using Type = PlainRows;
+  static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies*, unsigned token) {
+    return find_plain_angles(g, token);
+  }
+};
+template <>
+struct AnySource<Forms::computed> {
+  using Type = TokenPhases<TableForm>;
+  static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies* frequencies,
+                                unsigned token) {
+    return find_phases(g.common, *frequencies, g.spec.positions, TableForm::of(g.spec), token);
+  }
+};
+
+/// A chunk's angles from a table of any form, or computed, one after the other: `first` is the
+/// chunk's first element. In a loop, since unrolled this would be most of the kernel.
+template <class Source>
+QKJIT_DEVICE void load_any_form(const GenericParams& g, const Source& table, int first,
+                                ChunkAngles& a) {
   const bool interleaved = g.spec.layout == Layout::interleaved;
   const bool exchanged = !interleaved && g.pairing != Pairing::in_lane;
   const int half = g.spec.rope_dim / 2;
@@ -53,15 +73,20 @@ QKJIT_DEVICE void load_any_form(const GenericParams& g, unsigned token, int firs
 }
 
 /// The angles of pairs that are not exchanged: those load theirs when it is their turn.
-template <int kSlots, Forms kForms>
-QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane,
-                                  const PlainRows& plain, unsigned token,
-                                  AnyAngles<kSlots>& angles) {
+template <int kSlots, Forms kForms, class Source>
+QKJIT_DEVICE void load_any_angles(const GenericParams& g, const AnyLane& lane, const Source& plain,
+                                  unsigned token, AnyAngles<kSlots>& angles) {
   const int begin = rotated_begin(g.spec);
-  if (kForms == Forms::all && !g.plain_table) {
+  if constexpr (kForms == Forms::computed) {
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
-      load_any_form(g, token, lane.first_element(slot) - begin, angles[slot]);
+      load_any_form(g, plain, lane.first_element(slot) - begin, angles[slot]);
+    }
+  } else if (kForms == Forms::all && !g.plain_table) {
+    const TableRows table = find_any_angles(g, token);
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+      load_any_form(g, table, lane.first_element(slot) - begin, angles[slot]);
     }
   } else if (g.spec.layout == Layout::interleaved) {
 #pragma unroll
@@ -141,9 +166,9 @@ QKJIT_DEVICE void rotate_any_pairs(Rounding rounding, const GenericParams& g, co
 }
 
 /// The same with neox pairs anywhere, row by row through shared memory of the warp.
-template <DType kDType, int kSlots, Forms kForms>
+template <DType kDType, int kSlots, Forms kForms, class Source>
 QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
-                                    const PlainRows& plain, unsigned token, float* shown,
+                                    const Source& plain, unsigned token, float* shown,
                                     AnyValues<kSlots>& y) {
   const int rope_dim = g.spec.rope_dim, begin = rotated_begin(g.spec);
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
@@ -161,10 +186,12 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
       const int at = lane.first_element(slot) - begin;
       float partner[kChunk] = {};
       ChunkAngles angles = {};
-      if (kForms == Forms::common || g.plain_table) {
+      if constexpr (kForms == Forms::computed) {
+        load_any_form(g, plain, at, angles);
+      } else if (kForms == Forms::common || g.plain_table) {
         load_exchanged(plain, at, angles);
       } else {
-        load_any_form(g, token, at, angles);
+        load_any_form(g, find_any_angles(g, token), at, angles);
       }
       read_partners(rope_dim, at, row, partner);
       rotate_part(rope_dim, at, [&](int end, int first) {
@@ -178,10 +205,9 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
 
 /// A rotated part that begins inside a chunk: pairs of either layout may lie across chunks, so they
 /// are rotated where they are shown, one at a time.
-template <DType kDType, int kSlots>
-QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane, unsigned token,
-                                       float* shown, AnyValues<kSlots>& y) {
-  const auto table = find_any_angles(g, token);
+template <DType kDType, int kSlots, class Source>
+QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane,
+                                       const Source& table, float* shown, AnyValues<kSlots>& y) {
   const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
   const bool neox = g.spec.layout == Layout::neox;
   const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
@@ -216,12 +242,16 @@ QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
   return exchanged || rotated_begin(g.spec) % kChunk != 0;
 }
 
-template <DType kDType, int kSlots, Forms kForms>
-QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const PlainRows& plain, unsigned token,
+template <DType kDType, int kSlots, Forms kForms, class Source>
+QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const Source& plain, unsigned token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
-  if (kForms == Forms::all && rotated_begin(g.spec) % kChunk != 0) {
-    rotate_across_chunks<kDType, kSlots>(g, lane, token, shown, y);
+  if (kForms != Forms::common && rotated_begin(g.spec) % kChunk != 0) {
+    if constexpr (kForms == Forms::computed) {
+      rotate_across_chunks<kDType, kSlots>(g, lane, plain, shown, y);
+    } else {
+      rotate_across_chunks<kDType, kSlots>(g, lane, find_any_angles(g, token), shown, y);
+    }
   } else if (rotates_in_shared(g)) {
     exchange_any_rows<kDType, kSlots, kForms>(g, lane, plain, token, shown, y);
   } else if (rotates_eagerly(g.spec.rounding)) {
@@ -231,8 +261,10 @@ QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const PlainRows& plain
   }
 }
 
+/// `frequencies` are those of computed angles, null with a table.
 template <DType kDType, int kSlots, Forms kForms>
-static QKJIT_DEVICE void generic(const GenericParams& g) {
+static QKJIT_DEVICE void generic(const GenericParams& g,
+                                 const AllFrequencies* frequencies = nullptr) {
   using Storage = typename Format<kDType>::Storage;
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
   alignas(16) __shared__ float shown[kWarps][32 * kSlots * kChunk];
@@ -255,10 +287,10 @@ static QKJIT_DEVICE void generic(const GenericParams& g) {
     load_any_rows<kDType, 1, kSlots>(g.whole_rows, lane, static_cast<const Storage*>(rows.weight),
                                      0, {g.spec.head_dim}, weight);
   }
-  PlainRows plain = {};
+  typename AnySource<kForms>::Type plain = {};
   AnyAngles<kSlots> angles = {};
   if (spec.rope_dim > 0) {
-    plain = find_plain_angles(g, rows.token);
+    plain = AnySource<kForms>::find(g, frequencies, rows.token);
     if (!rotates_in_shared(g)) {
       load_any_angles<kSlots, kForms>(g, lane, plain, rows.token, angles);
     }

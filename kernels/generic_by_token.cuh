@@ -9,13 +9,13 @@
 namespace qkjit {
 
 /// The heads of a token's q or k, of which each lane group of a block has one at a time.
-template <DType kDType>
+template <DType kDType, Forms kForms>
 class AnyHeads {
  public:
   static constexpr int kSlots = kGenericMaxSlots;
   using Storage = typename Format<kDType>::Storage;
 
-  QKJIT_DEVICE AnyHeads(const GenericParams& g, float* shown)
+  QKJIT_DEVICE AnyHeads(const GenericParams& g, const AllFrequencies* frequencies, float* shown)
       : g_(g),
         is_q_(blockIdx.x % 2 == 0),
         token_(blockIdx.x / 2),
@@ -24,9 +24,9 @@ class AnyHeads {
         norm_(is_q_ ? g.spec.q_norm : g.spec.k_norm),
         shown_(shown) {
     if (g.spec.rope_dim == 0) return;
-    plain_ = find_plain_angles(g, token_);
+    plain_ = AnySource<kForms>::find(g, frequencies, token_);
     if (!rotates_in_shared(g)) {
-      load_any_angles<kSlots, Forms::all>(g, lane_, plain_, token_, angles_);
+      load_any_angles<kSlots, kForms>(g, lane_, plain_, token_, angles_);
     }
   }
 
@@ -71,7 +71,7 @@ class AnyHeads {
         }
         scale(share_rms() ? r : reciprocal_rms(sum, g_.inv_head_dim, g_.common.eps));
       } else if (g_.spec.rope_dim > 0) {
-        rotate_any_rows<kDType, kSlots, Forms::all>(g_, plain_, token_, lane_, angles_, shown_, y_);
+        rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, token_, lane_, angles_, shown_, y_);
       }
     }
     store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
@@ -132,7 +132,7 @@ class AnyHeads {
   const Rows& rows_;
   Norm norm_;
   float* shown_;  ///< shared memory of the warp
-  PlainRows plain_ = {};
+  typename AnySource<kForms>::Type plain_ = {};
   AnyAngles<kSlots> angles_ = {};
   AnyRows<Storage, 1> head_;
   long long first_of_vectors_ = 0;
@@ -140,12 +140,14 @@ class AnyHeads {
   AnyValues<kSlots> y_;
 };
 
-template <DType kDType>
-static QKJIT_DEVICE void generic_by_token(const GenericParams& g) {
+/// With the angles of Forms::all or of Forms::computed.
+template <DType kDType, Forms kForms>
+static QKJIT_DEVICE void generic_by_token(const GenericParams& g,
+                                          const AllFrequencies* frequencies = nullptr) {
   constexpr int kWarps = kGenericThreads / 32;
   alignas(16) __shared__ float shown[kWarps][32 * kGenericMaxSlots * kChunk];
   __shared__ float sums[kGenericThreads];
-  AnyHeads<kDType> heads(g, shown[threadIdx.x / 32]);
+  AnyHeads<kDType, kForms> heads(g, frequencies, shown[threadIdx.x / 32]);
   const unsigned per_turn = kWarps * g.groups.per_warp;
   const unsigned turns = (heads.count() + per_turn - 1) / per_turn;
   const bool share_rms = heads.share_rms();

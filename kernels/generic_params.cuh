@@ -27,7 +27,7 @@ struct GenericParams {
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
 };
 
-static_assert(sizeof(GenericParams) == 336,
+static_assert(sizeof(GenericParams) == 344,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -41,8 +41,16 @@ constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }
 
 /// What a kernel is compiled for: what nearly all models ask; or all norms of a head, which take
-/// more registers and a longer time to load; or all where heads have vectors of their own.
-enum class Forms { common, all, by_token };
+/// more registers and a longer time to load; or all where heads have vectors of their own
+/// (generic_by_token.cuh). The last two of these also with computed angles and no table.
+enum class Forms { common, all, by_token, computed, by_token_computed };
+
+QKJIT_CONSTEXPR bool is_by_token(Forms forms) {
+  return forms == Forms::by_token || forms == Forms::by_token_computed;
+}
+QKJIT_CONSTEXPR bool is_computed(Forms forms) {
+  return forms == Forms::computed || forms == Forms::by_token_computed;
+}
 
 /// The spec itself, if the common forms serve it. Its norm is a weighted RMSNorm, or none, before
 /// the rotation of a head's first elements, by fp32 values of one position; to a kernel this says
@@ -59,12 +67,15 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   for (int& section : spec.sections) section = 0;
   spec.section_order = SectionOrder::contiguous;
   spec.norm_scope = NormScope::head;
+  spec.angles = Angles::table;
   spec.weights = Weights::shared;
   return spec;
 }
 
 QKJIT_CONSTEXPR Forms forms_of(const Spec& spec) {
-  if (runs_by_token(spec)) return Forms::by_token;
+  const bool computed = spec.angles == Angles::computed;
+  if (runs_by_token(spec)) return computed ? Forms::by_token_computed : Forms::by_token;
+  if (computed) return Forms::computed;
   return spec == common_form(spec) ? Forms::common : Forms::all;
 }
 

@@ -77,6 +77,10 @@ enum class SectionOrder { contiguous, interleaved };
 /// that it has of k, heads * head_dim elements.
 enum class NormScope { head, token };
 
+/// Where a token's cosines and sines come from: a table that the caller made, or its position and
+/// the frequencies of a call.
+enum class Angles { table, computed };
+
 /// Of which heads a weight and a bias are: of all heads of q, or of k, alike; or each head has its
 /// own, one after another, heads * head_dim elements. A norm across heads has no others.
 enum class Weights { shared, per_head };
@@ -100,6 +104,7 @@ struct Spec {
   int sections[3] = {};  ///< angles of each position axis; all 0: positions have one axis
   SectionOrder section_order = SectionOrder::contiguous;
   NormScope norm_scope = NormScope::head;
+  Angles angles = Angles::table;
   Weights weights = Weights::shared;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;

@@ -106,18 +106,22 @@ struct TableRows {
   }
 };
 
-/// The number of a row as `index` of the positions has it. Tables have less than 2^31 rows, so the
-/// low half of a position says all.
-QKJIT_DEVICE int position_at(const Params& p, Positions positions, long long index) {
+/// The position that `index` of the positions has.
+QKJIT_DEVICE long long whole_position_at(const Params& p, Positions positions, long long index) {
   switch (positions) {
     case Positions::int64:
-      return static_cast<int>(static_cast<const long long*>(p.positions)[index]);
+      return static_cast<const long long*>(p.positions)[index];
     case Positions::int32:
       return static_cast<const int*>(p.positions)[index];
     case Positions::implicit:
       break;
   }
-  return static_cast<int>(index);
+  return index;
+}
+
+/// As the number of a row. Tables have less than 2^31 rows, so the low half of a position says all.
+QKJIT_DEVICE int position_at(const Params& p, Positions positions, long long index) {
+  return static_cast<int>(whole_position_at(p, positions, index));
 }
 
 template <class Form>

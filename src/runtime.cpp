@@ -122,7 +122,7 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
     }
   }
   if (auto checked = check_positions(*op); !checked) return tl::unexpected(checked.error());
-  run_on_cpu(op->spec, op->params, options_.cpu_threads);
+  run_on_cpu(op->spec, op->params, options_.cpu_threads, op->frequencies.get());
   return count({Path::cpu, Reason::host_memory});
 }
 
@@ -179,7 +179,8 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
 
 Result<Dispatch> Runtime::launch_ready(const Driver& driver, const LoadedKernel& kernel,
                                        const FusedLaunch& launch, Stream stream) {
-  if (auto done = driver.launch(kernel, launch.grid, stream, &launch.params); !done) {
+  const void* const frequencies = launch.frequencies.get();
+  if (auto done = driver.launch(kernel, launch.grid, stream, &launch.params, frequencies); !done) {
     return tl::unexpected(done.error());
   }
   return count({Path::fused, Reason::none});
@@ -204,7 +205,9 @@ Result<Dispatch> Runtime::launch_generic(const Driver& driver, const Operation& 
   const auto kernel = loader_.generic(driver, op.spec, device, stream);
   if (!kernel) return tl::unexpected(kernel.error());
   const GenericLaunch launch = generic_launch(op);
-  if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params); !done) {
+  const void* const frequencies = op.frequencies.get();
+  if (auto done = driver.launch(**kernel, launch.grid, stream, &launch.params, frequencies);
+      !done) {
     return tl::unexpected(done.error());
   }
   if (reason_counts_[static_cast<std::size_t>(reason)] == 0 && reason != Reason::requested) {

@@ -177,6 +177,13 @@ typedef enum qkjit_norm_scope {
                                 for NORM_RMS, as in Wan, OLMo-2 and MiniMax-M2 */
 } qkjit_norm_scope;
 
+/* Where a token's cosines and sines come from. */
+typedef enum qkjit_angles {
+  QKJIT_ANGLES_TABLE = 0,   /* cos_sin_cache, or cos and sin */
+  QKJIT_ANGLES_COMPUTED = 1 /* its position and qkjit_frequencies; no table, table and table_width
+                               as QKJIT_SPEC_INIT has them */
+} qkjit_angles;
+
 /* Of which heads a weight and a bias are. */
 typedef enum qkjit_weights {
   QKJIT_WEIGHTS_SHARED =
@@ -206,6 +213,7 @@ typedef struct qkjit_spec {
   int32_t sections[3];
   qkjit_section_order section_order;
   qkjit_norm_scope norm_scope;
+  qkjit_angles angles;
   qkjit_weights weights;
 } qkjit_spec;
 
@@ -215,7 +223,7 @@ typedef struct qkjit_spec {
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
-        QKJIT_WEIGHTS_SHARED                                                                      \
+        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED                                                  \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -225,7 +233,7 @@ typedef struct qkjit_spec {
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
- * ",norm_scope=head|token" and ",weights=shared|per_head".
+ * ",norm_scope=head|token", ",angles=table|computed" and ",weights=shared|per_head".
  * Strict: an unknown field, a bad value, a repeated field, or norm beside q_norm or k_norm, is
  * INVALID_ARGUMENT and names it. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
@@ -347,6 +355,28 @@ typedef struct qkjit_tensor {
   int64_t strides[4];
 } qkjit_tensor;
 
+/* The frequencies of QKJIT_ANGLES_COMPUTED: angle i turns by f(i) radians from a position to the
+ * next, its cosine and sine are multiplied by attention_factor.
+ *   g(i) = base^(-2i / rope_dim) / linear_factor
+ *   r(i) = (i - yarn_low) / (yarn_high - yarn_low), within 0 and 1
+ *   f(i) = g(i) * (1 - r(i)) + g(i) / yarn_factor * r(i)
+ * Where yarn_high is no more than 1e-6 above yarn_low, it is taken to be 0.001 higher. Plain RoPE
+ * has the factors 1, linear scaling a linear_factor alone, YaRN the others: yarn_low and yarn_high
+ * are what transformers' find_correction_range gives, attention_factor is its attention_factor.
+ * The phase of position p errs by |p| * 2^-65 turns at most, cosine and sine by 1.5 ulp of fp32
+ * more, whatever the position: nothing is lost at 1,000,000. Positions may be any int64 numbers,
+ * negative ones too, as long as position + position_offset is one. */
+typedef struct qkjit_frequencies {
+  double base;          /* above 1, at most 1e18; none by default */
+  double linear_factor; /* >= 1 */
+  double yarn_factor;   /* >= 1 */
+  double yarn_low, yarn_high;
+  double attention_factor; /* a positive fp32 number */
+} qkjit_frequencies;
+
+#define QKJIT_FREQUENCIES_INIT \
+  { 0, 1, 1, 0, 0, 1 }
+
 typedef struct qkjit_args {
   size_t struct_size;
   qkjit_spec spec;
@@ -362,9 +392,10 @@ typedef struct qkjit_args {
   /* The table, of the spec's `table` type and with any row stride: either cos_sin_cache, whose rows
    * are those of cos and then those of sin, or cos and sin, with the same row stride. W values a
    * row each, rope_dim/2 for TABLE_HALF and else rope_dim. Less than 2^31 rows, each at
-   * most 2^31 - 1 bytes after the one before. Absent for rope_dim 0. The fused kernel needs
-   * cosines, sines and row stride on 16 bytes; on 8 for 16-bit values, but those of a TABLE_FULL of
-   * INTERLEAVED pairs, if rope_dim is no multiple of 16; on none if it is no multiple of 8. */
+   * most 2^31 - 1 bytes after the one before. Absent for rope_dim 0 and ANGLES_COMPUTED. The fused
+   * kernel needs cosines, sines and row stride on 16 bytes; on 8 for 16-bit values, but those of a
+   * TABLE_FULL of INTERLEAVED pairs, if rope_dim is no multiple of 16; on none if it is no multiple
+   * of 8. */
   qkjit_tensor cos_sin_cache; /* [rows, 2 * W] */
   qkjit_tensor cos;           /* [rows, W] */
   qkjit_tensor sin;           /* [rows, W] */
@@ -373,6 +404,7 @@ typedef struct qkjit_args {
   int64_t position_offset;    /* added to every position: a segment's first row in a joint table */
   float eps;                  /* finite, >= 0 */
   qkjit_path path;            /* NONE: the best; FUSED or GENERIC: that one or an error */
+  qkjit_frequencies frequencies; /* as they are in QKJIT_ARGS_INIT unless angles are COMPUTED */
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \
@@ -384,7 +416,7 @@ typedef struct qkjit_args {
     sizeof(qkjit_args), QKJIT_SPEC_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
-        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE                                              \
+        QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_FREQUENCIES_INIT                      \
   }
 
 /* A contiguous view of the given shape. */

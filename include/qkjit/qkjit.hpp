@@ -26,6 +26,13 @@
 //   args.cos = qkjit::tensor(cos, QKJIT_BF16, {rows, 128});
 //   args.sin = qkjit::tensor(sin, QKJIT_BF16, {rows, 128});
 //
+// No table at all, for a spec with angles=computed; here YaRN by 4 (see qkjit_frequencies):
+//
+//   args.frequencies.base = 1e6;
+//   args.frequencies.yarn_factor = 4;
+//   args.frequencies.yarn_low = 20, args.frequencies.yarn_high = 46;
+//   args.frequencies.attention_factor = 1.1386294361119891;
+//
 // In host memory, on the CPU, with the same bits:
 //
 //   auto done = runtime.launch(args, qkjit::Stream::host());

@@ -22,8 +22,10 @@ std::vector<GenericKind> all_kinds() {
     for (const int slots : kGenericSlots) {
       kinds.push_back({dtype, slots, Forms::common});
       kinds.push_back({dtype, slots, Forms::all});
+      kinds.push_back({dtype, slots, Forms::computed});
     }
     kinds.push_back({dtype, kGenericMaxSlots, Forms::by_token});
+    kinds.push_back({dtype, kGenericMaxSlots, Forms::by_token_computed});
   }
   return kinds;
 }

@@ -33,6 +33,7 @@ std::string entry_name(const Spec& spec) {
     name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
   }
   if (norms_across_heads(spec)) name += "_across";
+  if (spec.angles == Angles::computed) name += "_computed";
   if (spec.weights == Weights::per_head) name += "_per_head";
   return name;
 }
@@ -49,13 +50,14 @@ std::string spec_initializer(const Spec& spec) {
       "                .table_width = qkjit::TableWidth::{}, .placement = "
       "qkjit::RopePlacement::{},\n"
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
-      "                .norm_scope = qkjit::NormScope::{}, .weights = qkjit::Weights::{}}}",
+      "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
+      "qkjit::Weights::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.norm_scope), name_of(spec.weights));
+      name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -69,8 +71,23 @@ std::string variant_initializer(const Variant& v) {
 }
 
 std::string_view forms_name(Forms forms) {
-  constexpr std::array<std::string_view, 3> kFormsNames = {"common", "all", "by_token"};
+  constexpr std::array<std::string_view, 5> kFormsNames = {"common", "all", "by_token", "computed",
+                                                           "by_token_computed"};
   return kFormsNames[static_cast<std::size_t>(forms)];
+}
+
+/// A kernel's parameters and what it makes of them; `frequencies` is the type of the second one, or
+/// empty for a kernel that has a table.
+std::string body(std::string_view params, std::string_view frequencies, std::string_view call) {
+  if (frequencies.empty()) {
+    return fmt::format("(const __grid_constant__ qkjit::{} params) {{\n  qkjit::{}(params);\n}}\n",
+                       params, call);
+  }
+  return fmt::format(
+      "(const __grid_constant__ qkjit::{} params,\n"
+      "    const __grid_constant__ qkjit::{} frequencies) {{\n"
+      "  qkjit::{}(params, &frequencies);\n}}\n",
+      params, frequencies, call);
 }
 
 }  // namespace
@@ -79,33 +96,37 @@ Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
   const std::string bounds =
       v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
+  const std::string_view function = runs_by_token(spec) ? "fused_by_token" : "fused";
+  const std::string frequencies = spec.angles == Angles::computed
+                                      ? fmt::format("Frequencies<{}>", spec.rope_dim / 2)
+                                      : std::string();
   const std::string text = fmt::format(
       "#include \"{0}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__({1})\n"
-      "{2}(const __grid_constant__ qkjit::FusedParams params) {{\n"
-      "  qkjit::{0}<{3},\n"
-      "               {4}>(params);\n"
-      "}}\n",
-      runs_by_token(spec) ? "fused_by_token" : "fused", bounds, entry, spec_initializer(spec),
-      variant_initializer(v));
+      "{2}{3}",
+      function, bounds, entry,
+      body("FusedParams", frequencies,
+           fmt::format("{}<{},\n               {}>", function, spec_initializer(spec),
+                       variant_initializer(v))));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
 Source generic_source(const GenericKind& kind) {
   const std::string entry = generic_entry(kind);
-  const bool by_token = kind.forms == Forms::by_token;
+  const bool by_token = is_by_token(kind.forms), computed = is_computed(kind.forms);
   const std::string call =
-      by_token ? fmt::format("generic_by_token<qkjit::DType::{}>", name_of(kind.dtype))
+      by_token ? fmt::format("generic_by_token<qkjit::DType::{}, qkjit::Forms::{}>",
+                             name_of(kind.dtype), computed ? "computed" : "all")
                : fmt::format("generic<qkjit::DType::{}, {}, qkjit::Forms::{}>", name_of(kind.dtype),
                              kind.slots, forms_name(kind.forms));
   const std::string text = fmt::format(
       "#include \"{4}.cuh\"\n\n"
       "extern \"C\" __global__ void __launch_bounds__(qkjit::kGenericThreads, "
       "qkjit::generic_blocks({1}, qkjit::Forms::{2}))\n"
-      "{0}(const __grid_constant__ qkjit::GenericParams params) {{\n"
-      "  qkjit::{3}(params);\n"
-      "}}\n",
-      entry, kind.slots, forms_name(kind.forms), call, by_token ? "generic_by_token" : "generic");
+      "{0}{3}",
+      entry, kind.slots, forms_name(kind.forms),
+      body("GenericParams", computed ? "AllFrequencies" : "", call),
+      by_token ? "generic_by_token" : "generic");
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 

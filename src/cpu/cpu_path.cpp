@@ -4,10 +4,12 @@
 #include <array>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "kernels/arithmetic.cuh"
+#include "kernels/phases.cuh"
 #include "kernels/rows.cuh"
 #include "kernels/table.cuh"
 #include "spec/support.hpp"
@@ -87,8 +89,33 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, std::int64_t f
   scale_row<kDType>(spec, norm, rows, first, r, y);
 }
 
-template <DType kDType>
-void rotate_row(const Spec& spec, const TableRows<TableForm>& table, Row& y) {
+/// Computed angles, a token's worked out once for all of its heads. Stands for TableRows.
+class ComputedAngles {
+ public:
+  ComputedAngles(const Spec& spec, const Params& params, const AllFrequencies& frequencies)
+      : form(TableForm::of(spec)), spec_(spec), params_(params), frequencies_(frequencies) {}
+
+  void find(unsigned token) {
+    if (token == token_) return;
+    token_ = token;
+    const TokenPhases phases = find_phases(params_, frequencies_, spec_.positions, form, token);
+    for (int angle = 0; angle < form.angles(); ++angle) angles_[angle] = phases.both(angle);
+  }
+  float cosine(int angle) const { return angles_[angle].c; }
+  float sine(int angle) const { return angles_[angle].s; }
+
+  const TableForm form;
+
+ private:
+  const Spec& spec_;
+  const Params& params_;
+  const AllFrequencies& frequencies_;
+  unsigned token_ = ~0u;  // no token's number
+  std::array<CosSin, kMaxAngles> angles_;
+};
+
+template <DType kDType, class Source>
+void rotate_row(const Spec& spec, const Source& table, Row& y) {
   const int half = spec.rope_dim / 2;
   const bool neox = spec.layout == Layout::neox;
   float* rotated = y.data() + rotated_begin(spec);
@@ -101,9 +128,22 @@ void rotate_row(const Spec& spec, const TableRows<TableForm>& table, Row& y) {
   }
 }
 
+/// Rotates a row of a token, if the spec rotates; `computed` is null where there is a table.
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor by_heads,
-             unsigned row_index) {
+void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* computed,
+                      unsigned token, Row& y) {
+  if (computed) {
+    computed->find(token);
+    rotate_row<kDType>(spec, *computed, y);
+  } else if (spec.rope_dim > 0) {
+    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
+                       y);
+  }
+}
+
+template <DType kDType>
+void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, float inv_head_dim,
+             Divisor by_heads, unsigned row_index) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const RowView row = find_row(params, row_index, by_heads);
@@ -119,10 +159,7 @@ void run_row(const Spec& spec, const Params& params, float inv_head_dim, Divisor
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  if (spec.rope_dim > 0) {
-    rotate_row<kDType>(
-        spec, find_angles(params, spec.positions, TableForm::of(spec), false, row.token), y);
-  }
+  rotate_token_row<kDType>(spec, params, computed, row.token, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
@@ -144,16 +181,12 @@ float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
 
 /// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
-void run_heads(const Spec& spec, const Params& params, const Rows& rows, Norm norm,
-               unsigned token) {
+void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed, const Rows& rows,
+               Norm norm, unsigned token) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
-  const auto rotate = [&](Row& y) {
-    if (spec.rope_dim == 0) return;
-    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
-                       y);
-  };
+  const auto rotate = [&](Row& y) { rotate_token_row<kDType>(spec, params, computed, token, y); };
   const auto load = [&](unsigned head) {
     const Storage* in =
         static_cast<const Storage*>(rows.in) + RowView{rows, token, head}.in_offset();
@@ -185,31 +218,36 @@ unsigned unit_count(const Spec& spec, const Params& params) {
 }
 
 template <DType kDType>
-void run_units(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_units(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
+  std::optional<ComputedAngles> angles;
+  if (frequencies) angles.emplace(spec, params, *frequencies);
+  ComputedAngles* const computed = angles ? &*angles : nullptr;
   if (norms_across_heads(spec)) {
     for (unsigned unit = begin; unit < end; ++unit) {
       const bool is_q = unit % 2 == 0;
-      run_heads<kDType>(spec, params, is_q ? params.q : params.k, is_q ? spec.q_norm : spec.k_norm,
-                        unit / 2);
+      run_heads<kDType>(spec, params, computed, is_q ? params.q : params.k,
+                        is_q ? spec.q_norm : spec.k_norm, unit / 2);
     }
     return;
   }
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
   for (unsigned row = begin; row < end; ++row) {
-    run_row<kDType>(spec, params, inv_head_dim, by_heads, row);
+    run_row<kDType>(spec, params, computed, inv_head_dim, by_heads, row);
   }
 }
 
-void run_range(const Spec& spec, const Params& params, unsigned begin, unsigned end) {
+void run_range(const Spec& spec, const Params& params, const AllFrequencies* frequencies,
+               unsigned begin, unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_units<DType::bf16>(spec, params, begin, end);
+      return run_units<DType::bf16>(spec, params, frequencies, begin, end);
     case DType::fp16:
-      return run_units<DType::fp16>(spec, params, begin, end);
+      return run_units<DType::fp16>(spec, params, frequencies, begin, end);
     case DType::fp32:
-      return run_units<DType::fp32>(spec, params, begin, end);
+      return run_units<DType::fp32>(spec, params, frequencies, begin, end);
   }
 }
 
@@ -224,7 +262,8 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 
 }  // namespace
 
-void run_on_cpu(const Spec& spec, const Params& params, int threads) {
+void run_on_cpu(const Spec& spec, const Params& params, int threads,
+                const AllFrequencies* frequencies) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const std::uint64_t units = unit_count(spec, params);
   const auto boundary = [&](std::uint64_t i) { return static_cast<unsigned>(units * i / count); };
@@ -232,14 +271,16 @@ void run_on_cpu(const Spec& spec, const Params& params, int threads) {
   std::vector<std::jthread> workers;
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
-    const auto work = [&, i] { run_range(spec, params, boundary(i), boundary(i + 1)); };
+    const auto work = [&, i] {
+      run_range(spec, params, frequencies, boundary(i), boundary(i + 1));
+    };
     try {
       workers.emplace_back(work);
     } catch (const std::exception&) {
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, 0, boundary(1));
+  run_range(spec, params, frequencies, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -2,13 +2,15 @@
 // kernels.
 #pragma once
 
+#include "kernels/frequencies.cuh"
 #include "kernels/params.cuh"
 
 namespace qkjit {
 
 /// Runs every row, on up to `threads` threads (0: all cores), and returns when all are done. The
 /// arguments are checked already (src/op); every pointer is host memory, every position in the
-/// table.
-void run_on_cpu(const Spec& spec, const Params& params, int threads);
+/// table. `frequencies` are those of computed angles, null with a table.
+void run_on_cpu(const Spec& spec, const Params& params, int threads,
+                const AllFrequencies* frequencies = nullptr);
 
 }  // namespace qkjit

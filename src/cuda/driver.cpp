@@ -166,7 +166,7 @@ Result<LoadedKernel> Driver::load(std::string_view code, const std::string& entr
 }
 
 Result<void> Driver::launch(const LoadedKernel& kernel, Grid grid, Stream stream,
-                            const void* params) const {
+                            const void* params, const void* more) const {
   CUlaunchConfig config{};
   config.gridDimX = grid.blocks;
   config.gridDimY = config.gridDimZ = 1;
@@ -178,7 +178,7 @@ Result<void> Driver::launch(const LoadedKernel& kernel, Grid grid, Stream stream
   pdl.value.programmaticStreamSerializationAllowed = 1;
   config.attrs = &pdl;
   config.numAttrs = grid.pdl ? 1 : 0;
-  void* arguments[] = {const_cast<void*>(params)};
+  void* arguments[] = {const_cast<void*>(params), const_cast<void*>(more)};
   const CUresult result =
       api_->launch(&config, reinterpret_cast<CUfunction>(kernel.get()), arguments, nullptr);
   if (result != CUDA_SUCCESS) return failure("launch the kernel", result);

@@ -64,9 +64,9 @@ class Driver {
   /// all else, which may pass.
   Result<LoadedKernel> load(std::string_view code, const std::string& entry) const;
 
-  /// Asynchronous. `params` is the kernel's one argument.
-  Result<void> launch(const LoadedKernel& kernel, Grid grid, Stream stream,
-                      const void* params) const;
+  /// Asynchronous. `params` is the kernel's argument, `more` its second one if it has one.
+  Result<void> launch(const LoadedKernel& kernel, Grid grid, Stream stream, const void* params,
+                      const void* more = nullptr) const;
 
   const CudaApi& api() const { return *api_; }
   /// The error of a driver call that did not return CUDA_SUCCESS.

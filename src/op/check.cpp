@@ -209,6 +209,7 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    {spec.sections[0], spec.sections[1], spec.sections[2]},
                    enum_of<SectionOrder>(spec.section_order),
                    enum_of<NormScope>(spec.norm_scope),
+                   enum_of<Angles>(spec.angles),
                    enum_of<Weights>(spec.weights)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
@@ -235,6 +236,7 @@ qkjit_spec to_c(const Spec& spec) {
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<qkjit_section_order>(spec.section_order),
           static_cast<qkjit_norm_scope>(spec.norm_scope),
+          static_cast<qkjit_angles>(spec.angles),
           static_cast<qkjit_weights>(spec.weights)};
 }
 
@@ -279,7 +281,8 @@ Result<Operation> check_args(const qkjit_args& args) {
                .aligned = false,
                .without_gaps = false,
                .bytes = 0,
-               .requested = requested};
+               .requested = requested,
+               .frequencies = nullptr};
   if (tokens == 0) return op;
 
   const std::int64_t heads_q = q->in.extent.heads, heads_k = k->in.extent.heads;
@@ -298,6 +301,7 @@ Result<Operation> check_args(const qkjit_args& args) {
 
   const int element_size = size_of(spec->dtype);
   op.table_rows = rotation->table_rows;
+  op.frequencies = rotation->frequencies;
   op.table_names = {rotation->cosines.name, rotation->sines.name};
   op.params = {.q = to_rows(*q, *spec),
                .k = to_rows(*k, *spec),
@@ -328,8 +332,15 @@ Result<void> check_positions(const Operation& op) {
                                       ? static_cast<const std::int64_t*>(p.positions)[at]
                                       : static_cast<const std::int32_t*>(p.positions)[at];
     std::int64_t row = 0;
-    if (__builtin_add_overflow(position, p.position_offset, &row) || row < 0 ||
-        row >= op.table_rows) {
+    const bool overflows = __builtin_add_overflow(position, p.position_offset, &row);
+    if (op.frequencies && overflows) {
+      return fail(Code::invalid_argument,
+                  "positions[{}{}] = {} with position_offset {} is beyond 63 bits: use smaller "
+                  "positions",
+                  axes > 1 ? fmt::format("{}, ", axis) : "", token, position, p.position_offset);
+    }
+    if (op.frequencies) continue;
+    if (overflows || row < 0 || row >= op.table_rows) {
       return fail(Code::invalid_argument,
                   "positions[{}{}] = {} with position_offset {} is outside {} of {} rows: use a "
                   "larger table or smaller positions",

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
+#include "kernels/frequencies.cuh"
 #include "kernels/params.cuh"
 #include "qkjit/qkjit.h"
 #include "spec/path.hpp"
@@ -26,6 +28,7 @@ struct Operation {
   bool without_gaps;    ///< the heads of a token follow one another, in and out
   std::uint64_t bytes;  ///< of q and k
   Path requested;
+  std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table
 };
 
 /// The spec of the C interface, in range and normalised; and the way back.
@@ -36,7 +39,8 @@ qkjit_spec to_c(const Spec& spec);
 /// wrong, with what was given, what is needed and what to do.
 Result<Operation> check_args(const qkjit_args& args);
 
-/// Every position must name a row of the table; for host memory, where positions can be read.
+/// Every position must name a row of the table, and where angles are computed be a number of 63
+/// bits with the offset; for host memory, where positions can be read.
 Result<void> check_positions(const Operation& op);
 
 }  // namespace qkjit

@@ -67,11 +67,11 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   if (runs_by_token(op.spec)) {
     const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
     const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
-    return {{op.params, slices}, {blocks_of_tensors(op), 32 * needed, v.pdl}};
+    return {{op.params, slices}, {blocks_of_tensors(op), 32 * needed, v.pdl}, op.frequencies};
   }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}};
+  return {{op.params, slices}, {blocks, static_cast<unsigned>(v.threads), v.pdl}, op.frequencies};
 }
 
 int generic_slots(const Spec& spec) {

@@ -1,6 +1,8 @@
 // How many blocks a call needs, and which rows each has.
 #pragma once
 
+#include <memory>
+
 #include "kernels/generic_params.cuh"
 #include "kernels/variant.cuh"
 #include "op/check.hpp"
@@ -11,6 +13,7 @@ namespace qkjit {
 struct FusedLaunch {
   FusedParams params;
   Grid grid;
+  std::shared_ptr<const AllFrequencies> frequencies;  ///< the second argument of computed angles
 };
 FusedLaunch fused_launch(const Operation& op, const Variant& variant);
 

@@ -100,11 +100,50 @@ Result<void> check_apart(const qkjit_args& args, const Spec& spec, int width, Ro
   return {};
 }
 
-Result<void> check_implicit(const qkjit_args& args, std::int64_t tokens, const Rotation& r) {
+/// Frequencies where a table is to be used are a mistake.
+Result<void> check_no_frequencies(const qkjit_frequencies& given) {
+  const qkjit_frequencies none = QKJIT_FREQUENCIES_INIT;
+  if (given.base == none.base) return {};
+  return fail(Code::invalid_argument,
+              "frequencies.base is {}, but the spec says angles=table: leave the frequencies as "
+              "QKJIT_ARGS_INIT has them, or use angles=computed",
+              given.base);
+}
+
+Result<void> check_table(const qkjit_args& args, const Spec& spec, Rotation& r) {
+  if (auto checked = check_which(args); !checked) return checked;
+  if (auto checked = check_no_frequencies(args.frequencies); !checked) return checked;
+  const int width = spec.table_width == TableWidth::half ? spec.rope_dim / 2 : spec.rope_dim;
+  return is_given(args.cos_sin_cache) ? check_joint(args, spec, width, r)
+                                      : check_apart(args, spec, width, r);
+}
+
+Result<void> check_computed(const qkjit_args& args, const Spec& spec, Rotation& r) {
+  for (const auto& [name, tensor] :
+       {std::pair{"cos_sin_cache", &args.cos_sin_cache}, {"cos", &args.cos}, {"sin", &args.sin}}) {
+    if (!is_given(*tensor)) continue;
+    return fail(Code::invalid_argument,
+                "{} is given, but the spec says angles=computed: leave it out, or use angles=table",
+                name);
+  }
+  auto frequencies = frequencies_of(args.frequencies, spec.rope_dim);
+  if (!frequencies) return tl::unexpected(frequencies.error());
+  r.frequencies = std::move(*frequencies);
+  return {};
+}
+
+Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64_t tokens,
+                            const Rotation& r) {
   if (is_given(args.positions)) {
     return fail(Code::invalid_argument,
                 "positions are given, but the spec says positions=implicit: leave them out, or use "
                 "positions=int64 or int32");
+  }
+  if (spec.angles == Angles::computed) {
+    if (args.position_offset <= std::numeric_limits<std::int64_t>::max() - tokens) return {};
+    return fail(Code::invalid_argument,
+                "position_offset {} with {} tokens is beyond 63-bit positions: use a smaller one",
+                args.position_offset, tokens);
   }
   if (args.position_offset < 0 || args.position_offset > r.table_rows - tokens) {
     return fail(Code::invalid_argument,
@@ -164,17 +203,15 @@ bool is_aligned(const Rotation& r, const Spec& spec) {
 Result<Rotation> check_rotation(const qkjit_args& args, const Spec& spec, std::int64_t tokens) {
   Rotation r;
   if (spec.rope_dim == 0) return r;
-  if (auto checked = check_which(args); !checked) return tl::unexpected(checked.error());
-  const int width = spec.table_width == TableWidth::half ? spec.rope_dim / 2 : spec.rope_dim;
-  const auto table = is_given(args.cos_sin_cache) ? check_joint(args, spec, width, r)
-                                                  : check_apart(args, spec, width, r);
-  if (!table) return tl::unexpected(table.error());
+  const bool computed = spec.angles == Angles::computed;
+  const auto angles = computed ? check_computed(args, spec, r) : check_table(args, spec, r);
+  if (!angles) return tl::unexpected(angles.error());
   const auto positions = spec.positions == Positions::implicit
-                             ? check_implicit(args, tokens, r)
+                             ? check_implicit(args, spec, tokens, r)
                              : check_explicit(args, spec, tokens, r);
   if (!positions) return tl::unexpected(positions.error());
   r.position_offset = args.position_offset;
-  r.aligned = is_aligned(r, spec);
+  r.aligned = computed || is_aligned(r, spec);
   return r;
 }
 

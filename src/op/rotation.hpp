@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "kernels/spec.cuh"
 #include "op/extent.hpp"
+#include "op/frequencies.hpp"
 #include "qkjit/qkjit.h"
 #include "util/error.hpp"
 
@@ -26,7 +28,8 @@ struct Rotation {
   std::int64_t table_row_bytes = 0;
   std::int64_t position_axis_stride = 0;  ///< elements; 0 with one axis
   std::int64_t position_offset = 0;
-  bool aligned = true;  ///< the table lies on TableForm::alignment()
+  bool aligned = true;                                ///< the table lies on TableForm::alignment()
+  std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles
 };
 
 /// Reads the structs only. `tokens` are those of q.

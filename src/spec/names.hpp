@@ -42,6 +42,8 @@ inline constexpr std::array<std::string_view, 2> kNames<SectionOrder> = {"contig
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<NormScope> = {"head", "token"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Angles> = {"table", "computed"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Weights> = {"shared", "per_head"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};

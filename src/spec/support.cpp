@@ -57,6 +57,18 @@ Result<void> check_scope(const Spec& spec) {
       "or norm_scope=head");
 }
 
+/// Without a table there is nothing to say of one.
+Result<void> check_angles(const Spec& spec) {
+  const Spec defaults;
+  const bool says_nothing =
+      spec.table == defaults.table && spec.table_width == defaults.table_width;
+  if (spec.angles == Angles::table || says_nothing) return {};
+  return fail(Code::invalid_argument,
+              "angles=computed with table={}, table_width={}: computed angles have no table; leave "
+              "table and table_width out, or use angles=table",
+              name_of(spec.table), name_of(spec.table_width));
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -92,6 +104,7 @@ Result<void> check(const Spec& spec) {
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
   if (auto checked = check_scope(spec); !checked) return checked;
+  if (auto checked = check_angles(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
 }
@@ -109,7 +122,7 @@ Result<void> check_enumerators(const Spec& spec) {
         check_enumerator("table_width", spec.table_width),
         check_enumerator("placement", spec.placement),
         check_enumerator("section_order", spec.section_order),
-        check_enumerator("norm_scope", spec.norm_scope),
+        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles),
         check_enumerator("weights", spec.weights)}) {
     if (!checked) return checked;
   }

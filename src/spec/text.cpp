@@ -51,6 +51,7 @@ const std::vector<Field<Spec>>& fields() {
       integers_field("sections", &Spec::sections),
       enum_field("section_order", &Spec::section_order, false),
       enum_field("norm_scope", &Spec::norm_scope, false),
+      enum_field("angles", &Spec::angles, false),
       enum_field("weights", &Spec::weights, false),
   };
   return all;
@@ -81,6 +82,7 @@ Spec normalized(Spec spec) {
     spec.norm_order = defaults.norm_order;
     spec.table = defaults.table, spec.table_width = defaults.table_width;
     std::ranges::copy(defaults.sections, spec.sections);
+    spec.angles = defaults.angles;
   }
   if (spec.rope_dim == 0 || spec.rope_dim == spec.head_dim) spec.placement = defaults.placement;
   if (std::ranges::equal(spec.sections, defaults.sections)) {

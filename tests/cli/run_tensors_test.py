@@ -88,6 +88,12 @@ class RunTensors(CliTest):
             (self.dir / "in.safetensors").write_bytes(bad)
             self.qkjit(*command, code=2, says="in.safetensors")
 
+    def test_computed_angles_are_not_in_a_file(self):
+        write(self.dir / "in.safetensors", capture())
+        self.qkjit("run", "--spec", "head_dim=8,rope_dim=6,layout=neox,dtype=fp32,angles=computed",
+                   "--device", "cpu", "--tensors", "in.safetensors", code=3,
+                   says=["angles=computed", "--tensors"])
+
     def test_an_out_that_cannot_be_written(self):
         self.run_tensors(capture(), out="no/such/out", code=4, says="no/such/out")
 

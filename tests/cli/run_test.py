@@ -76,6 +76,12 @@ class Specs(CliTest):
             self.qkjit("run", "--spec", spec, "--tokens", 3, "--heads-q", 3, "--heads-k", 1,
                        "--device", "cpu", "--check")
 
+    def test_computed_angles(self):
+        for rest in ["positions=implicit", "sections=12+10+10", "placement=tail"]:
+            out = self.qkjit("run", "--spec", f"{SPEC.replace('64', '128', 1)},{rest},angles=computed",
+                             "--tokens", 40, "--device", "cpu", "--check").out
+            self.assertIn("every call agrees with the oracle", out)
+
     def test_every_kind_of_norm(self):
         for norm in ["norm=layer,bias=yes,weight_dtype=fp32", "q_norm=none,k_norm=layer,weight=none",
                      "weight=one_plus,rounding=late_weight", "norm_order=after,rounding=split"]:

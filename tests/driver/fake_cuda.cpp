@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cuda/api.hpp"
+#include "kernels/frequencies.cuh"
 
 using qkjit::test::fake_cuda;
 
@@ -91,11 +92,17 @@ CUresult cuKernelGetFunction(CUfunction* function, CUkernel kernel) {
 }
 CUresult cuFuncLoad(CUfunction) { return CUDA_SUCCESS; }
 
-CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void**, void**) {
+CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** arguments,
+                          void**) {
   const auto* library = reinterpret_cast<const CUlib_st*>(function);
+  std::vector<std::uint64_t> frequencies;
+  if (library->entry.ends_with("computed")) {
+    const auto* turns = static_cast<const qkjit::AllFrequencies*>(arguments[1])->turns;
+    frequencies.assign(turns, turns + 2);
+  }
   auto& fake = fake_cuda();
   const std::lock_guard lock(fake.mutex);
-  fake.launches.push_back({library->code, library->entry, config->blockDimX});
+  fake.launches.push_back({library->code, library->entry, config->blockDimX, frequencies});
   return CUDA_SUCCESS;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ struct FakeLaunch {
   std::string code;   ///< the image that the kernel was loaded from
   std::string entry;  ///< its name in there
   unsigned threads;   ///< of a block
+  /// Of the first two angles, where the kernel has a second argument: its name ends so.
+  std::vector<std::uint64_t> frequencies;
 };
 
 /// What the fake has seen, and how it behaves. One for the process; reset() it before a test.

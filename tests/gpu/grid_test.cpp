@@ -201,6 +201,42 @@ TEST_CASE("gpu: every form of table, placement and positions") {
   check_every_path(gpu, config_of(across, number), {QKJIT_PATH_GENERIC, QKJIT_REASON_SHAPE});
 }
 
+TEST_CASE("gpu: computed angles in every form") {
+  const Gpu gpu;
+  std::set<std::string> texts;
+  std::vector<Spec> specs;
+  for (Spec spec : rope_forms()) {
+    spec.table = DType::fp32, spec.table_width = TableWidth::half;
+    spec.angles = Angles::computed;
+    if (texts.insert(to_text(spec)).second) specs.push_back(spec);
+  }
+  for (const Layout layout : {Layout::interleaved, Layout::neox}) {
+    for (const Positions positions : {Positions::int32, Positions::implicit}) {
+      specs.push_back({.head_dim = 256,
+                       .rope_dim = 126,
+                       .layout = layout,
+                       .positions = positions,
+                       .angles = Angles::computed});
+    }
+  }
+  for (const std::string& failure : precompile(gpu.runtime(), specs, gpu.target())) {
+    FAIL_CHECK(failure);
+  }
+  constexpr qkjit_frequencies kFrequencies[] = {
+      {1e4, 1, 1, 0, 0, 1}, {5e5, 4, 1, 0, 0, 1}, {1e6, 1, 4, 2.5, 9, 1.1386294361119891}};
+  std::size_t number = 0;
+  for (const Spec& spec : specs) {
+    ProblemConfig config = config_of(spec, number++);
+    config.frequencies = kFrequencies[number % 3];
+    check_every_path(gpu, config);
+  }
+  const Spec across{.head_dim = 1000,
+                    .rope_dim = 902,
+                    .placement = RopePlacement::tail,
+                    .angles = Angles::computed};
+  check_every_path(gpu, config_of(across, number), {QKJIT_PATH_GENERIC, QKJIT_REASON_SHAPE});
+}
+
 TEST_CASE("gpu: shapes that only the generic kernel takes") {
   const Gpu gpu;
   std::size_t number = 0;

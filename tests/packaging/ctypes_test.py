@@ -151,6 +151,20 @@ class CAbi(unittest.TestCase):
                 for got, want in zip(call.packed, wanted):
                     self.assertAlmostEqual(got, want, delta=4e-6)
 
+    def test_computed_angles_match_a_table_of_them(self):
+        spec = self.parse("head_dim=16,rope_dim=16,layout=neox,dtype=fp32,angles=computed")
+        call = Call(spec)
+        turns = [[row * 5e5 ** (-i / 8) / 4 for i in range(8)] for row in range(16)]
+        call.table = floats(1.25 * f(a) for row in turns for f in (math.cos, math.sin) for a in row)
+        call.args.cos_sin_cache = abi.Tensor()
+        call.args.frequencies = abi.Frequencies(base=5e5, linear_factor=4, attention_factor=1.25)
+        wanted = call.expected()
+        self.ok(self.launch(call)[0])
+        for got, want in zip(call.packed, wanted):
+            self.assertAlmostEqual(got, want, delta=4e-6)
+        call.args.frequencies = abi.Frequencies()
+        self.fails(self.launch(call)[0], "invalid_argument", "base")
+
     def test_out_of_place_leaves_the_input(self):
         call = Call(abi.Spec(head_dim=16, rope_dim=8, dtype=abi.FP32))
         before, wanted, out = list(call.packed), call.expected(), {}

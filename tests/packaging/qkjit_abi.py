@@ -1,6 +1,6 @@
 """qkjit.h in ctypes: the enums, structs and functions that ctypes_test.py drives."""
 import ctypes
-from ctypes import c_char, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import c_char, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 
 OK, UNSUPPORTED, INVALID_ARGUMENT = 0, 1, 2
 FP32, INT32, INT64 = 2, 3, 4
@@ -24,7 +24,7 @@ class Spec(Sized):
                 ("dtype", c_int), ("rounding", c_int), ("positions", c_int), ("q_norm", c_int),
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
-                ("section_order", c_int), ("norm_scope", c_int), ("weights", c_int)]
+                ("section_order", c_int), ("norm_scope", c_int), ("angles", c_int), ("weights", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})
@@ -49,11 +49,19 @@ class Tensor(ctypes.Structure):
                 ("strides", c_int64 * 4)]
 
 
+class Frequencies(ctypes.Structure):
+    _fields_ = [("base", c_double), ("linear_factor", c_double), ("yarn_factor", c_double), ("yarn_low", c_double),
+                ("yarn_high", c_double), ("attention_factor", c_double)]
+
+    def __init__(self, base=0, linear_factor=1, yarn_factor=1, yarn_low=0, yarn_high=0, attention_factor=1):
+        super().__init__(base, linear_factor, yarn_factor, yarn_low, yarn_high, attention_factor)
+
+
 class Args(Sized):
     _fields_ = [("struct_size", c_size_t), ("spec", Spec), ("q", Tensor), ("k", Tensor), ("q_out", Tensor),
                 ("k_out", Tensor), ("q_weight", Tensor), ("k_weight", Tensor), ("q_bias", Tensor), ("k_bias", Tensor),
                 ("cos_sin_cache", Tensor), ("cos", Tensor), ("sin", Tensor), ("positions", Tensor),
-                ("position_offset", c_int64), ("eps", c_float), ("path", c_int)]
+                ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("frequencies", Frequencies)]
 
 
 class Stats(Sized):

@@ -24,14 +24,20 @@ void run_generic(const Operation& operation) {
   const GenericLaunch call = generic_launch(operation);
   const auto [dtype, slots, forms] = generic_kind(operation.spec);
   const auto run_forms = [&]<DType kDType, Forms kForms> {
-    return slots == 1   ? generic<kDType, 1, kForms>(call.params)
-           : slots == 2 ? generic<kDType, 2, kForms>(call.params)
-                        : generic<kDType, kGenericMaxSlots, kForms>(call.params);
+    const AllFrequencies* const f = operation.frequencies.get();
+    return slots == 1   ? generic<kDType, 1, kForms>(call.params, f)
+           : slots == 2 ? generic<kDType, 2, kForms>(call.params, f)
+                        : generic<kDType, kGenericMaxSlots, kForms>(call.params, f);
   };
   const auto run = [&]<DType kDType> {
-    if (forms == Forms::by_token) return generic_by_token<kDType>(call.params);
+    const AllFrequencies* const f = operation.frequencies.get();
+    if (forms == Forms::by_token) return generic_by_token<kDType, Forms::all>(call.params, f);
+    if (forms == Forms::by_token_computed) {
+      return generic_by_token<kDType, Forms::computed>(call.params, f);
+    }
     return forms == Forms::common ? run_forms.template operator()<kDType, Forms::common>()
-                                  : run_forms.template operator()<kDType, Forms::all>();
+           : forms == Forms::all  ? run_forms.template operator()<kDType, Forms::all>()
+                                  : run_forms.template operator()<kDType, Forms::computed>();
   };
   launch(call.grid.blocks, call.grid.threads, [&] {
     switch (dtype) {

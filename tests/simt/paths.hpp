@@ -1,6 +1,8 @@
 // The project's kernels as functions on host memory, run by the shim.
 #pragma once
 
+#include <cstring>
+
 #include "tests/simt/simt.hpp"
 // The shim comes before the kernels.
 #include "kernels/fused_by_token.cuh"
@@ -20,14 +22,23 @@ struct FusedKernel {
   int rows_per_block() const { return variant.threads / variant.lanes * variant.rows; }
 };
 
+/// The kernel's second argument, which is as long as its spec needs; null with a table.
+template <Spec kSpec>
+const FrequenciesOf<kSpec>* as_passed(const FusedLaunch& call) {
+  static FrequenciesOf<kSpec> passed;
+  if (!call.frequencies) return nullptr;
+  std::memcpy(&passed, call.frequencies.get(), sizeof(passed));
+  return &passed;
+}
+
 template <Spec kSpec, Variant kVariant = default_variant(kSpec)>
 FusedKernel fused_kernel() {
   return {kSpec, kVariant, [](const FusedLaunch& call) {
             launch(call.grid.blocks, call.grid.threads, [&] {
               if constexpr (runs_by_token(kSpec)) {
-                fused_by_token<kSpec, kVariant>(call.params);
+                fused_by_token<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
               } else {
-                fused<kSpec, kVariant>(call.params);
+                fused<kSpec, kVariant>(call.params, as_passed<kSpec>(call));
               }
             });
           }};

@@ -50,6 +50,14 @@ std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& rando
   return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(table_rows));
 }
 
+/// A position that has no table: of either sign, mostly below a million, some near the type's end.
+std::int64_t any_position(Positions type, Random& random) {
+  const std::int64_t far = type == Positions::int32 ? 1ll << 30 : 1ll << 37;
+  const std::int64_t range = random() % 4 == 0 ? far : 1'000'000;
+  const auto value = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(range));
+  return random() % 8 == 0 ? -value : value;
+}
+
 }  // namespace
 
 std::size_t element_size(qkjit_dtype dtype) {
@@ -75,7 +83,7 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
   place_norm(spec.k_norm, config_.heads_k, {"k_weight", "k_bias"}, &qkjit_args::k_weight,
              &qkjit_args::k_bias);
   if (spec.rope_dim > 0) {
-    place_table();
+    if (spec.angles == Angles::table) place_table();
     if (spec.positions != Positions::implicit) place_positions();
   }
   fill();
@@ -207,7 +215,7 @@ void Problem::fill() {
                    static_cast<int>(a.view.shape[0]));
     }
   }
-  if (spec.rope_dim > 0) fill_table();
+  if (spec.rope_dim > 0 && spec.angles == Angles::table) fill_table();
 }
 
 void Problem::fill_positions(const Argument& a, Random& random) {
@@ -216,7 +224,9 @@ void Problem::fill_positions(const Argument& a, Random& random) {
   for (std::int64_t axis = 0; axis < (three ? 3 : 1); ++axis) {
     const std::int64_t first = three ? axis * a.view.strides[0] : 0;
     for (std::int64_t token = 0; token < config_.tokens; ++token) {
-      const std::int64_t value = position(token + axis, table_rows_, random);
+      const bool computed = config_.spec.angles == Angles::computed;
+      const std::int64_t value = computed ? any_position(config_.spec.positions, random)
+                                          : position(token + axis, table_rows_, random);
       const std::int64_t stored = value - config_.position_offset;
       std::memcpy(begin_of(a) + static_cast<std::size_t>(first + token) * size, &stored, size);
     }
@@ -271,6 +281,7 @@ qkjit_args Problem::args(std::span<void* const> bases) const {
   }
   args.position_offset = config_.position_offset;
   args.eps = config_.eps;
+  if (config_.spec.angles == Angles::computed) args.frequencies = config_.frequencies;
   return args;
 }
 

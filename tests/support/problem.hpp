@@ -38,6 +38,7 @@ struct ProblemConfig {
   int table_gap = 0;        ///< elements between rows of the table, and between axes of positions
   float eps = 1e-6f;
   std::uint64_t seed = 1;
+  qkjit_frequencies frequencies = {1e4, 1, 1, 0, 0, 1};  ///< where angles are computed
 };
 
 std::string to_text(const ProblemConfig& config);

@@ -49,6 +49,8 @@ TEST_CASE("a call that differs in any argument is another", "[call_cache]") {
   CHECK(differs([](auto& a) { a.spec.rounding = QKJIT_ROUNDING_HF; }));
   CHECK(differs([](auto& a) { a.path = QKJIT_PATH_GENERIC; }));
   CHECK(differs([](auto& a) { a.position_offset = 1; }));
+  CHECK(differs([](auto& a) { a.frequencies.base = 1e4; }));
+  CHECK(differs([](auto& a) { a.frequencies.attention_factor = 1.5; }));
   CHECK(differs([](auto& a) { a.k.strides[0] += 64; }));
   CHECK(differs([](auto& a) { a.cos_sin_cache.shape[0] = 11; }));
   CHECK(differs([](auto& a) { a.k_out.data = address(0x900000); }));

@@ -39,7 +39,7 @@ ProblemConfig config_of(DType dtype, Rounding rounding, Layout layout = Layout::
 void run_cpu(const qkjit_args& args) {
   const auto op = check_args(args);
   REQUIRE(op.has_value());
-  run_on_cpu(op->spec, op->params, 1);
+  run_on_cpu(op->spec, op->params, 1, op->frequencies.get());
 }
 
 CheckResult check(const qkjit_args& args, const oracle::CheckOptions& options = {}) {
@@ -139,6 +139,31 @@ TEST_CASE("every form of table, placement and positions passes", "[check]") {
     INFO(to_text(config) << ": " << result.text);
     CHECK(result.passed);
   }
+}
+
+TEST_CASE("computed angles pass in every form, and others fail", "[check]") {
+  auto config = config_of(GENERATE(DType::bf16, DType::fp16, DType::fp32), Rounding::fused,
+                          GENERATE(Layout::neox, Layout::interleaved));
+  config.spec.angles = Angles::computed;
+  config.spec.positions = GENERATE(Positions::int64, Positions::int32, Positions::implicit);
+  config.position_offset = 1'000'000;
+  const qkjit_frequencies plain = {1e4, 1, 1, 0, 0, 1}, linear = {5e5, 4, 1, 0, 0, 1};
+  const qkjit_frequencies yarn = {1e6, 1, 4, 5.5, 17, 1.1386294361119891};
+  for (const qkjit_frequencies& frequencies : {plain, linear, yarn}) {
+    config.frequencies = frequencies;
+    const auto result = check_changed(config, [](qkjit_args&) {});
+    INFO(to_text(config) << ": " << result.text);
+    CHECK(result.passed);
+    const Change changes[] = {[](qkjit_args& a) { a.frequencies.base *= 1 + 1e-6; },
+                              [](qkjit_args& a) { a.frequencies.linear_factor += 1e-6; },
+                              [](qkjit_args& a) { a.frequencies.attention_factor *= 1.01; },
+                              [](qkjit_args& a) { a.position_offset += 1; }};
+    for (const Change& change : changes) CHECK_FALSE(check_changed(config, change).passed);
+  }
+  if (config.spec.positions == Positions::implicit) return;
+  std::ranges::copy(std::array{10, 7, 7}, config.spec.sections);
+  config.spec.section_order = GENERATE(SectionOrder::contiguous, SectionOrder::interleaved);
+  CHECK(check_changed(config, [](qkjit_args&) {}).passed);
 }
 
 TEST_CASE("pairs whose elements turn by two angles pass, and by one fail", "[check]") {

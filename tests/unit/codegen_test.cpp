@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(35, kSpec);
+  std::vector<Spec> specs(36, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -58,7 +58,8 @@ std::vector<Spec> neighbours() {
   specs[31].rounding = Rounding::hf_eager;
   specs[32].rounding = Rounding::late_weight_eager;
   specs[33].norm_scope = NormScope::token;
-  specs[34].weights = Weights::per_head;
+  specs[34].angles = Angles::computed;
+  specs[35].weights = Weights::per_head;
   return specs;
 }
 
@@ -78,7 +79,7 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .norm_order = qkjit::NormOrder::before, .table = qkjit::DType::fp32,
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
-                .norm_scope = qkjit::NormScope::head, .weights = qkjit::Weights::shared},
+                .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params);
@@ -102,6 +103,22 @@ TEST_CASE("where heads have vectors of their own, a kernel runs by token", "[cod
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64_across");
   CHECK(generic_entry({DType::fp16, kGenericMaxSlots, Forms::by_token}) ==
         "qkjit_generic_fp16_4_by_token");
+}
+
+TEST_CASE("kernels with computed angles have a second parameter", "[codegen]") {
+  Spec spec = kSpec;
+  spec.angles = Angles::computed;
+  const std::string fused = fused_source(spec, {.lanes = 8, .threads = 64}).text;
+  CHECK(fused.find("qkjit_hd128_rd64_neox_bf16_int64_computed(const __grid_constant__ "
+                   "qkjit::FusedParams params,\n"
+                   "    const __grid_constant__ qkjit::Frequencies<32> frequencies) {\n") !=
+        std::string::npos);
+  CHECK(fused.find(">(params, &frequencies);\n}\n") != std::string::npos);
+  const std::string generic = generic_source({DType::bf16, 2, Forms::computed}).text;
+  CHECK(generic.find("qkjit::AllFrequencies frequencies) {\n"
+                     "  qkjit::generic<qkjit::DType::bf16, 2, qkjit::Forms::computed>(params, "
+                     "&frequencies);\n") != std::string::npos);
+  CHECK(generic_source({DType::bf16, 2, Forms::all}).text.find("requencies") == std::string::npos);
 }
 
 TEST_CASE("kernel names read as their specs", "[codegen]") {

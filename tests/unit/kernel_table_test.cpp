@@ -55,7 +55,8 @@ TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_tab
   for (const int device : {0, 1, 15, 16, 65535}) {
     for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
       for (const int slots : kGenericSlots)
-        for (const Forms forms : {Forms::common, Forms::all, Forms::by_token})
+        for (const Forms forms : {Forms::common, Forms::all, Forms::by_token, Forms::computed,
+                                  Forms::by_token_computed})
           add(KernelTable::generic_key({dtype, slots, forms}, device));
       for (const int head_dim : {1, 8, 16, 128, 256, 512, 1024})
         for (const int rope_dim : {0, 2, 16, 512, 1024})

@@ -156,3 +156,70 @@ TEST_CASE("no rotation needs neither table nor positions", "[op]") {
   CHECK((op->params.cosines == nullptr && op->params.positions == nullptr));
   CHECK(check_positions(*op).has_value());
 }
+
+namespace {
+
+/// The table's place taken by frequencies.
+void compute(qkjit_args& a) {
+  a.spec.angles = QKJIT_ANGLES_COMPUTED;
+  a.cos_sin_cache = QKJIT_TENSOR_INIT;
+  a.frequencies.base = 1e4;
+}
+
+}  // namespace
+
+TEST_CASE("computed angles take frequencies in place of a table, never both", "[op]") {
+  const auto op = check_args(with(compute));
+  REQUIRE(op.has_value());
+  REQUIRE(op->frequencies);
+  CHECK(op->frequencies->turns[0] == 0x28be60db9391054a);  // 1 / (2 pi) turns
+  CHECK((op->aligned && !op->params.cosines && op->params.positions));
+  CHECK_FALSE(check_args(fake_args())->frequencies);
+  CHECK(check_args(with(compute))->frequencies == op->frequencies);
+  CHECK(refuses({"frequencies.base is 0", "angles=computed", "10000"}, [](auto& a) {
+    compute(a);
+    a.frequencies = QKJIT_FREQUENCIES_INIT;
+  }));
+  CHECK(refuses({"frequencies.base is 10000", "angles=table"},
+                [](auto& a) { a.frequencies.base = 1e4; }));
+  CHECK(refuses({"cos_sin_cache is given", "angles=computed"}, [](auto& a) {
+    const qkjit_tensor table = a.cos_sin_cache;
+    compute(a);
+    a.cos_sin_cache = table;
+  }));
+  CHECK(refuses({"sin is given", "angles=computed"}, [](auto& a) {
+    const qkjit_tensor table = a.cos_sin_cache;
+    compute(a);
+    a.sin = table;
+  }));
+  CHECK(refuses({"angles=computed with table=bf16"}, [](auto& a) {
+    compute(a);
+    a.spec.table = QKJIT_BF16;
+  }));
+}
+
+TEST_CASE("computed angles take any position of 63 bits", "[op]") {
+  const auto implicit = [](std::int64_t offset) {
+    return [=](qkjit_args& a) {
+      compute(a);
+      a.spec.positions = QKJIT_POSITIONS_IMPLICIT;
+      a.positions = QKJIT_TENSOR_INIT;
+      a.position_offset = offset;
+    };
+  };
+  CHECK(accepts(implicit(-5)));
+  CHECK(accepts(implicit(kHuge - 4)));
+  CHECK(refuses({"position_offset", "4 tokens", "63-bit"}, implicit(kHuge - 3)));
+  std::vector<std::int64_t> positions = {-7, 0, 1ll << 40, kHuge - 9};
+  const auto given = [&](std::int64_t offset) {
+    const auto op = check_args(with([&](auto& a) {
+      compute(a);
+      a.positions.data = positions.data();
+      a.position_offset = offset;
+    }));
+    REQUIRE(op.has_value());
+    return check_positions(*op);
+  };
+  CHECK(given(9).has_value());
+  CHECK(fails(given(10), Code::invalid_argument, {"positions[3]", "offset 10", "63 bits"}));
+}

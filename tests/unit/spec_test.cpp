@@ -196,6 +196,21 @@ TEST_CASE("sections must have all angles, on positions with three axes", "[spec]
   CHECK(fails(with(20, 22, 22, interleaved), invalid, {"section_order=interleaved", "at most 21"}));
 }
 
+TEST_CASE("computed angles have a canonical text and no table", "[spec]") {
+  const std::string text = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16,angles=computed";
+  const Spec spec = *parse_spec(text);
+  CHECK(spec.angles == Angles::computed);
+  CHECK(to_text(spec) == text);
+  CHECK(supports(spec)->dispatch.path == Path::fused);
+  CHECK(to_text(*parse_spec("head_dim=64,rope_dim=0,layout=neox,dtype=bf16,angles=computed")) ==
+        "head_dim=64,rope_dim=0,layout=interleaved,dtype=bf16,positions=implicit");
+  CHECK(refuses(text + "d", {"angles=computedd", "table, computed"}));
+  for (const char* table : {"table=bf16", "table_width=full", "table_width=elements"}) {
+    CHECK(fails(supports(*parse_spec(text + "," + table)), Code::invalid_argument,
+                {"angles=computed", table, "have no table"}));
+  }
+}
+
 TEST_CASE("a table by elements is for neox pairs of one axis", "[spec]") {
   Spec spec{.head_dim = 128,
             .rope_dim = 128,
@@ -325,6 +340,7 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
               {"section_order -1"}));
   CHECK(fails(supports({.head_dim = 64, .norm_scope = static_cast<NormScope>(2)}), invalid,
               {"norm_scope 2"}));
+  CHECK(fails(supports({.head_dim = 64, .angles = static_cast<Angles>(2)}), invalid, {"angles 2"}));
   CHECK(fails(supports({.head_dim = 64, .weights = static_cast<Weights>(2)}), invalid,
               {"weights 2"}));
   CHECK(fails(supports({.head_dim = 64, .bias = Bias::yes}), invalid,

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tools/oracle/computed.hpp"
 #include "tools/oracle/criterion.hpp"
 #include "tools/oracle/number.hpp"
 #include "tools/oracle/oracle.hpp"
@@ -34,6 +35,7 @@ Spec to_spec(const qkjit_spec& spec) {
           {spec.sections[0], spec.sections[1], spec.sections[2]},
           static_cast<SectionOrder>(spec.section_order),
           static_cast<NormScope>(spec.norm_scope),
+          static_cast<Angles>(spec.angles),
           static_cast<Weights>(spec.weights)};
 }
 
@@ -90,6 +92,18 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
   }
 }
 
+/// The same where they are computed.
+void compute_angles(const qkjit_args& args, std::span<const std::int64_t> axes,
+                    std::span<const long double> frequencies, std::int64_t token,
+                    std::span<double> cosines, std::span<double> sines) {
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const auto [cosine, sine] =
+        turned(args.frequencies, frequencies[i], table_row(args, axes[i], token));
+    cosines[i] = cosines[i + axes.size()] = cosine;
+    sines[i] = sines[i + axes.size()] = sine;
+  }
+}
+
 /// The norm of q or of k, with its vectors; empty where the call gives none.
 struct HeadNorm {
   Norm norm;
@@ -116,10 +130,19 @@ class Checker {
         k_norm_(spec_.k_norm, args.k_weight, args.k_bias),
         axes_(axes_of_angles(spec_)),
         cosines_(2 * axes_.size()),
-        sines_(2 * axes_.size()) {}
+        sines_(2 * axes_.size()) {
+    if (spec_.angles == Angles::table) return;
+    for (int angle = 0; angle < spec_.rope_dim / 2; ++angle) {
+      frequencies_.push_back(frequency(args.frequencies, spec_.rope_dim, angle));
+    }
+  }
 
   void check_token(std::int64_t token) {
-    load_angles(args_, spec_, axes_, token, cosines_, sines_);
+    if (spec_.angles == Angles::computed) {
+      compute_angles(args_, axes_, frequencies_, token, cosines_, sines_);
+    } else {
+      load_angles(args_, spec_, axes_, token, cosines_, sines_);
+    }
     check_heads({.tensor = 'q', .token = token}, args_.q, args_.q_out, q_norm_);
     check_heads({.tensor = 'k', .token = token}, args_.k, args_.k_out, k_norm_);
   }
@@ -197,7 +220,8 @@ class Checker {
   const qkjit_args& args_;
   Spec spec_;
   HeadNorm q_norm_, k_norm_;
-  std::vector<std::int64_t> axes_;  // of positions, for each angle
+  std::vector<std::int64_t> axes_;        // of positions, for each angle
+  std::vector<long double> frequencies_;  // of computed angles
   Doubles cosines_, sines_;
   Doubles x_;  // of heads that share a variance, as elements_
   std::vector<Element> elements_;

@@ -3,6 +3,8 @@
 // chunk, 7 over chunks); 1/head_dim and the mean add 2, and the root halves these 17 and adds its
 // own. Two products more make y, and a product and a sum the rotation, where |a c| + |b s| is at
 // most the pair's magnitude: 13.5 * 2^-24 of the magnitude at most, which is below kRounding.
+// Computed cosines and sines err by 1.5 ulp, and by the attention factor and its product by 1
+// more: 2.5 * 2^-24 of the magnitude, which just fits in as well.
 //
 // That decides nearly always the same way as the oracle when a value is rounded to 16 bits. Where
 // it does not, a rounding goes to the other neighbour, and that is all that may happen:

@@ -115,6 +115,11 @@ Result<qkjit_tensor> view_of(const StoredTensor& tensor) {
 }
 
 Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
+  if (spec.angles == Angles::computed) {
+    return fail(Code::unsupported,
+                "tensors hold no frequencies for angles=computed: use a table, or leave out "
+                "--tensors");
+  }
   const bool rotates = spec.rope_dim > 0;
   if (auto checked = check_names(tensors, spec); !checked) {
     return tl::unexpected(checked.error());

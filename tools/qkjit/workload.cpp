@@ -151,10 +151,14 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   if (has_bias(spec, spec.k_norm)) add_vector(Workload::kKBias, heads_k, 0, args.k_bias);
   if (!table) return work;
 
-  auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);
-  const int width = table->rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
-  args.cos_sin_cache =
-      qkjit_tensor_2d(block.data(), static_cast<qkjit_dtype>(spec.table), table->rows, width);
+  if (spec.angles == Angles::computed) {
+    args.frequencies.base = kBase;
+  } else {
+    auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);
+    const int width = table->rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
+    args.cos_sin_cache =
+        qkjit_tensor_2d(block.data(), static_cast<qkjit_dtype>(spec.table), table->rows, width);
+  }
   args.position_offset = has_sections(spec) ? 0 : first_token;
   if (spec.positions != Positions::implicit) {
     add_positions(spec, *table, first_token, shape.tokens, work);
@@ -187,7 +191,7 @@ Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned
   for (std::int64_t row = 0; row < shape.tokens; ++row) {
     float* values = table.values.data() + row * spec.rope_dim;
     for (int i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(row) * std::pow(10000.0, -2.0 * i / spec.rope_dim);
+      const double angle = static_cast<double>(row) * std::pow(kBase, -2.0 * i / spec.rope_dim);
       values[i] = static_cast<float>(std::cos(angle));
       values[half + i] = static_cast<float>(std::sin(angle));
     }

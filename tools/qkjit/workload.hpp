@@ -38,6 +38,9 @@ struct Workload {
   double bytes_moved() const;
 };
 
+/// Of angles where no model says it, in a table and computed.
+inline constexpr double kBase = 10000;
+
 /// The size of a workload whose data is generated.
 struct Shape {
   std::int64_t tokens = 0;
@@ -48,15 +51,17 @@ struct Shape {
 /// Normally distributed q and k, weights around 1 (or where 1 is added, around 0), biases around 0,
 /// and `table` (null for rope_dim 0), of whose tokens the first is `first_token`: its row, or in a
 /// table by position its place in the positions. Else explicit positions are 0, 1, ... The same
-/// seed gives the same data everywhere.
+/// seed gives the same data everywhere. Where angles are computed, only the table's positions are
+/// used.
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
                            std::int64_t first_token, float eps, unsigned seed);
 
 /// A model's call at the model's own size.
 Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed);
 
-/// A spec without a model: the usual 1-D table with base 10000, and positions 0, 1, ...; with
-/// sections, these on the first axis, the reverse on the second, and half as fast on the third.
+/// A spec without a model: the usual 1-D table with base 10000, or the angles computed from it, and
+/// positions 0, 1, ...; with sections, these on the first axis, the reverse on the second, and half
+/// as fast on the third.
 Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed);
 
 }  // namespace qkjit

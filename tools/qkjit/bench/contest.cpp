@@ -22,8 +22,9 @@ double moved_bytes(const Case& wanted, const PositionData& positions) {
   const Spec& spec = wanted.spec;
   const bool twice = spec.table_width == TableWidth::elements ||
                      (spec.table_width == TableWidth::full && spec.layout == Layout::interleaved);
-  const double table = static_cast<double>(positions.distinct_rows) * spec.rope_dim *
-                       size_of(spec.table) * (twice ? 2 : 1);
+  const double rows =
+      spec.angles == Angles::computed ? 0 : static_cast<double>(positions.distinct_rows);
+  const double table = rows * spec.rope_dim * size_of(spec.table) * (twice ? 2 : 1);
   const int of_q = has_weight(spec, spec.q_norm) + has_bias(spec, spec.q_norm);
   const int of_k = has_weight(spec, spec.k_norm) + has_bias(spec, spec.k_norm);
   const double weights = static_cast<double>(of_q * weight_length(spec, wanted.heads_q) +
@@ -202,7 +203,8 @@ Result<Contest::Comparison> Contest::compare(const Case& wanted,
       const auto op = check_args(args_of(wanted, *placement, *spec, base_, set));
       if (!op) return tl::unexpected(op.error());
       const FusedLaunch call = fused_launch(*op, candidate.variant);
-      return gpu_.driver()->launch(candidate.kernel, call.grid, gpu_.stream(), &call.params);
+      return gpu_.driver()->launch(candidate.kernel, call.grid, gpu_.stream(), &call.params,
+                                   call.frequencies.get());
     };
     const auto timing = time(*placement, launch);
     if (!timing) return tl::unexpected(timing.error());

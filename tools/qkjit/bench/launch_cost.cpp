@@ -125,7 +125,9 @@ Result<LaunchCost> measure_launch_cost(const Console& console, const Case& wante
       gpu,
       [&] { return qkjit_launch(library->get(), &call->args, gpu.stream(), nullptr) == QKJIT_OK; },
       [&] {
-        return driver.launch(raw->kernel, raw->launch.grid, gpu.stream(), &raw->launch.params)
+        return driver
+            .launch(raw->kernel, raw->launch.grid, gpu.stream(), &raw->launch.params,
+                    raw->launch.frequencies.get())
             .has_value();
       });
   auto cost = comparison.run();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "op/check.hpp"
+#include "tools/qkjit/workload.hpp"
 
 namespace qkjit::bench {
 namespace {
@@ -41,6 +42,7 @@ std::int64_t table_width(const Spec& spec) {
 }
 
 std::size_t table_bytes(const Case& wanted) {
+  if (wanted.spec.angles == Angles::computed) return 0;
   return static_cast<std::size_t>(wanted.table_rows * table_width(wanted.spec) *
                                   size_of(wanted.spec.table));
 }
@@ -101,8 +103,12 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   args.q_bias = vector_at(has_bias(own, own.q_norm), heads_q, placement.q_bias);
   args.k_bias = vector_at(has_bias(own, own.k_norm), heads_k, placement.k_bias);
   if (spec.rope_dim == 0) return args;
-  args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
-                                       table_width(wanted.spec));
+  if (spec.angles == QKJIT_ANGLES_COMPUTED) {
+    args.frequencies.base = kBase;
+  } else {
+    args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
+                                         table_width(wanted.spec));
+  }
   args.position_offset = wanted.position_offset;
   if (spec.positions != QKJIT_POSITIONS_IMPLICIT) {
     const bool wide = spec.positions == QKJIT_POSITIONS_INT64;
