@@ -32,7 +32,7 @@ class AnyHeads {
 
   QKJIT_DEVICE unsigned count() const { return rows_.heads; }
   /// Whether they share a reciprocal rms.
-  QKJIT_DEVICE bool share_rms() const { return has_norm() && norms_across_heads(g_.spec); }
+  QKJIT_DEVICE bool share_rms() const { return norm_ != Norm::none && norms_across_heads(g_.spec); }
   /// The head of a turn that the lane's group has.
   QKJIT_DEVICE unsigned own() const { return threadIdx.x / 32 * g_.groups.per_warp + lane_.group; }
 
@@ -54,57 +54,47 @@ class AnyHeads {
     load_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_.in, 0, head_.elements, held_);
   }
 
-  /// Shows the head's sum of squares.
-  QKJIT_DEVICE void sum_squares(float* sums) {
-    take();
-    const float sum = sum_of_squares_taken();
-    if (lane_.in.in_group == 0 && !lane_.is_left_over) sums[own()] = sum;
-  }
-
-  /// Finishes and stores the head. `r` is the reciprocal rms, where heads share it.
-  QKJIT_DEVICE void finish(float r) {
-    take();
-    if (has_norm()) {
-      if (!share_rms()) r = reciprocal_rms(sum_of_squares_taken(), g_.inv_head_dim, g_.common.eps);
-      scale(r);
+  /// Takes the head through its steps. With `sums` only until its sum of squares is known, which it
+  /// shows there; else it is stored. `r` is the reciprocal rms, where heads share it.
+  QKJIT_DEVICE void run(float* sums, float r) {
+    const bool norm_first = g_.spec.norm_order == NormOrder::before;
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) held_[0][slot].unpack(y_[0][slot]);
+#pragma unroll 1  // in either order, but each once in the code
+    for (int step = 0; step < 2; ++step) {
+      stay_in_loop(lane_.in.in_group);
+      if ((step == 0) == norm_first) {
+        if (norm_ == Norm::none) continue;
+        const float sum = sum_of_squares_of_norm();
+        if (sums) {
+          if (lane_.in.in_group == 0 && !lane_.is_left_over) sums[own()] = sum;
+          return;
+        }
+        scale(share_rms() ? r : reciprocal_rms(sum, g_.inv_head_dim, g_.common.eps));
+      } else if (g_.spec.rope_dim > 0) {
+        rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, any_token(), lane_, angles_, shown_,
+                                                y_);
+      }
     }
-    if (!rotates_first()) rotate();
     store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
   }
 
  private:
-  QKJIT_DEVICE bool has_norm() const { return norm_ != Norm::none; }
-  QKJIT_DEVICE bool rotates_first() const {
-    return has_norm() && g_.spec.norm_order == NormOrder::after;
-  }
-
-  QKJIT_DEVICE void rotate() {
-    if (g_.spec.rope_dim == 0) return;
-    rotate_any_rows<kDType, kSlots, kForms>(g_, plain_, any_token(), lane_, angles_, shown_, y_);
-  }
-
-  QKJIT_DEVICE float sum_of_squares_taken() {
-    float chunks[1][kSlots], sum[1];
-    square_chunks(y_[0], chunks[0]);
-    add_chunks(lane_.in, chunks, sum);
-    return sum[0];
-  }
-
-  /// The head whose squares the norm sums, or where there is no norm as the rotation takes it.
-  QKJIT_DEVICE void take() {
+  /// Of the head as the norm takes it: handed over by the rotation, and centred by a LayerNorm.
+  QKJIT_DEVICE float sum_of_squares_of_norm() {
     const auto elements = [&](int slot) { return head_.elements[0] - lane_.first_element(slot); };
-#pragma unroll
-    for (int slot = 0; slot < kSlots; ++slot) held_[0][slot].unpack(y_[0][slot]);
-    if (rotates_first()) {
-      rotate();
+    float chunks[1][kSlots], sum[1];
+    if (g_.spec.norm_order == NormOrder::after) {
       hand_over_row<kDType>(g_.spec.rounding, elements, y_[0]);
     }
     if (norm_ == Norm::layer) {
-      float chunks[1][kSlots], sum[1];
       sum_chunks(y_[0], chunks[0]);
       add_chunks(lane_.in, chunks, sum);
       centre_row(sum[0], g_.inv_head_dim, elements, y_[0]);
     }
+    square_chunks(y_[0], chunks[0]);
+    add_chunks(lane_.in, chunks, sum);
+    return sum[0];
   }
 
   QKJIT_DEVICE void scale(float r) {
@@ -164,29 +154,29 @@ static QKJIT_DEVICE void generic_by_token(const GenericParams& g,
   AnyHeads<kDType, kForms> heads(g, frequencies, shown[threadIdx.x / 32]);
   const unsigned per_turn = kWarps * g.groups.per_warp;
   const unsigned turns = (heads.count() + per_turn - 1) / per_turn;
-  heads.load(heads.own());
+  const bool share_rms = heads.share_rms();
+  PartialSums partial;
   float r = 0;
-  if (heads.share_rms()) {
-    PartialSums partial;
+  unsigned held = 0;  // turn
+  heads.load(heads.own());
+  // Where heads share it, the sums of all turns come first, and then the turns in the reverse
+  // order.
 #pragma unroll 1
-    for (unsigned turn = 0; turn < turns; ++turn) {
-      const unsigned first = turn * per_turn, left = heads.count() - first;
-      if (turn > 0) {
-        __syncthreads();  // the sums before may still be read
-        heads.load(first + heads.own());
-      }
-      heads.sum_squares(sums);
-      __syncthreads();
-      partial.add(sums, first, first + (left < per_turn ? left : per_turn));
+  for (unsigned i = share_rms ? 0 : turns; i < 2 * turns; ++i) {
+    const bool adds_up = i < turns;
+    const unsigned turn = adds_up ? i : share_rms ? 2 * turns - 1 - i : i - turns;
+    const unsigned first = turn * per_turn, left = heads.count() - first;
+    if (turn != held) heads.load(first + heads.own());
+    held = turn;
+    if (share_rms && i == turns) {
+      const Rows& rows = blockIdx.x % 2 == 0 ? g.common.q : g.common.k;
+      r = reciprocal_rms(partial.total(), rows.inv_width, g.common.eps);
     }
-    r = reciprocal_rms(partial.total(), (blockIdx.x % 2 == 0 ? g.common.q : g.common.k).inv_width,
-                       g.common.eps);
-  }
-#pragma unroll 1
-  for (unsigned i = 0; i < turns; ++i) {
-    const unsigned turn = heads.share_rms() ? turns - 1 - i : i;
-    if (i > 0) heads.load(turn * per_turn + heads.own());
-    heads.finish(r);
+    heads.run(adds_up ? sums : nullptr, r);
+    if (!adds_up) continue;
+    __syncthreads();
+    partial.add(sums, first, first + (left < per_turn ? left : per_turn));
+    __syncthreads();  // before the next sums
   }
 }
 

@@ -236,8 +236,7 @@ typedef struct qkjit_spec {
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
-        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED,                                                 \
-        QKJIT_BATCH_FOLDED, QKJIT_V_NONE                                                          \
+        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED, QKJIT_BATCH_FOLDED, QKJIT_V_NONE                \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -429,14 +428,14 @@ typedef struct qkjit_args {
    * tokens] have those of each; IMPLICIT numbers the tokens of each sequence from 0. If q and k
    * have different tokens, as many as the longer has: the other takes the first of them. */
   qkjit_tensor positions;
-  int64_t position_offset;  /* added to every position: a segment's first row in a joint table */
-  float eps;                /* finite, >= 0 */
-  qkjit_path path;          /* NONE: the best; FUSED or GENERIC: that one or an error */
+  int64_t position_offset; /* added to every position: a segment's first row in a joint table */
+  float eps;               /* finite, >= 0 */
+  qkjit_path path;         /* NONE: the best; FUSED or GENERIC: that one or an error */
   qkjit_frequencies frequencies; /* as they are in QKJIT_ARGS_INIT unless angles are COMPUTED */
-  qkjit_tensor k_positions; /* those of k alone, with BATCH_STRIDED; positions are then q's */
-  qkjit_tensor v;           /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
-                               tokens as k; any heads, strides of its own */
-  qkjit_tensor v_out;       /* shaped as v; where it goes, bit by bit */
+  qkjit_tensor k_positions;      /* those of k alone, with BATCH_STRIDED; positions are then q's */
+  qkjit_tensor v;     /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
+                         tokens as k; any heads, strides of its own */
+  qkjit_tensor v_out; /* shaped as v; where it goes, bit by bit */
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \

@@ -144,8 +144,8 @@ void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* co
 
 /// A row of q or k, with the norm of its tensor.
 template <DType kDType>
-void run_row(const Spec& spec, const Params& params, ComputedAngles* computed,
-             const RowView& row, Norm norm, float inv_head_dim) {
+void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, const RowView& row,
+             Norm norm, float inv_head_dim) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();

@@ -124,7 +124,8 @@ GenericLaunch generic_launch(const Operation& op) {
                              .batches = op.batches,
                              .v = values_of(op, rows)};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
-  if (runs_by_token(op.spec)) return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};
+  if (runs_by_token(op.spec))
+    return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}, op.frequencies};
 }
 

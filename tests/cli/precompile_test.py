@@ -124,7 +124,7 @@ class Precompile(CliTest):
     def test_nothing_to_compile(self):
         command = ["precompile", "--target", "sm_90", "--out", "out"]
         self.qkjit(*command, code=2, says="--model")
-        self.qkjit(*command, "--model", "command-r-plus", code=3, says="norm weights of its own")
+        self.qkjit(*command, "--model", "ltx-2", code=3, says="tables per head")
         self.qkjit(*command, "--model", "flux1-de", code=3, says="flux1-dev")
         self.qkjit(*command, "--spec", SPEC.replace("64", "65", 1), code=3, says="nearest is 72")
         self.qkjit(*command, "--spec", "head_dim=64,rope=64", code=2, says="'rope'")

@@ -130,7 +130,9 @@ TEST_CASE("wide: offsets beyond 2^32 elements, on every path") {
   }();
   CHECK(near != wide.rows());
 
-  CHECK(rows_after([](const Operation& op) { run_on_cpu(op.spec, op.params, op.batches_apart(), 1); }) == near);
+  CHECK(rows_after([](const Operation& op) {
+          run_on_cpu(op.spec, op.params, op.batches_apart(), 1);
+        }) == near);
   CHECK(rows_after([](const Operation& op) {
           fused_kernel<kSpec>().run(fused_launch(op, default_variant(kSpec)));
         }) == near);

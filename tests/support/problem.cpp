@@ -293,9 +293,8 @@ void Problem::fill_positions(const Argument& a, Random& random) {
           (three ? axis * a.view.strides[0] : 0) + (of_each ? batch * a.view.strides[three] : 0);
       for (std::int64_t token = 0; token < tokens; ++token) {
         const bool computed = config_.spec.angles == Angles::computed;
-        const std::int64_t value = computed
-                                       ? any_position(config_.spec.positions, random)
-                                       : position(token + axis + batch, table_rows_, random);
+        const std::int64_t value = computed ? any_position(config_.spec.positions, random)
+                                            : position(token + axis + batch, table_rows_, random);
         const std::int64_t stored = value - config_.position_offset;
         std::memcpy(begin_of(a) + static_cast<std::size_t>(first + token) * size, &stored, size);
       }

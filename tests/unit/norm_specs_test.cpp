@@ -22,8 +22,8 @@ constexpr std::array<std::pair<int, int>, 5> kShapes = {
 
 /// A spec as the number of its shape and its enumerators, with how many values each has.
 using FieldValues = std::array<int, 13>;
-constexpr FieldValues kCounts = {static_cast<int>(kShapes.size()), 2, 3, 5, 3, 3, 3, 3, 2, 4, 2, 2,
-                                 2};
+constexpr FieldValues kCounts = {
+    static_cast<int>(kShapes.size()), 2, 3, 5, 3, 3, 3, 3, 2, 4, 2, 2, 2};
 
 FieldValues values_of(const SpecRow& r) {
   const auto shape = std::ranges::find(kShapes, std::pair(r.head_dim, r.rope_dim));
