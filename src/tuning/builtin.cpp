@@ -21,6 +21,7 @@ struct Row {
     bool is_fp32 = false;
     bool is_normed = true;
     bool by_element = false;
+    Angles angles = Angles::table;
   } of;
   Choice choices[4];
 
@@ -29,7 +30,8 @@ struct Row {
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
            of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
            of.by_element == (spec.table_width == TableWidth::elements) &&
-           spec.placement == RopePlacement::head && !runs_by_token(spec);
+           of.angles == spec.angles && spec.placement == RopePlacement::head &&
+           !runs_by_token(spec);
   }
 };
 
@@ -102,6 +104,13 @@ constexpr Row kSm90[] = {
     {{128, 128, kNeox, false, true, true},
      {{0, {.lanes = 16, .rows = 2, .threads = 256}},
       {6 * kMebibyte, {.lanes = 16, .rows = 4, .threads = 64, .staging = kBulk}}}},
+    // Computed angles: 97.9 at 4,096 tokens of 40 + 40 heads (92), both layouts
+    {{128, 128, kInterleaved, false, true, false, Angles::computed},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128, .blocks = 8}},
+      {8 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 128, .staging = kBulk}}}},
+    {{128, 128, kNeox, false, true, false, Angles::computed},
+     {{0, {.lanes = 8, .rows = 1, .threads = 128, .blocks = 8}},
+      {8 * kMebibyte, {.lanes = 8, .rows = 2, .threads = 128, .staging = kBulk}}}},
     // Rotation alone, 4,096 tokens of 16 + 16 heads: 99.2
     {{72, 72, kNeox, false, false},
      {{0, {.lanes = 9, .rows = 2, .threads = 128}},
