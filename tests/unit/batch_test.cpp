@@ -137,6 +137,27 @@ TEST_CASE("a norm across heads takes batches that fold, and no others", "[batch]
   CHECK(fails(check_args(with(across(64))), Code::unsupported, {"norm_scope=token", "sequence"}));
 }
 
+TEST_CASE("so do vectors of each head's own and computed angles", "[batch]") {
+  const auto apart = [](auto set) {
+    return with(batched([set](auto& a) {
+      set(a);
+      a.k.strides[0] += 64;
+    }));
+  };
+  const auto own_weights = apart([](auto& a) {
+    a.spec.weights = QKJIT_WEIGHTS_PER_HEAD;
+    a.q_weight = qkjit_tensor_1d(a.q_weight.data, QKJIT_BF16, 3 * 64);
+    a.k_weight = qkjit_tensor_1d(a.k_weight.data, QKJIT_BF16, 2 * 64);
+  });
+  CHECK(fails(check_args(own_weights), Code::unsupported, {"weights=per_head", "sequence"}));
+  const auto computed = apart([](auto& a) {
+    a.spec.angles = QKJIT_ANGLES_COMPUTED;
+    a.frequencies.base = 1e4;
+    a.cos_sin_cache = QKJIT_TENSOR_INIT;
+  });
+  CHECK(fails(check_args(computed), Code::unsupported, {"angles=computed", "sequence"}));
+}
+
 TEST_CASE("lengths, positions and tensors that do not fit are refused", "[batch]") {
   const auto strided = [](auto spoil) {
     return batched([spoil](auto& a) {

@@ -155,8 +155,10 @@ TEST_CASE("table, placement and sections have canonical texts", "[spec]") {
   CHECK(to_text(*parse_spec(kText + ",v=copy")) == kText + ",v=copy");
   CHECK(refuses(kText + ",v=yes", {"none, copy"}));
   for (const char* apart : {",batch=strided", ",v=copy"}) {
-    CHECK(fails(supports(*parse_spec(kText + ",norm_scope=token" + apart)), Code::unsupported,
-                {"norm_scope=token", "batch=folded", "v=none"}));
+    for (const std::string field : {"norm_scope=token", "weights=per_head", "angles=computed"}) {
+      CHECK(fails(supports(*parse_spec(kText + "," + field + apart)), Code::unsupported,
+                  {field, "batch=folded", "v=none"}));
+    }
   }
 }
 
