@@ -48,10 +48,7 @@ constexpr Variant default_variant(const Spec& spec) {
   const int lanes = default_lanes(spec);
   if (2 * lanes * kChunk == spec.head_dim) {
     // A kernel that copies V too spills where it is to leave room for so many.
-    return {.lanes = lanes,
-            .rows = 1,
-            .threads = 128,
-            .blocks = spec.v == Values::copy ? 6 : 8};
+    return {.lanes = lanes, .rows = 1, .threads = 128, .blocks = spec.v == Values::copy ? 6 : 8};
   }
   const int row_bytes = spec.head_dim * size_of(spec.dtype);
   const auto warps = kBlockBytes / static_cast<unsigned>(32 / lanes * 2 * row_bytes);
