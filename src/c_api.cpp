@@ -119,7 +119,7 @@ const char* qkjit_reason_text(qkjit_reason reason) {
 qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec) {
   return guarded([&]() -> qkjit::Result<void> {
     if (auto given = need(text, "text"); !given) return given;
-    if (auto given = need(spec, "spec"); !given) return given;
+    if (auto given = need_struct(spec, "spec"); !given) return given;
     const auto parsed = qkjit::parse_spec(text);
     if (!parsed) return tl::unexpected(parsed.error());
     *spec = qkjit::to_c(*parsed);

@@ -71,9 +71,11 @@ class LaunchCache {
     constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads what differs in few bits
     std::uint64_t mixed = 0;
     for (const qkjit_args* each : args) {
-      mixed = mixed * kGolden + reinterpret_cast<std::uintptr_t>(each->q.data);
+      for (const qkjit_tensor* tensor : {&each->q, &each->k}) {  // either may be absent
+        mixed = mixed * kGolden + reinterpret_cast<std::uintptr_t>(tensor->data);
+        mixed = mixed * kGolden + static_cast<std::uint64_t>(tensor->shape[0] + tensor->shape[1]);
+      }
       mixed = mixed * kGolden + reinterpret_cast<std::uintptr_t>(each->q_weight.data);
-      mixed = mixed * kGolden + static_cast<std::uint64_t>(each->q.shape[0]);
     }
     return (mixed * kGolden >> 32) % kCalls;
   }

@@ -82,8 +82,9 @@ Result<void> Loader::prepare(const Driver& driver, const Spec& spec, int device)
 }
 
 Result<void> Loader::prepare(const Driver& driver, const Streams& streams, int device) {
+  // A stream may be left alone, or take a launch of its own.
   for (const Spec& spec : {streams.first, streams.second.value_or(streams.first)}) {
-    if (auto done = load_generic(driver, spec, device, false); !done) return done;
+    if (auto done = prepare(driver, spec, device); !done) return done;
   }
   return load_all(driver, streams, device);
 }

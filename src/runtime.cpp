@@ -73,10 +73,7 @@ Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec,
 Result<std::shared_ptr<const Kernel>> Runtime::compile(const Spec& spec, const Variant& variant,
                                                        const std::string& target) {
   if (auto fused = require_fused(spec); !fused) return tl::unexpected(fused.error());
-  if (target.starts_with("compute_")) {
-    return fail(Code::invalid_argument, "target '{}' names no GPU: use sm_{}", target,
-                target.substr(sizeof("compute_") - 1));
-  }
+  if (auto named = check_names_gpu(target); !named) return tl::unexpected(named.error());
   if (auto checked = check_variant(spec, variant, target); !checked) {
     return tl::unexpected(checked.error());
   }

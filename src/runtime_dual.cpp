@@ -2,6 +2,7 @@
 #include "call_cache.hpp"
 #include "runtime.hpp"
 #include "spec/text.hpp"
+#include "spec/variant.hpp"
 #include "tuning/builtin.hpp"
 #include "tuning/dual_choices.hpp"
 
@@ -59,9 +60,16 @@ Result<void> Runtime::prepare_dual_for(const Spec& first, const Spec& second,
     auto done = prepare_for(first, target);
     return done ? prepare_for(second, target) : done;
   }
+  if (auto named = check_names_gpu(target); !named) return named;
   const Streams streams(first, second);
   for (const Choice& choice : choices_of(streams, builtin_choices(first, target))) {
-    const auto kernel = jit_.obtain(streams, variants_of(streams, choice.variant), target);
+    const Variants variants = variants_of(streams, choice.variant);
+    for (const auto& [spec, variant] :
+         {std::pair{&first, &variants.first}, {&second, &variants.second}}) {
+      auto checked = check_variant(*spec, *variant, target);
+      if (!checked) return checked;
+    }
+    const auto kernel = jit_.obtain(streams, variants, target);
     if (!kernel) return tl::unexpected(kernel.error().error);
   }
   return {};

@@ -3,7 +3,8 @@
  * The binary contract of the library. Conventions:
  *  1. Every function that can fail returns qkjit_status; qkjit_last_error() then has the message of
  *     this thread's last call: what was given, what is needed, what to do.
- *  2. Structs that may grow begin with struct_size; start from their *_INIT macro.
+ *  2. Structs that may grow begin with struct_size; start from their *_INIT macro. A size that is
+ *     not this library's is refused: until version 1.0 host and library are of one header.
  *  3. Handles are opaque. The library frees what it allocates; strings it returns stay valid as
  *     long as each function says.
  *  4. A qkjit_runtime may be used from any number of threads at once.
@@ -196,7 +197,9 @@ typedef enum qkjit_weights {
  *            of one long sequence: the batch stride is the tokens times the token stride. The
  *            generic kernel takes what does not fold, with QKJIT_REASON_BATCH
  *   STRIDED  with any batch stride; q and k may have different tokens, and positions of their own.
- *            Costs the fused kernel a division and a few registers */
+ *            Costs the fused kernel a division and a few registers
+ * NORM_SCOPE_TOKEN, WEIGHTS_PER_HEAD and ANGLES_COMPUTED take batches that fold, with positions of
+ * each sequence, and no V; all else of these is UNSUPPORTED. */
 typedef enum qkjit_batch { QKJIT_BATCH_FOLDED = 0, QKJIT_BATCH_STRIDED = 1 } qkjit_batch;
 
 /* Whether V is copied as it is, beside q and k: where all three go into a joint buffer. */
@@ -248,7 +251,8 @@ typedef struct qkjit_spec {
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
  * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
  * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
- * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it. */
+ * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it; so is a spec->struct_size
+ * that is not this library's. What means nothing for the rest of a spec is dropped. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -353,7 +357,9 @@ QKJIT_API qkjit_status qkjit_supports(const qkjit_spec* spec, qkjit_support* sup
  * cannot serve, so that qkjit_launch() only looks up and launches. With a target ("sm_90",
  * "sm_90a") it only fills the cache, with what is built in and not with what `qkjit tune` chose,
  * and needs no GPU. A spec without a fused kernel loads the generic one and is OK; one with fused
- * kernels is OK with the first of them, which can serve all of their calls. */
+ * kernels is OK with the first of them, which can serve all of their calls. The generic kernel is
+ * that of the spec's own batch: a BATCH_FOLDED call that does not fold takes that of BATCH_STRIDED,
+ * and a BATCH_STRIDED one that folds but is misaligned that of BATCH_FOLDED. */
 QKJIT_API qkjit_status qkjit_prepare(qkjit_runtime* runtime, const qkjit_spec* spec,
                                      const char* target);
 
@@ -486,7 +492,7 @@ typedef struct CUstream_st* qkjit_stream;
  * INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory before, it
  * takes that for granted. From sm_90 on launches are programmatically dependent (a captured graph
  * then has programmatic edges), with the memory ordering of plain ones. dispatch (may be NULL) says
- * which path it took and why. Zero tokens is OK and does nothing. */
+ * which path it took and why; on an error it is left alone. Zero tokens is OK and does nothing. */
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
 
@@ -495,7 +501,8 @@ QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* ar
  * outputs that are views of it, in either order. Neither may write what the other reads or writes.
  * dispatch says FUSED without a reason if one launch served both. Where none can, for the reason
  * given, two launches do, and the path is FUSED only if that of both is; with `strict`, or
- * path=FUSED, that is UNSUPPORTED instead. A stream without tokens leaves the other alone. */
+ * path=FUSED, that is UNSUPPORTED instead. NORM_SCOPE_TOKEN, WEIGHTS_PER_HEAD and ANGLES_COMPUTED
+ * take launches of their own, with QKJIT_REASON_SHAPE. A stream without tokens leaves the other alone. */
 QKJIT_API qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
                                          const qkjit_args* second, qkjit_stream stream,
                                          qkjit_dispatch* dispatch);

@@ -24,8 +24,8 @@ Result<Lengths> check_lengths(const HeadViews& q, const HeadViews& k, const Spec
   }
   if (both && eq.tokens != ek.tokens && spec.batch == Batch::folded) {
     return fail(Code::invalid_argument,
-                "q has {} tokens and k has {}: give both the same tokens, or use a spec with "
-                "batch=strided",
+                "q has {} tokens and k has {}: give both the same tokens, use a spec with "
+                "batch=strided, or make two calls, of q alone and of k alone",
                 eq.tokens, ek.tokens);
   }
   return Lengths{any.is_batched, any.extent.batches, eq.tokens, ek.tokens};

@@ -371,7 +371,8 @@ Result<Operation> check_args(const qkjit_args& args) {
   op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
   if (const auto field = field_against_batches(*spec); !op.is_folded && !field.empty()) {
     return fail(Code::unsupported,
-                "batches that do not follow one another, with {}: make a call of each sequence",
+                "batches that do not follow one another, or share positions, with {}: make a call "
+                "of each sequence",
                 field);
   }
   if (op.is_folded) {

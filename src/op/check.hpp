@@ -29,7 +29,7 @@ struct Operation {
   bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
   bool aligned;         ///< and the table as TableForm asks: what the fused kernel needs
   bool without_gaps;    ///< the heads of a token follow one another, in and out
-  std::uint64_t bytes;  ///< of q and k
+  std::uint64_t bytes;  ///< of q, k and v
   Path requested;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table
 

@@ -99,14 +99,23 @@ Result<void> check_apart(const qkjit_args& args, const Spec& spec, int width, Ro
   return {};
 }
 
-/// Frequencies where a table is to be used are a mistake.
+/// Frequencies where a table is to be used are a mistake. All zero, as a host without the INIT
+/// macro may leave them, they are none.
 Result<void> check_no_frequencies(const qkjit_frequencies& given) {
   const qkjit_frequencies none = QKJIT_FREQUENCIES_INIT;
-  if (given.base == none.base) return {};
-  return fail(Code::invalid_argument,
-              "frequencies.base is {}, but the spec says angles=table: leave the frequencies as "
-              "QKJIT_ARGS_INIT has them, or use angles=computed",
-              given.base);
+  for (const auto& [name, field] : {std::pair{"base", &qkjit_frequencies::base},
+                                    {"linear_factor", &qkjit_frequencies::linear_factor},
+                                    {"yarn_factor", &qkjit_frequencies::yarn_factor},
+                                    {"yarn_low", &qkjit_frequencies::yarn_low},
+                                    {"yarn_high", &qkjit_frequencies::yarn_high},
+                                    {"attention_factor", &qkjit_frequencies::attention_factor}}) {
+    if (given.*field == none.*field || given.*field == 0) continue;
+    return fail(Code::invalid_argument,
+                "frequencies.{} is {}, but the spec says angles=table: leave the frequencies as "
+                "QKJIT_ARGS_INIT has them, or use angles=computed",
+                name, given.*field);
+  }
+  return {};
 }
 
 Result<void> check_table(const qkjit_args& args, const Spec& spec, Rotation& r) {
@@ -142,7 +151,8 @@ Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64
                 name);
   }
   if (spec.angles == Angles::computed) {
-    if (args.position_offset <= std::numeric_limits<std::int64_t>::max() - tokens) return {};
+    const std::int64_t last = tokens - 1;
+    if (args.position_offset <= std::numeric_limits<std::int64_t>::max() - last) return {};
     return fail(Code::invalid_argument,
                 "position_offset {} with {} tokens is beyond 63-bit positions: use a smaller one",
                 args.position_offset, tokens);

@@ -71,11 +71,16 @@ Result<void> check_angles(const Spec& spec) {
 
 Result<void> check_batches(const Spec& spec) {
   const std::string_view field = field_against_batches(spec);
-  if (field.empty() || (spec.batch == Batch::folded && spec.v == Values::none)) return {};
-  return fail(Code::unsupported,
-              "{} with batch={} and v={}: it takes batch=folded and v=none; make a call of each "
-              "sequence, and copy V by itself",
-              field, name_of(spec.batch), name_of(spec.v));
+  if (field.empty()) return {};
+  if (spec.batch == Batch::strided) {
+    return fail(
+        Code::unsupported,
+        "{} with batch=strided: it takes batch=folded; make a call of each sequence, and of "
+        "q alone and of k alone if they have different tokens",
+        field);
+  }
+  if (spec.v == Values::none) return {};
+  return fail(Code::unsupported, "{} with v=copy: it takes v=none; copy V by itself", field);
 }
 
 template <class E>

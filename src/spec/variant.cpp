@@ -62,6 +62,13 @@ int compute_capability(std::string_view target) {
   return number;
 }
 
+Result<void> check_names_gpu(std::string_view target) {
+  constexpr std::string_view kVirtual = "compute_";
+  if (!target.starts_with(kVirtual)) return {};
+  return fail(Code::invalid_argument, "target '{}' names no GPU: use sm_{}", target,
+              target.substr(kVirtual.size()));
+}
+
 Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view target) {
   const auto refuse = [&](std::string_view need) {
     return fail(Code::invalid_argument, "variant {} of {} for {}: {}", to_text(v), to_text(spec),

@@ -22,6 +22,9 @@ Result<void> check_variant(const Spec& spec, const Variant& variant, std::string
 /// "sm_90a" -> 90; 0 if it is no such name.
 int compute_capability(std::string_view target);
 
+/// Code::invalid_argument for "compute_90", of which NVRTC makes PTX and no kernel.
+Result<void> check_names_gpu(std::string_view target);
+
 /// Bulk copies and dependent launches need sm_90.
 inline constexpr int kFirstWithBulk = 90;
 

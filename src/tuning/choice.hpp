@@ -13,7 +13,7 @@
 namespace qkjit {
 
 struct Choice {
-  std::uint64_t from_bytes = 0;  ///< serves calls with at least so many bytes of q and k
+  std::uint64_t from_bytes = 0;  ///< serves calls with at least so many bytes of q, k and v
   Variant variant;
 
   friend bool operator==(const Choice&, const Choice&) = default;

@@ -111,6 +111,15 @@ TEST_CASE("prepare_dual() loads what launches of the two need", "[driver][dual]"
   CHECK(launch(f, small_call(), moved(large_call())) == "fused (none)");
   CHECK(launch(f, misaligned_call(), moved(small_call())) == "generic (alignment)");
   CHECK(launch(f, small_call(), text_call()) == "generic (stream_capturing)");
+  qkjit_args none = small_call();
+  none.q.shape[0] = none.k.shape[0] = 0;
+  CHECK(launch(f, small_call(), none) == "fused (none)");
+}
+
+TEST_CASE("prepare_dual_for() needs a target that names a GPU", "[driver][dual]") {
+  DriverFixture f;
+  CHECK(fails(f.runtime().prepare_dual_for(kSpec, kSpec, "compute_90"), Code::invalid_argument,
+              {"compute_90", "use sm_90"}));
 }
 
 TEST_CASE("during a capture the kernels of each stream serve, if they are loaded",

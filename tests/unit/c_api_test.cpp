@@ -49,6 +49,15 @@ TEST_CASE("a spec is parsed and formatted", "[c_api]") {
   CHECK(text == given + '\0' + '#');
 }
 
+TEST_CASE("a spec of another header's size is not written", "[c_api]") {
+  qkjit_spec spec = QKJIT_SPEC_INIT;
+  spec.struct_size -= 20;
+  const qkjit_spec before = spec;
+  CHECK(refused(qkjit_spec_parse("head_dim=8,rope_dim=8,layout=neox,dtype=bf16", &spec),
+                {"spec->struct_size", "_INIT"}));
+  CHECK(std::memcmp(&spec, &before, sizeof(spec)) == 0);
+}
+
 TEST_CASE("a failed parse leaves the spec alone", "[c_api]") {
   qkjit_spec spec = QKJIT_SPEC_INIT;
   const qkjit_spec before = spec;

@@ -182,6 +182,9 @@ TEST_CASE("computed angles take frequencies in place of a table, never both", "[
   }));
   CHECK(refuses({"frequencies.base is 10000", "angles=table"},
                 [](auto& a) { a.frequencies.base = 1e4; }));
+  CHECK(refuses({"frequencies.yarn_factor is 4", "angles=table"},
+                [](auto& a) { a.frequencies.yarn_factor = 4; }));
+  CHECK(accepts([](auto& a) { a.frequencies = {}; }));
   CHECK(refuses({"cos_sin_cache is given", "angles=computed"}, [](auto& a) {
     const qkjit_tensor table = a.cos_sin_cache;
     compute(a);
@@ -208,8 +211,8 @@ TEST_CASE("computed angles take any position of 63 bits", "[op]") {
     };
   };
   CHECK(accepts(implicit(-5)));
-  CHECK(accepts(implicit(kHuge - 4)));
-  CHECK(refuses({"position_offset", "4 tokens", "63-bit"}, implicit(kHuge - 3)));
+  CHECK(accepts(implicit(kHuge - 3)));  // the last of 4 tokens is at kHuge
+  CHECK(refuses({"position_offset", "4 tokens", "63-bit"}, implicit(kHuge - 2)));
   std::vector<std::int64_t> positions = {-7, 0, 1ll << 40, kHuge - 9};
   const auto given = [&](std::int64_t offset) {
     const auto op = check_args(with([&](auto& a) {
