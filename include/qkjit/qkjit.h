@@ -251,8 +251,9 @@ typedef struct qkjit_spec {
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
  * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
  * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
- * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it; so is a spec->struct_size
- * that is not this library's. What means nothing for the rest of a spec is dropped. */
+ * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it; so is a
+ * spec->struct_size that is not this library's. What means nothing for the rest of a spec is
+ * dropped. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
 
 /* Writes the canonical text, NUL included, if it fits in `capacity` bytes; *size (may be NULL)
@@ -502,7 +503,8 @@ QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* ar
  * dispatch says FUSED without a reason if one launch served both. Where none can, for the reason
  * given, two launches do, and the path is FUSED only if that of both is; with `strict`, or
  * path=FUSED, that is UNSUPPORTED instead. NORM_SCOPE_TOKEN, WEIGHTS_PER_HEAD and ANGLES_COMPUTED
- * take launches of their own, with QKJIT_REASON_SHAPE. A stream without tokens leaves the other alone. */
+ * take launches of their own, with QKJIT_REASON_SHAPE. A stream without tokens leaves the other
+ * alone. */
 QKJIT_API qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
                                          const qkjit_args* second, qkjit_stream stream,
                                          qkjit_dispatch* dispatch);
