@@ -40,8 +40,9 @@ constexpr Staging kBulk = Staging::bulk, kBulkLoad = Staging::bulk_load;
 
 // Per cent of an in-place copy's time on an H200, bf16 (or as said), 24 + 24 heads, random int64
 // positions: at 4,096 and 16,384 tokens (or those named), the kernel that serves them; in brackets
-// the next best. Microseconds are those of small calls. In full: bench/results/h200-tune-*.json.
-// Shapes with a power of two of chunks that have no row are served best by default_variant().
+// the next best. Microseconds are those of small calls. In full: bench/results/h200-tune-*.json and
+// h200-variants-*.json. Shapes with a power of two of chunks that have no row are served best by
+// default_variant().
 constexpr Row kSm90[] = {
     // 19 tokens: 1.51 us, 256: 2.88, 1,024: 7.64 (16 lanes, two rows: 7.90), 4,096: 97.2 (96.5),
     // 16,384: 96.3, 33,280: 96.3 (92)

@@ -30,7 +30,7 @@ constexpr int default_lanes(const Spec& spec) {
 
 /// Where heads have vectors of their own: 128 bytes a lane in flight, four rows in bf16, so that
 /// few warps have a token's heads and wait for each other (4,096 tokens of 40 + 40 heads on an
-/// H200: 89 % of a copy's time, with one row 55), and a call takes the threads that its heads need.
+/// H200: 89 % of a copy's time), and a call takes the threads that its heads need.
 constexpr Variant by_token_variant(const Spec& spec) {
   const int lanes = default_lanes(spec);
   const int lane_bytes = ceil_div(spec.head_dim / kChunk, lanes) * kChunk * size_of(spec.dtype);
