@@ -16,7 +16,7 @@ SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh' '*.cu'
 run: build-default  ## a real model's Q and K through a kernel made for it, checked (the default)
 	build/default/bin/qkjit run --model flux1-dev --check
 
-test: setup-tests build-asan build-tsan build-default  ## everything that needs no GPU, sanitizers included
+test: setup-tests build-default build-asan build-tsan  ## everything that needs no GPU, sanitizers included
 	ctest --preset asan -j$(JOBS)
 	ctest --preset tsan -j$(JOBS)
 	ctest --preset default -j$(JOBS)
@@ -44,6 +44,10 @@ setup:
 
 setup-tests:
 	@tools/setup.sh tests
+
+# The sanitizers' builds take the generic kernels that the default one has compiled.
+build-asan build-tsan: build-default
+build-asan build-tsan: private override CMAKE_ARGS += -DQKJIT_GENERIC_PTX=$(CURDIR)/build/default/src/generated
 
 build-default build-asan build-tsan: build-%: setup
 	. build/cuda.env && CMAKE_GENERATOR="$(CMAKE_GENERATOR)" cmake --preset $* \
