@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 #include "util/environment.hpp"
+#include "util/trust.hpp"
 
 namespace qkjit {
 namespace {
@@ -38,7 +41,86 @@ Result<bool> may_compile(qkjit_compile_policy policy) {
   return fail(Code::invalid_argument, "QKJIT_COMPILE={} is unknown: use block or never", value);
 }
 
+Result<qkjit_cache_mode> cache_mode(qkjit_cache_mode mode) {
+  if (mode < QKJIT_CACHE_DEFAULT || mode > QKJIT_CACHE_OFF) {
+    return fail(Code::invalid_argument,
+                "cache mode {} is unknown: use QKJIT_CACHE_READ_WRITE, _READ_ONLY or _OFF",
+                static_cast<int>(mode));
+  }
+  if (mode != QKJIT_CACHE_DEFAULT) return mode;
+  const std::string value = environment("QKJIT_CACHE");
+  if (value.empty() || value == "rw") return QKJIT_CACHE_READ_WRITE;
+  if (value == "ro") return QKJIT_CACHE_READ_ONLY;
+  if (value == "off") return QKJIT_CACHE_OFF;
+  return fail(Code::invalid_argument, "QKJIT_CACHE={} is unknown: use rw, ro or off", value);
+}
+
+/// The user's directory and those of the path, as the mode allows; with a warning for each that
+/// cannot be used.
+void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& directory,
+                     std::vector<CacheDirectory> path, std::uint64_t max_bytes, Log& log) {
+  if (mode == QKJIT_CACHE_OFF) return;
+  if (has_elevated_rights()) {
+    log.warn_once("cache",
+                  "kernels stay in memory: this process has more rights than the user who started "
+                  "it, and uses no cache");
+    return;
+  }
+  for (const CacheDirectory& layer : path) {
+    if (auto usable = layer.check_usable(); !usable) {
+      log.warn("QKJIT_CACHE_PATH: {}", usable.error().message);
+    } else if (::access(layer.path().c_str(), R_OK | X_OK) != 0) {
+      log.warn("QKJIT_CACHE_PATH names {}, which cannot be read: nothing is found there",
+               layer.name());
+    }
+  }
+  jit.read_only = std::move(path);
+  if (directory.empty()) {
+    log.warn_once("cache",
+                  "kernels stay in memory: there is no QKJIT_CACHE_DIR, "
+                  "XDG_CACHE_HOME or HOME to keep them in");
+    return;
+  }
+  // Absolute, so that a later chdir() of the host does not move the cache.
+  CacheDirectory own(std::filesystem::absolute(directory), max_bytes);
+  if (auto usable = own.check_usable(); !usable) {
+    log.warn_once("cache", "kernels stay in memory: {}", usable.error().message);
+  }
+  if (mode == QKJIT_CACHE_READ_ONLY) {
+    jit.read_only.insert(jit.read_only.begin(), std::move(own));
+  } else {
+    jit.writable = std::move(own);
+  }
+}
+
 }  // namespace
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  if (text == "unlimited") return kNoSizeLimit;
+  constexpr std::string_view kUnits = "KMGT";
+  std::uint64_t number = 0;
+  const auto [rest, error] = std::from_chars(text.begin(), text.end(), number);
+  const std::string_view unit(rest, text.end());
+  const std::size_t power = unit.empty() ? 0 : kUnits.find(unit) + 1;
+  const bool is_known = unit.empty() || (unit.size() == 1 && power > 0);
+  const unsigned shift = static_cast<unsigned>(10 * power);
+  if (error == std::errc() && is_known && number > 0 && number <= kNoSizeLimit >> shift) {
+    return number << shift;
+  }
+  return fail(Code::invalid_argument,
+              "'{}' is no size: use a number of bytes, or one with K, M, G or T (of 1024), or "
+              "unlimited",
+              text);
+}
+
+Result<std::uint64_t> cache_max_bytes(std::uint64_t option) {
+  if (option != 0) return option;
+  const std::string value = environment("QKJIT_CACHE_MAX_SIZE");
+  if (value.empty()) return std::uint64_t{512} << 20;
+  const auto size = parse_size(value);
+  if (size) return size;
+  return fail(size.error().code, "QKJIT_CACHE_MAX_SIZE: {}", size.error().message);
+}
 
 std::string default_cache_directory() {
   if (const std::string directory = environment("QKJIT_CACHE_DIR"); !directory.empty())
@@ -62,6 +144,10 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   }
   const auto compiles = may_compile(options.compile);
   if (!compiles) return tl::unexpected(compiles.error());
+  const auto mode = cache_mode(options.cache);
+  if (!mode) return tl::unexpected(mode.error());
+  const auto max_bytes = cache_max_bytes(options.cache_max_bytes);
+  if (!max_bytes) return tl::unexpected(max_bytes.error());
   auto log = Log::create(options.log, options.log_user_data, environment("QKJIT_LOG"));
   if (!log) return tl::unexpected(log.error());
 
@@ -70,25 +156,13 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   resolved.strict = options.strict != 0;
   resolved.cpu_threads = options.cpu_threads;
   resolved.jit.may_compile = *compiles;
-  resolved.jit.read_only = split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH"));
-  for (const CacheDirectory& layer : resolved.jit.read_only) {
-    if (::access(layer.path().c_str(), R_OK | X_OK) == 0) continue;
-    resolved.log->warn("QKJIT_CACHE_PATH names {}, which cannot be read: nothing is found there",
-                       layer.path().string());
-  }
   const std::string given = options.cache_dir ? options.cache_dir : "";
-  const std::string directory = given.empty() ? default_cache_directory() : given;
-  if (directory.empty()) {
-    resolved.log->warn_once("cache",
-                            "kernels stay in memory: there is no QKJIT_CACHE_DIR, "
-                            "XDG_CACHE_HOME or HOME to keep them in");
-  } else {
-    // Absolute, so that a later chdir() of the host does not move the cache.
-    resolved.jit.writable = CacheDirectory(std::filesystem::absolute(directory));
-  }
-  resolved.jit.open_compiler = [library = option_or(options.nvrtc, "QKJIT_NVRTC")] {
-    return Nvrtc::open(library);
-  };
+  add_directories(resolved.jit, *mode, given.empty() ? default_cache_directory() : given,
+                  split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH")), *max_bytes,
+                  *resolved.log);
+  const std::string library = option_or(options.nvrtc, "QKJIT_NVRTC");
+  resolved.jit.open_compiler = [library] { return Nvrtc::open(library); };
+  resolved.jit.find_compiler = [library] { return Nvrtc::find(library); };
   return resolved;
 }
 

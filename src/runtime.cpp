@@ -39,10 +39,14 @@ std::uint64_t next_number() {
   return ++number;
 }
 
+/// Those that can be trusted.
 std::vector<std::filesystem::path> cache_directories(const JitOptions& options) {
+  std::vector<CacheDirectory> layers = options.read_only;
+  if (options.writable) layers.insert(layers.begin(), *options.writable);
   std::vector<std::filesystem::path> directories;
-  if (options.writable) directories.push_back(options.writable->path());
-  for (const CacheDirectory& layer : options.read_only) directories.push_back(layer.path());
+  for (const CacheDirectory& layer : layers) {
+    if (layer.check_usable()) directories.push_back(layer.path());
+  }
   return directories;
 }
 

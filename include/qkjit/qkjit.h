@@ -309,6 +309,14 @@ typedef enum qkjit_compile_policy {
   QKJIT_COMPILE_NEVER = 2    /* serve the generic kernel */
 } qkjit_compile_policy;
 
+/* Whether kernels are kept on disk. */
+typedef enum qkjit_cache_mode {
+  QKJIT_CACHE_DEFAULT = 0,    /* QKJIT_CACHE=rw|ro|off, else READ_WRITE */
+  QKJIT_CACHE_READ_WRITE = 1, /* compiled kernels are kept in the writable layer */
+  QKJIT_CACHE_READ_ONLY = 2,  /* all layers are read, and nothing is written */
+  QKJIT_CACHE_OFF = 3         /* kernels stay in memory */
+} qkjit_cache_mode;
+
 /* level: 0 trace, 1 debug, 2 info, 3 warning, 4 error. May be called from any thread; must not
  * call the library. */
 typedef void (*qkjit_log_callback)(int level, const char* message, void* user_data);
@@ -325,10 +333,16 @@ typedef struct qkjit_runtime_options {
   int32_t cpu_threads;    /* of the CPU path; 0: all cores */
   qkjit_log_callback log; /* NULL: warnings to stderr, or the level in QKJIT_LOG */
   void* log_user_data;
+  qkjit_cache_mode cache;
+  uint64_t cache_max_bytes; /* of the writable layer, UINT64_MAX: no limit; QKJIT_CACHE_MAX_SIZE,
+                               else 512 MiB */
 } qkjit_runtime_options;
 
-#define QKJIT_RUNTIME_OPTIONS_INIT \
-  { sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL }
+#define QKJIT_RUNTIME_OPTIONS_INIT                                                            \
+  {                                                                                           \
+    sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL, \
+        QKJIT_CACHE_DEFAULT, 0                                                                \
+  }
 
 /* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */
 QKJIT_API qkjit_status qkjit_runtime_create(const qkjit_runtime_options* options,

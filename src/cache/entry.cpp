@@ -11,30 +11,38 @@ namespace qkjit {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'Q', 'K', 'J', 'I', 'T', 'E', 'N', 'T'};
-constexpr std::uint32_t kEntryVersion = 1;
+constexpr std::uint32_t kEntryVersion = 2;
 
 struct Header {
   std::array<char, 8> magic;
   std::uint32_t version;
-  std::uint32_t lengths[4];
+  std::uint32_t lengths[5];
 };
-static_assert(sizeof(Header) == 28 && std::endian::native == std::endian::little,
+static_assert(sizeof(Header) == 32 && std::endian::native == std::endian::little,
               "the header is the file format: another layout needs a new kEntryVersion");
 
 }  // namespace
 
+bool is_toolchain(std::string_view text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+  return !text.empty() && text.size() <= 64 && text.front() != '.' &&
+         text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 std::string encode(const Entry& entry) {
-  const Header header = {kMagic,
-                         kEntryVersion,
-                         {static_cast<std::uint32_t>(entry.key.size()),
-                          static_cast<std::uint32_t>(entry.metadata.size()),
-                          static_cast<std::uint32_t>(entry.cubin.size()),
-                          static_cast<std::uint32_t>(entry.ptx.size())}};
+  const Header header = {
+      kMagic,
+      kEntryVersion,
+      {static_cast<std::uint32_t>(entry.key.size()),
+       static_cast<std::uint32_t>(entry.metadata.size()),
+       static_cast<std::uint32_t>(entry.cubin.size()), static_cast<std::uint32_t>(entry.ptx.size()),
+       static_cast<std::uint32_t>(entry.toolchain.size())}};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof(header));
   bytes += entry.key;
   bytes += entry.metadata;
   bytes += entry.cubin;
   bytes += entry.ptx;
+  bytes += entry.toolchain;
   const Digest digest = digest_of(bytes);
   bytes.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   return bytes;
@@ -72,6 +80,10 @@ Result<Entry> decode(std::string_view bytes) {
   entry.metadata = take(header.lengths[1]);
   entry.cubin = take(header.lengths[2]);
   entry.ptx = take(header.lengths[3]);
+  entry.toolchain = take(header.lengths[4]);
+  if (!is_toolchain(entry.toolchain)) {
+    return fail(Code::cache_io, "entry has a toolchain that is no name");
+  }
   return entry;
 }
 

@@ -1,13 +1,14 @@
-// The content of one cache file, and its bytes:
+// The content of one cache file, and its bytes; docs/cache.md has it for other programs.
 //
-//   entry    = magic version length{4} key metadata cubin ptx digest
-//   magic    = "QKJITENT"                      ; 8 bytes
-//   version  = u32                             ; kEntryVersion, little-endian like all numbers
-//   length   = u32                             ; of key, metadata, cubin, ptx, in this order
-//   key      = the key record (key.hpp)
-//   metadata = JSON: function, target, compiler, resources, ... ; for people and tools: what is
-//              launched, and how, follows from the key
-//   digest   = BLAKE2b-256 of all before it
+//   entry     = magic version length{5} key metadata cubin ptx toolchain digest
+//   magic     = "QKJITENT"                     ; 8 bytes
+//   version   = u32                            ; kEntryVersion, little-endian like all numbers
+//   length    = u32                            ; of key, metadata, cubin, ptx, toolchain
+//   key       = the key record (key.hpp)
+//   metadata  = JSON: function, target, compiler, resources, ... ; for people and tools: what is
+//               launched, and how, follows from the key
+//   toolchain = the compiler's identity (is_toolchain())
+//   digest    = BLAKE2b-256 of all before it
 #pragma once
 
 #include <cstddef>
@@ -23,9 +24,14 @@ struct Entry {
   std::string metadata;
   std::string cubin;
   std::string ptx;
+  std::string toolchain = "unknown";  ///< "nvrtc-65be0db342ad51a0"
 };
 
 inline constexpr std::size_t kMaxEntryBytes = 64u << 20;
+
+/// Whether `text` may identify a compiler: it is part of file names. 1 to 64 of a-z 0-9 . _ -,
+/// the first no dot.
+bool is_toolchain(std::string_view text);
 
 std::string encode(const Entry& entry);
 

@@ -7,6 +7,7 @@
 
 #include "compile/api.hpp"
 #include "util/environment.hpp"
+#include "util/library_search.hpp"
 
 namespace qkjit {
 namespace {
@@ -175,6 +176,8 @@ std::vector<std::string> compile_options(const std::string& target) {
   // -v always: ptxas stores its command line in the cubin, so "sometimes" would change the bytes.
   return {"--gpu-architecture=" + target, "--std=c++20", "--ptxas-options=-v"};
 }
+
+std::string Nvrtc::find(const std::string& library) { return find_library(candidates(library)); }
 
 Result<std::shared_ptr<const Nvrtc>> Nvrtc::open(const std::string& library) {
   auto opened = DynamicLibrary::open(candidates(library));

@@ -35,6 +35,8 @@ class Nvrtc {
   /// Opens `library`, or if it is empty the newest soname that is found, then where the toolkit
   /// usually is. Needs NVRTC 12.0 or newer. Code::not_ready if there is none.
   static Result<std::shared_ptr<const Nvrtc>> open(const std::string& library);
+  /// The file that open() would load, found without loading anything; empty if that cannot be told.
+  static std::string find(const std::string& library);
   virtual ~Nvrtc() = default;
 
   virtual const std::string& path() const = 0;

@@ -2,11 +2,11 @@
 
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "codegen/source.hpp"
-#include "jit/metadata.hpp"
+#include "jit/toolchain.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
@@ -36,17 +36,8 @@ static bool has_value(const std::shared_future<KernelResult>& made) {
 
 KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
                          const std::string& target) {
-  const Key key = kernel_key(streams, variants, target);
-  return make_once(key.digest(), false, [&]() -> KernelResult {
-    auto cached = find_cached(key);
-    if (!cached) {
-      return compile_if_allowed(streams, variants, key, target, "is in no cache directory");
-    }
-    ++counters_.cache_hits;
-    cached->entry = fused_source(streams, variants).entry;
-    cached->target = target;
-    return std::make_shared<const Kernel>(std::move(*cached));
-  });
+  const Request request{streams, variants, target, kernel_key(streams, variants, target)};
+  return make_once(request.key.digest(), false, [&] { return obtain_anew(request); });
 }
 
 bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std::string& target) {
@@ -56,19 +47,18 @@ bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std
     const auto known = kernels_.find(digest);
     if (known != kernels_.end()) return has_value(known->second.result);
   }
-  return std::ranges::any_of(layers(),
-                             [&](const CacheDirectory& layer) { return layer.has(digest); });
+  return cache_.has(digest);
 }
 
 KernelResult Jit::renew(const Streams& streams, const Variants& variants, const std::string& target,
                         const Error& why) {
-  const Key key = kernel_key(streams, variants, target);
-  return make_once(key.digest(), true, [&] {
+  const Request request{streams, variants, target, kernel_key(streams, variants, target)};
+  const std::string digest = request.key.digest();
+  return make_once(digest, true, [&] {
     ++counters_.cache_rejected;
     log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
-               fused_source(streams, variants).entry, key.digest(), why.message);
-    return compile_if_allowed(streams, variants, key, target,
-                              "is cached as what the driver refuses");
+               fused_source(streams, variants).entry, digest, why.message);
+    return compile_if_allowed(request, "is cached as what the driver refuses");
   });
 }
 
@@ -81,6 +71,7 @@ KernelResult Jit::make_once(const std::string& digest, bool anew,
     Slot& slot = kernels_[digest];
     if (slot.result.valid() && (!anew || slot.is_renewed)) {
       made = slot.result;
+      recent_.use(digest);
     } else {
       slot = {promise.get_future().share(), anew};
     }
@@ -95,83 +86,116 @@ KernelResult Jit::make_once(const std::string& digest, bool anew,
     result = tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
   }
   promise.set_value(result);
+  remember(digest, result);
   return result;
 }
 
-KernelResult Jit::compile_if_allowed(const Streams& streams, const Variants& variants,
-                                     const Key& key, const std::string& target,
-                                     const char* state_of_cache) {
+/// Failures are small and stay.
+void Jit::remember(const std::string& digest, const KernelResult& made) {
+  if (!made) return;
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t bytes = (*made)->cubin.size() + (*made)->ptx.size();
+  for (const std::string& gone : recent_.add(digest, bytes)) kernels_.erase(gone);
+}
+
+/// Entries of this machine's compiler; of any, where it is not known or may not be used.
+Wanted Jit::wanted() {
+  if (was_opened_.load(std::memory_order_acquire)) {
+    return {toolchain_, !compiler_ || !options_.may_compile};
+  }
+  std::call_once(toolchain_expected_, [this] {
+    if (options_.find_compiler) expected_toolchain_ = toolchain_of(options_.find_compiler());
+  });
+  return {expected_toolchain_, expected_toolchain_.empty() || !options_.may_compile};
+}
+
+KernelResult Jit::obtain_anew(const Request& request) {
+  std::set<std::string> told;  // the cache may be asked more than once
+  const auto warn_of = [&](const Lookup& passed_over) {
+    if (told.insert(passed_over.problem).second) warn(passed_over);
+  };
+  const Wanted expected = wanted();
+  if (auto cached = cache_.find(request.key, expected, warn_of)) return hit(*cached, request);
+  if (!options_.may_compile) return compile_if_allowed(request, "is in no cache directory");
+
+  const FileLock lock = cache_.lock(request.key, options_.patience);
+  if (lock.state() == FileLock::State::timed_out) {
+    log_->warn("another process has not compiled {} for {} within {} ms: compiling it here too",
+               to_text(request.streams), request.target, options_.patience.count());
+  }
+  if (lock.state() == FileLock::State::held) {  // by another until now, perhaps
+    if (auto cached = cache_.find_own(request.key, expected, warn_of)) return hit(*cached, request);
+  }
+  // Only the open compiler says for certain whose entries are wanted.
+  static_cast<void>(compiler());
+  if (const Wanted certain = wanted(); certain != expected) {
+    if (auto cached = cache_.find(request.key, certain, warn_of)) return hit(*cached, request);
+  }
+  return compile_if_allowed(request, "is in no cache directory");
+}
+
+KernelResult Jit::hit(Kernel kernel, const Request& request) {
+  ++counters_.cache_hits;
+  kernel.entry = fused_source(request.streams, request.variants).entry;
+  kernel.target = request.target;
+  return std::make_shared<const Kernel>(std::move(kernel));
+}
+
+void Jit::warn(const Lookup& passed_over) {
+  ++counters_.cache_rejected;
+  log_->warn("cache entry ignored: {}", passed_over.problem);
+}
+
+KernelResult Jit::compile_if_allowed(const Request& request, const char* state_of_cache) {
   if (!options_.may_compile) {
     return tl::unexpected(NoKernel{
         Reason::compile_forbidden,
         {Code::not_ready,
          fmt::format("{} for {} {} and compiling is forbidden: precompile it, or allow compiling",
-                     to_text(streams), target, state_of_cache)}});
+                     to_text(request.streams), request.target, state_of_cache)}});
   }
-  KernelResult compiled = compile(streams, variants, key, target);
-  if (compiled) {
-    publish(key, **compiled);
-  } else {
+  KernelResult compiled = compile(request);
+  if (!compiled) {
     ++counters_.failed;
+  } else if (auto stored = cache_.store(request.key, **compiled); !stored) {
+    log_->warn_once("cache", "kernels stay in memory, the cache is not writable: {}",
+                    stored.error().message);
   }
   return compiled;
 }
 
-std::vector<CacheDirectory> Jit::layers() const {
-  std::vector<CacheDirectory> layers = options_.read_only;
-  if (options_.writable) layers.insert(layers.begin(), *options_.writable);
-  return layers;
-}
-
-std::optional<Kernel> Jit::find_cached(const Key& key) {
-  for (const CacheDirectory& layer : layers()) {
-    Result<std::optional<Entry>> entry = layer.find(key);
-    if (entry && !*entry) continue;
-    Result<Kernel> kernel =
-        entry ? to_kernel(**entry, key.digest()) : tl::unexpected(entry.error());
-    if (kernel) return std::move(*kernel);
-    ++counters_.cache_rejected;
-    log_->warn("cache entry ignored: {}", kernel.error().message);
-  }
-  return std::nullopt;
-}
-
-KernelResult Jit::compile(const Streams& streams, const Variants& variants, const Key& key,
-                          const std::string& target) {
+KernelResult Jit::compile(const Request& request) {
   auto nvrtc = compiler();
   if (!nvrtc) return tl::unexpected(NoKernel{Reason::nvrtc_missing, nvrtc.error()});
-  const Source source = fused_source(streams, variants);
+  const Source source = fused_source(request.streams, request.variants);
   const auto start = std::chrono::steady_clock::now();
-  auto compiled = (*nvrtc)->compile({source.file, source.text, embedded_kernels(), target});
+  auto compiled = (*nvrtc)->compile({source.file, source.text, embedded_kernels(), request.target});
   const std::chrono::duration<double, std::milli> elapsed =
       std::chrono::steady_clock::now() - start;
   if (!compiled) return tl::unexpected(NoKernel{Reason::compile_failed, compiled.error()});
   ++counters_.compiled;
-  log_->debug("compiled {} for {} in {:.1f} ms", source.entry, target, elapsed.count());
+  log_->debug("compiled {} for {} in {:.1f} ms", source.entry, request.target, elapsed.count());
   Kernel kernel{
       .entry = source.entry,
-      .target = target,
-      .variant = to_text(variants.first),
+      .target = request.target,
+      .variant = to_text(request.variants.first),
       .cubin = std::move(compiled->cubin),
       .ptx = std::move(compiled->ptx),
       .compiler = "NVRTC " + (*nvrtc)->version(),
       .resources = compiled->resources.empty() ? Resources{} : compiled->resources.front(),
-      .key = key.digest(),
+      .key = request.key.digest(),
       .origin = Origin::compiled,
-      .compile_ms = elapsed.count()};
+      .compile_ms = elapsed.count(),
+      .toolchain = toolchain_};
   return std::make_shared<const Kernel>(std::move(kernel));
 }
 
-void Jit::publish(const Key& key, const Kernel& kernel) {
-  if (!options_.writable) return;
-  if (auto stored = options_.writable->store(key, to_entry(kernel, key.record())); !stored) {
-    log_->warn_once("cache", "kernels stay in memory, the cache is not writable: {}",
-                    stored.error().message);
-  }
-}
-
 Result<std::shared_ptr<const Nvrtc>> Jit::compiler() {
-  std::call_once(compiler_opened_, [this] { compiler_ = options_.open_compiler(); });
+  std::call_once(compiler_opened_, [this] {
+    compiler_ = options_.open_compiler();
+    if (compiler_) toolchain_ = toolchain_of((*compiler_)->path(), (*compiler_)->version());
+    was_opened_.store(true, std::memory_order_release);
+  });
   return compiler_;
 }
 

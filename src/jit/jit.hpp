@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -11,9 +12,9 @@
 #include <optional>
 #include <vector>
 
-#include "cache/directory.hpp"
+#include "cache/recent.hpp"
 #include "compile/nvrtc.hpp"
-#include "jit/kernel.hpp"
+#include "jit/kernel_cache.hpp"
 #include "kernels/variant.cuh"
 #include "spec/path.hpp"
 #include "spec/streams.hpp"
@@ -27,6 +28,16 @@ struct JitOptions {
   bool may_compile = true;
   /// Opens the compiler when the first kernel has to be compiled, and not before.
   std::function<Result<std::shared_ptr<const Nvrtc>>()> open_compiler;
+  /// Looked up last: what a host adds, such as a store on the network.
+  std::vector<std::shared_ptr<const CacheLayer>> further = {};
+  /// The library that open_compiler() would open, found without that: it says whose entries are
+  /// wanted. None, or an empty name: not known, and entries of every compiler serve until it is
+  /// open.
+  std::function<std::string()> find_compiler = {};
+  /// How long to wait for another process that compiles the same; 0: not at all.
+  std::chrono::milliseconds patience = std::chrono::seconds(20);
+  /// Code of kernels that is kept in memory.
+  std::uint64_t memory_bytes = 64 << 20;
 };
 
 struct JitCounters {
@@ -42,12 +53,15 @@ using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 /// compiled.
 Key kernel_key(const Streams& streams, const Variants& variants, const std::string& target);
 
-/// Thread-safe. Of concurrent requests for one kernel, one compiles and the others wait for it;
-/// different kernels compile in parallel.
+/// Thread-safe. Of concurrent requests for one kernel, in all processes that share a writable cache
+/// directory, one compiles and the others wait for it; different kernels compile in parallel.
 class Jit {
  public:
   Jit(JitOptions options, std::shared_ptr<Log> log)
-      : options_(std::move(options)), log_(std::move(log)) {}
+      : options_(std::move(options)),
+        log_(std::move(log)),
+        cache_(options_.writable, options_.read_only, options_.further),
+        recent_(options_.memory_bytes) {}
 
   /// The kernel for specs that supports() calls fused, in variants that check_variant() allows.
   /// A failure is remembered: it would fail again.
@@ -75,25 +89,40 @@ class Jit {
     bool is_renewed = false;
   };
 
+  /// What is asked for, and where it is in the cache.
+  struct Request {
+    const Streams& streams;
+    const Variants& variants;
+    const std::string& target;
+    Key key;
+  };
+
   KernelResult make_once(const std::string& digest, bool anew,
                          const std::function<KernelResult()>& make);
-  std::vector<CacheDirectory> layers() const;
-  std::optional<Kernel> find_cached(const Key& key);
-  KernelResult compile_if_allowed(const Streams& streams, const Variants& variants, const Key& key,
-                                  const std::string& target, const char* state_of_cache);
-  KernelResult compile(const Streams& streams, const Variants& variants, const Key& key,
-                       const std::string& target);
-  void publish(const Key& key, const Kernel& kernel);
+  void remember(const std::string& digest, const KernelResult& made);
+
+  Wanted wanted();
+  KernelResult obtain_anew(const Request& request);
+  KernelResult compile_if_allowed(const Request& request, const char* state_of_cache);
+  KernelResult compile(const Request& request);
+  /// A kernel that the cache gave, with what follows from the key and not from the entry.
+  KernelResult hit(Kernel kernel, const Request& request);
+  void warn(const Lookup& passed_over);
 
   JitOptions options_;
   std::shared_ptr<Log> log_;
   JitCounters counters_;
+  KernelCache cache_;
 
   std::mutex mutex_;                     // guards what follows; never held during I/O or a compile
   std::map<std::string, Slot> kernels_;  // by key digest
+  Recent recent_;                        // of kernels_, those that were made
 
-  std::once_flag compiler_opened_;
+  std::once_flag compiler_opened_, toolchain_expected_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;
+  std::string toolchain_;  // of the open compiler
+  std::string expected_toolchain_;
+  std::atomic<bool> was_opened_{false};  // then compiler_ and toolchain_ stay as they are
 };
 
 }  // namespace qkjit

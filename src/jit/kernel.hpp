@@ -20,7 +20,8 @@ struct Kernel {
   Resources resources;
   std::string key;  ///< digest, which is the entry's file name in a cache directory
   Origin origin = Origin::compiled;
-  double compile_ms = 0;  ///< wall time of the compile that made it
+  double compile_ms = 0;              ///< wall time of the compile that made it
+  std::string toolchain = "unknown";  ///< the compiler's identity (toolchain.hpp)
 };
 
 }  // namespace qkjit

@@ -23,7 +23,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
         {"stack", r.stack},
         {"shared", r.shared}}},
   };
-  return {key_record, metadata.dump(), kernel.cubin, kernel.ptx};
+  return {key_record, metadata.dump(), kernel.cubin, kernel.ptx, kernel.toolchain};
 }
 
 Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
@@ -38,6 +38,7 @@ Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
     kernel.compiler = metadata.at("compiler");
     kernel.cubin = entry.cubin;
     kernel.ptx = entry.ptx;
+    kernel.toolchain = entry.toolchain;
     kernel.resources = {kernel.entry,        r.at("registers"), r.at("spill_stores"),
                         r.at("spill_loads"), r.at("stack"),     r.at("shared")};
     kernel.key = digest;

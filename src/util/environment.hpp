@@ -6,9 +6,10 @@
 
 namespace qkjit {
 
-/// The variable's value; empty if unset.
+/// The variable's value; empty if unset, and in a process with more rights than whoever started it:
+/// variables name libraries to load.
 inline std::string environment(const char* name) {
-  const char* value = std::getenv(name);
+  const char* value = ::secure_getenv(name);
   return value ? value : "";
 }
 

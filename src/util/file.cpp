@@ -1,12 +1,16 @@
 #include "util/file.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include "util/descriptor.hpp"
+#include "util/trust.hpp"
 
 namespace qkjit {
 namespace {
@@ -15,21 +19,42 @@ tl::unexpected<Error> io_failure(const char* action, const std::filesystem::path
   return fail(Code::cache_io, "cannot {} {}: {}", action, path.string(), std::strerror(errno));
 }
 
-/// Closes at the end of its scope; close_checked() reports what a late write error says.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  bool close_checked() { return ::close(std::exchange(fd_, -1)) == 0; }
+constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
- private:
-  int fd_;
-};
+/// The status of a regular file of at most `limit` bytes.
+Result<struct stat> check_regular(int fd, const std::filesystem::path& path, std::size_t limit) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return io_failure("stat", path);
+  if (!S_ISREG(status.st_mode))
+    return fail(Code::cache_io, "{} is not a regular file", path.string());
+  if (static_cast<std::size_t>(status.st_size) > limit) {
+    return fail(Code::cache_io, "{} has {} bytes, more than the {} allowed", path.string(),
+                status.st_size, limit);
+  }
+  return status;
+}
+
+Result<std::string> read_all(int fd, const std::filesystem::path& path, const struct stat& status) {
+  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::read(fd, bytes.data() + done, bytes.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_failure("read", path);
+    if (got == 0) break;  // became shorter meanwhile
+    done += static_cast<std::size_t>(got);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+/// Whether the process may write a file so large; one that tries to is killed by SIGXFSZ.
+bool is_within_limit(std::size_t bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || bytes <= limit.rlim_cur) return true;
+  errno = EFBIG;
+  return false;
+}
 
 bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -50,35 +75,44 @@ Result<void> sync_directory(const std::filesystem::path& path) {
 }  // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Descriptor file(::open(path.c_str(), kReading));
   if (file.get() < 0) return io_failure("open", path);
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return io_failure("stat", path);
-  if (!S_ISREG(status.st_mode))
-    return fail(Code::cache_io, "{} is not a regular file", path.string());
-  if (static_cast<std::size_t>(status.st_size) > limit) {
-    return fail(Code::cache_io, "{} has {} bytes, more than the {} allowed", path.string(),
-                status.st_size, limit);
+  const auto status = check_regular(file.get(), path, limit);
+  if (!status) return tl::unexpected(status.error());
+  return read_all(file.get(), path, *status);
+}
+
+Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
+                                                     std::size_t limit, bool& is_unfit) {
+  is_unfit = false;
+  const Descriptor file(::open(path.c_str(), kReading | O_NOFOLLOW));
+  if (file.get() < 0) {
+    if (errno == ENOENT) return std::nullopt;
+    is_unfit = errno == ELOOP || errno == ENXIO;  // a link, a socket
+    return io_failure("open", path);
   }
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::read(file.get(), bytes.data() + done, bytes.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return io_failure("read", path);
-    if (got == 0) break;  // became shorter meanwhile
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
-  return bytes;
+  const auto status = check_regular(file.get(), path, limit);
+  is_unfit = true;
+  if (!status) return tl::unexpected(status.error());
+  if (auto owned = check_owner(*status, path); !owned) return tl::unexpected(owned.error());
+  is_unfit = false;
+  auto bytes = read_all(file.get(), path, *status);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return FileContent{std::move(*bytes), status->st_mtim.tv_sec};
+}
+
+void touch_file(const std::filesystem::path& path) {
+  const timespec times[] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+  static_cast<void>(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW));
 }
 
 Result<void> publish_file(const std::filesystem::path& path, std::string_view bytes, mode_t mode) {
   std::string temporary = path.string() + ".tmp.XXXXXX";
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));  // creates with mode 0600
   if (file.get() < 0) return io_failure("create", temporary);
-  const bool written = write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0 &&
-                       ::fsync(file.get()) == 0 && file.close_checked();
+  const bool written = is_within_limit(bytes.size()) && write_all(file.get(), bytes) &&
+                       ::fchmod(file.get(), mode) == 0 && ::fsync(file.get()) == 0 &&
+                       file.close_checked();
   if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) {
     const auto failure = io_failure("write", path);
     ::unlink(temporary.c_str());

@@ -4,7 +4,9 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +16,21 @@ namespace qkjit {
 
 /// The bytes of a regular file of at most `limit` bytes; Code::cache_io otherwise.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit);
+
+/// What was read, and when it was last stamped (touch_file()) or written, in seconds since 1970.
+struct FileContent {
+  std::string bytes;
+  std::int64_t modified;
+};
+
+/// As read_file(), of a file that only this process's user or root can have written (owner and mode
+/// are those of what is opened, no link is followed). Nothing if there is no file. `is_unfit` tells
+/// a file that will never do from one that cannot be read now.
+Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
+                                                     std::size_t limit, bool& is_unfit);
+
+/// Stamps a file with the present time; it may fail without consequence.
+void touch_file(const std::filesystem::path& path);
 
 /// Makes `path` hold exactly `bytes` for every reader at every moment, also after a crash: a unique
 /// temporary file in the same directory, fsync, rename, fsync of the directory. `mode` is the

@@ -20,6 +20,7 @@ void store(const CacheDirectory& directory, const std::string& cubin, const std:
   const Key key = kernel_key(kSpec, kFirstVariant, "sm_90");
   Kernel kernel;
   kernel.entry = entry, kernel.target = "sm_0", kernel.cubin = cubin;
+  kernel.toolchain = "nvrtc-13.9";  // the fake compiler's
   REQUIRE(directory.store(key, to_entry(kernel, key.record())).has_value());
 }
 

@@ -7,63 +7,17 @@
 #include <stdexcept>
 #include <thread>
 
-#include "tests/support/fake_nvrtc.hpp"
+#include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
-#include "tuning/default_variant.hpp"
 #include "util/file.hpp"
 
 using namespace qkjit;
-using qkjit::test::FakeNvrtc;
+using namespace qkjit::test;
 namespace fs = std::filesystem;
 
-namespace {
-
-const Spec kSpec = {.head_dim = 128, .rope_dim = 128};
-const Spec kOther = {.head_dim = 64, .rope_dim = 64};
-
-/// A Jit with its compiler and what it logged; set options before the first use of jit().
-class Fixture {
- public:
-  explicit Fixture(std::optional<CacheDirectory> writable) { options.writable = writable; }
-
-  Jit& jit() {
-    if (jit_) return *jit_;
-    options.open_compiler = [this]() -> Result<std::shared_ptr<const Nvrtc>> {
-      ++opened;
-      if (!nvrtc) return fail(Code::not_ready, "there is no NVRTC");
-      return nvrtc;
-    };
-    const auto warn = [](int level, const char* message, void* list) {
-      if (level >= 3) static_cast<std::vector<std::string>*>(list)->push_back(message);
-    };
-    return jit_.emplace(options, *Log::create(warn, &warnings, ""));
-  }
-  KernelResult obtain(const Spec& spec = kSpec) {
-    return jit().obtain(spec, default_variant(spec), "sm_90");
-  }
-  bool is_at_hand() { return jit().is_at_hand(kSpec, default_variant(kSpec), "sm_90"); }
-
-  JitOptions options;
-  std::shared_ptr<FakeNvrtc> nvrtc = std::make_shared<FakeNvrtc>();
-  std::atomic<int> opened{0};
-  std::vector<std::string> warnings;
-
- private:
-  std::optional<Jit> jit_;
-};
-
-/// Fills `directory` with kSpec's kernel; gives its file.
-fs::path fill(const CacheDirectory& directory) {
-  REQUIRE(Fixture(directory).obtain().has_value());
-  REQUIRE(directory.list().size() == 1);
-  return directory.list().front().path;
-}
-
-}  // namespace
-
 TEST_CASE("a kernel is compiled once, then found in memory", "[jit]") {
-  Fixture f(std::nullopt);
+  JitFixture f(std::nullopt);
   CHECK(f.opened == 0);
   CHECK_FALSE(f.is_at_hand());
   const auto kernel = f.obtain();
@@ -82,7 +36,7 @@ TEST_CASE("a kernel is compiled once, then found in memory", "[jit]") {
 }
 
 TEST_CASE("of 8 threads that want a kernel, one compiles it", "[jit][threads]") {
-  Fixture f(std::nullopt);
+  JitFixture f(std::nullopt);
   f.nvrtc->inside = [] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); };
   Jit& jit = f.jit();
   std::vector<KernelResult> kernels(8);
@@ -104,7 +58,7 @@ TEST_CASE("of 8 threads that want a kernel, one compiles it", "[jit][threads]") 
 }
 
 TEST_CASE("different kernels compile at the same time", "[jit][threads]") {
-  Fixture f(std::nullopt);
+  JitFixture f(std::nullopt);
   std::atomic<int> running{0}, met{0};
   f.nvrtc->inside = [&] {  // waits for the other one
     ++running;
@@ -123,7 +77,7 @@ TEST_CASE("different kernels compile at the same time", "[jit][threads]") {
 
 TEST_CASE("a failure is remembered with its log", "[jit]") {
   const TemporaryDirectory root;
-  Fixture f(CacheDirectory(root.path()));
+  JitFixture f(CacheDirectory(root.path()));
   f.nvrtc->refuse = true;
   for (int i = 0; i < 2; ++i) {
     const auto kernel = f.obtain();
@@ -139,7 +93,7 @@ TEST_CASE("a failure is remembered with its log", "[jit]") {
 }
 
 TEST_CASE("an exception becomes an error, and is remembered", "[jit]") {
-  Fixture f(std::nullopt);
+  JitFixture f(std::nullopt);
   f.nvrtc->inside = [] { throw std::runtime_error("out of paper"); };
   for (int i = 0; i < 2; ++i) {
     const auto kernel = f.obtain();
@@ -152,7 +106,7 @@ TEST_CASE("an exception becomes an error, and is remembered", "[jit]") {
 }
 
 TEST_CASE("without a compiler the reason says so, and it is looked for once", "[jit]") {
-  Fixture f(std::nullopt);
+  JitFixture f(std::nullopt);
   f.nvrtc = nullptr;
   for (const Spec& spec : {kSpec, kOther}) {
     const auto kernel = f.obtain(spec);
@@ -165,7 +119,7 @@ TEST_CASE("without a compiler the reason says so, and it is looked for once", "[
 
 TEST_CASE("a second process finds the kernel and opens no compiler", "[jit]") {
   const TemporaryDirectory root;
-  Fixture first(CacheDirectory(root.path())), second(CacheDirectory(root.path()));
+  JitFixture first(CacheDirectory(root.path())), second(CacheDirectory(root.path()));
   const auto compiled = first.obtain();
   CHECK(second.is_at_hand());
   const auto found = second.obtain();
@@ -192,13 +146,13 @@ TEST_CASE("read-only layers are looked up and left as they are", "[jit]") {
   const CacheDirectory shipped(root.path() / "shipped"), own(root.path() / "own");
   const fs::path file = fill(shipped);
   const std::string before = *read_file(file, kMaxEntryBytes);
-  Fixture f(own);
+  JitFixture f(own);
   f.options.read_only = {CacheDirectory(root.path() / "missing"), shipped};
   REQUIRE(f.obtain().has_value());
   REQUIRE(f.obtain(kOther).has_value());
   CHECK(f.jit().counters().cache_hits == 1);
   CHECK(f.jit().counters().compiled == 1);
-  CHECK(own.list().size() == 1);
+  CHECK(own.list().size() == 2);  // what was found is copied
   CHECK(shipped.list().size() == 1);
   CHECK(*read_file(file, kMaxEntryBytes) == before);
 }
@@ -215,7 +169,7 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
       encode({"x", "{}", "cubin", "ptx"}),   encode({record, decode(whole)->metadata, "", "ptx"})};
   for (const std::string& damaged : damages) {
     std::ofstream(file, std::ios::binary) << damaged;
-    Fixture f(directory);
+    JitFixture f(directory);
     const auto kernel = f.obtain();
     REQUIRE(kernel.has_value());
     CHECK((*kernel)->cubin == "cubin for sm_90");
@@ -230,7 +184,7 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
 TEST_CASE("a cached kernel that a driver refused is compiled anew once, for all", "[jit]") {
   const TemporaryDirectory root;
   fill(CacheDirectory(root.path()));
-  Fixture f(CacheDirectory(root.path()));
+  JitFixture f(CacheDirectory(root.path()));
   const auto refused = f.obtain();
   const Error why{Code::compile_failed, "invalid image"};
   const auto renewed = f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why);
@@ -250,7 +204,7 @@ TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {
   const CacheDirectory shipped(root.path() / "shipped"), own(root.path() / "own");
   fill(shipped);
   std::ofstream(fill(own)) << "damaged";
-  Fixture f(own);
+  JitFixture f(own);
   f.options.read_only = {shipped};
   f.options.may_compile = false;
   CHECK(f.obtain().has_value());
@@ -261,7 +215,7 @@ TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {
 TEST_CASE("with an unwritable cache kernels stay in memory, and it is said once", "[jit]") {
   const TemporaryDirectory root;
   std::ofstream(root.path() / "file").put('x');
-  Fixture f(CacheDirectory(root.path() / "file" / "cache"));
+  JitFixture f(CacheDirectory(root.path() / "file" / "cache"));
   const auto kernel = f.obtain();
   REQUIRE(kernel.has_value());
   CHECK(f.obtain(kOther).has_value());
@@ -274,7 +228,7 @@ TEST_CASE("with an unwritable cache kernels stay in memory, and it is said once"
 TEST_CASE("where compiling is forbidden, only the cache serves", "[jit]") {
   const TemporaryDirectory root;
   fill(CacheDirectory(root.path()));
-  Fixture f(CacheDirectory(root.path()));
+  JitFixture f(CacheDirectory(root.path()));
   f.options.may_compile = false;
   CHECK(f.obtain().has_value());
   const auto kernel = f.obtain(kOther);

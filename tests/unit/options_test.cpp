@@ -29,8 +29,8 @@ class CleanEnvironment {
 
  private:
   static constexpr const char* kNames[] = {
-      "QKJIT_CACHE_DIR", "QKJIT_CACHE_PATH", "QKJIT_NVRTC", "QKJIT_COMPILE",
-      "QKJIT_LOG",       "XDG_CACHE_HOME",   "HOME"};
+      "QKJIT_CACHE_DIR",      "QKJIT_CACHE_PATH", "QKJIT_NVRTC",    "QKJIT_COMPILE", "QKJIT_CACHE",
+      "QKJIT_CACHE_MAX_SIZE", "QKJIT_LOG",        "XDG_CACHE_HOME", "HOME"};
   std::vector<std::optional<std::string>> values_;
 };
 
@@ -136,4 +136,52 @@ TEST_CASE("settings that mean nothing are refused", "[options]") {
     setenv("QKJIT_LOG", level, 1);
     CHECK(resolve_options(defaults()).has_value());
   }
+}
+
+TEST_CASE("the cache's mode says which directories are read and written", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  setenv("QKJIT_CACHE_DIR", "/own", 1);
+  setenv("QKJIT_CACHE_PATH", "/shipped", 1);
+  const auto directories = [&] {
+    const auto resolved = resolve_options(options);
+    std::string text;
+    if (const auto& own = resolved->jit.writable) text = fmt::format("rw {}", own->name());
+    for (const CacheDirectory& layer : resolved->jit.read_only) {
+      text += fmt::format(" {}", layer.name());
+    }
+    return text;
+  };
+  CHECK(directories() == "rw /own /shipped");
+  setenv("QKJIT_CACHE", "ro", 1);
+  CHECK(directories() == " /own /shipped");
+  setenv("QKJIT_CACHE", "off", 1);
+  CHECK(directories() == "");
+  options.cache = QKJIT_CACHE_READ_WRITE;
+  CHECK(directories() == "rw /own /shipped");
+  options.cache = QKJIT_CACHE_DEFAULT;
+  setenv("QKJIT_CACHE", "sometimes", 1);
+  CHECK(fails(resolve_options(options), Code::invalid_argument, {"sometimes", "rw, ro or off"}));
+  options.cache = static_cast<qkjit_cache_mode>(4);
+  CHECK(fails(resolve_options(options), Code::invalid_argument, {"cache mode 4"}));
+}
+
+TEST_CASE("the cache's limit is the option's, else the environment's, else 512 MiB", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  options.cache_dir = "/own";
+  const auto limit = [&] { return resolve_options(options)->jit.writable->max_bytes(); };
+  CHECK(limit() == 512u << 20);
+  setenv("QKJIT_CACHE_MAX_SIZE", "2G", 1);
+  CHECK(limit() == std::uint64_t{2} << 30);
+  options.cache_max_bytes = 4096;
+  CHECK(limit() == 4096);
+  options.cache_max_bytes = 0;
+  for (const char* bad : {"0", "-1", "x", "1X", "1MB", "99999999999T", "M"}) {
+    setenv("QKJIT_CACHE_MAX_SIZE", bad, 1);
+    CHECK(fails(resolve_options(options), Code::invalid_argument, {"QKJIT_CACHE_MAX_SIZE", bad}));
+  }
+  CHECK(parse_size("4096") == 4096u);
+  CHECK(parse_size("3K") == 3072u);
+  CHECK(parse_size("unlimited") == kNoSizeLimit);
 }
