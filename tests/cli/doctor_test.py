@@ -50,8 +50,26 @@ class Doctor(CliTest):
         (self.dir / "file").write_text("")
         document = self.doctor(env={"QKJIT_CACHE_DIR": self.dir / "file" / "cache"})
         self.assertFalse(document["cache"]["good"])
-        self.assertIn("not writable", document["cache"]["text"])
+        self.assertIn("is not a directory", document["cache"]["text"])
         self.assertIn("QKJIT_CACHE_DIR", document["verdict"])
+
+    def test_a_cache_that_others_can_write(self):
+        self.cache.mkdir()
+        self.cache.chmod(0o777)
+        document = self.doctor(env={"QKJIT_CACHE_PATH": self.cache})
+        self.assertFalse(document["cache"]["good"])
+        self.assertIn("chmod go-w", document["cache"]["text"])
+        self.assertEqual([layer["good"] for layer in document["path"]], [False])
+        self.cache.chmod(0o755)
+        document = self.doctor(env={"QKJIT_CACHE_PATH": f"{self.cache}:/nonexistent"})
+        self.assertTrue(document["cache"]["good"])
+        self.assertEqual([layer["good"] for layer in document["path"]], [True, False])
+
+    def test_a_cache_that_is_turned_off(self):
+        for mode in "ro", "off":
+            document = self.doctor(env={"QKJIT_CACHE": mode})
+            self.assertFalse(document["cache"]["good"])
+            self.assertIn("QKJIT_CACHE", document["cache"]["text"])
 
     def test_a_directory_without_write_permission(self):
         self.cache.mkdir(mode=0o555)

@@ -1,8 +1,11 @@
-// qkjit cache: where the writable cache is, what it holds, and how to empty it.
+// qkjit cache: where the writable cache is, what it holds, and its care.
 #include <filesystem>
+#include <functional>
+#include <memory>
 
 #include "jit/metadata.hpp"
 #include "options.hpp"
+#include "tools/qkjit/cache_care.hpp"
 #include "tools/qkjit/commands.hpp"
 
 namespace qkjit {
@@ -61,15 +64,26 @@ void add_cache(CLI::App& app, const Console& console, Exit& exit) {
   CLI::App* command = app.add_subcommand("cache", "The writable kernel cache");
   command->require_subcommand(1);
   const auto add = [&](const char* name, const char* text,
-                       Exit (*action)(const Console&, const CacheDirectory&)) {
-    command->add_subcommand(name, text)->callback([&console, &exit, action] {
+                       std::function<Exit(const Console&, const CacheDirectory&)> action) {
+    CLI::App* const added = command->add_subcommand(name, text);
+    added->callback([&console, &exit, action] {
       const auto cache = cache_directory();
       exit = cache ? action(console, *cache) : report(cache.error());
     });
+    return added;
   };
   add("path", "Print its directory", print_path);
   add("list", "List its entries", list);
+  add("stats", "Count what is in it, and its bytes", cache_stats);
+  add("verify", "Check every entry; quarantine what is damaged, and say why", cache_verify);
   add("clear", "Remove its entries", clear);
+  const auto max_size = std::make_shared<std::string>();
+  add("prune", "Remove leftovers, and what was used longest ago down to the limit",
+      [max_size](const Console& to, const CacheDirectory& cache) {
+        return cache_prune(to, cache, *max_size);
+      })
+      ->add_option("--max-size", *max_size,
+                   "4096, 512M, unlimited, ...; QKJIT_CACHE_MAX_SIZE if left out");
 }
 
 }  // namespace qkjit

@@ -41,19 +41,39 @@ Finding examine_compiler(Jit& jit) {
 }
 
 /// The nearest directory that exists decides whether the cache can be created.
-Finding examine_cache() {
-  std::filesystem::path path = default_cache_directory();
-  if (path.empty()) return {"cache", false, "set QKJIT_CACHE_DIR, XDG_CACHE_HOME or HOME"};
-  const std::string wanted = path.string();
+bool can_be_written(std::filesystem::path path) {
   std::error_code ignored;
   while (!std::filesystem::exists(path, ignored) && path.has_parent_path() &&
          path != path.root_path()) {
     path = path.parent_path();
   }
-  const bool writable = access(path.c_str(), W_OK | X_OK) == 0;
-  const std::size_t entries = CacheDirectory(wanted).list().size();
-  return {"cache", writable,
-          fmt::format("{}, {} entries{}", wanted, entries, writable ? "" : ", not writable")};
+  return access(path.c_str(), W_OK | X_OK) == 0;
+}
+
+Finding examine_cache(const JitOptions& options) {
+  const std::string wanted = default_cache_directory();
+  if (wanted.empty()) return {"cache", false, "set QKJIT_CACHE_DIR, XDG_CACHE_HOME or HOME"};
+  const CacheDirectory cache(std::filesystem::absolute(wanted));
+  if (auto usable = cache.check_usable(); !usable) {
+    return {"cache", false, usable.error().message};
+  }
+  const bool writable = can_be_written(cache.path());
+  const char* const note = !options.writable ? ", nothing is kept: see QKJIT_CACHE"
+                           : writable        ? ""
+                                             : ", not writable";
+  return {"cache", options.writable && writable,
+          fmt::format("{}, {} entries{}", cache.name(), cache.list().size(), note)};
+}
+
+/// One of QKJIT_CACHE_PATH.
+Finding examine_layer(const CacheDirectory& layer) {
+  if (auto usable = layer.check_usable(); !usable) {
+    return {"path", false, usable.error().message};
+  }
+  const bool is_there = access(layer.path().c_str(), R_OK | X_OK) == 0;
+  return {"path", is_there,
+          is_there ? fmt::format("{}, {} entries", layer.name(), layer.list().size())
+                   : layer.name() + " cannot be read"};
 }
 
 std::string verdict(bool driver, bool nvrtc, bool cache) {
@@ -69,16 +89,22 @@ std::string verdict(bool driver, bool nvrtc, bool cache) {
 Exit doctor(const Console& console) {
   const auto runtime = open_runtime(console);
   if (!runtime) return report(runtime.error());
+  const JitOptions& options = (*runtime)->jit().options();
   const Finding driver = examine_driver(), nvrtc = examine_compiler((*runtime)->jit()),
-                cache = examine_cache();
+                cache = examine_cache(options);
   const std::string text = verdict(driver.good, nvrtc.good, cache.good);
   nlohmann::json document = {
       {"schema", "qkjit.doctor/1"}, {"version", qkjit_version()}, {"verdict", text}};
   console.print(fmt::format("qkjit {}", qkjit_version()));
-  for (const Finding& finding : {driver, nvrtc, cache}) {
-    document[finding.name] = {{"good", finding.good}, {"text", finding.text}};
+  const auto print = [&](const Finding& finding) -> nlohmann::json {
     console.print(fmt::format("{:<8} {}  {}", finding.name,
                               finding.good ? console.good("ok") : console.bad("--"), finding.text));
+    return {{"good", finding.good}, {"text", finding.text}};
+  };
+  for (const Finding& finding : {driver, nvrtc, cache}) document[finding.name] = print(finding);
+  document["path"] = nlohmann::json::array();
+  for (const CacheDirectory& layer : options.read_only) {
+    document["path"].push_back(print(examine_layer(layer)));
   }
   console.print(fmt::format("{:<8} {}", "verdict", console.strong(text)));
   console.print_json(document);

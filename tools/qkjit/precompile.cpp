@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "cache/names.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "tools/qkjit/catalog.hpp"
@@ -38,6 +39,7 @@ Result<std::unique_ptr<Runtime>> open_target_runtime(const Console& console,
   JitOptions jit = (*runtime)->jit().options();
   jit.writable = CacheDirectory(std::filesystem::absolute(options.out));
   jit.read_only.clear();
+  jit.patience = {};  // nothing but entries in what is deployed: no lock's file
   jit.may_compile = !options.check;
   RuntimeOptions settings;
   settings.jit = std::move(jit);
@@ -102,7 +104,10 @@ void share_entries(const std::vector<JobResult>& results, const Options& options
   std::error_code ignored;  // files of another user stay as they are
   for (const JobResult& result : results) {
     if (!result.kernel || options.check) continue;
-    std::filesystem::permissions(directory.file_of((*result.kernel)->key), permissions, ignored);
+    const std::filesystem::path file = directory.file_of((*result.kernel)->key);
+    std::filesystem::permissions(file, permissions, ignored);
+    // What was damaged, and is replaced, is not for deployment.
+    std::filesystem::remove_all(file.string() + std::string(kQuarantineSuffix), ignored);
   }
 }
 
