@@ -10,7 +10,7 @@ CMAKE_GENERATOR ?= $(if $(shell command -v ninja 2>/dev/null),Ninja,Unix Makefil
 WERROR = $(if $(filter true 1,$(CI)),ON,OFF)
 SOURCES = git ls-files '*.hpp' '*.cpp' '*.h' '*.c' '*.cuh' '*.cu'
 
-.PHONY: run test test-gpu install format tidy clean help setup setup-tests build-default build-asan build-tsan
+.PHONY: run test test-faults test-gpu install format tidy clean help setup setup-tests build-default build-asan build-tsan
 .DEFAULT_GOAL := run
 
 run: build-default  ## a real model's Q and K through a kernel made for it, checked (the default)
@@ -20,6 +20,10 @@ test: setup-tests build-default build-asan build-tsan  ## everything that needs 
 	ctest --preset asan -j$(JOBS)
 	ctest --preset tsan -j$(JOBS)
 	ctest --preset default -j$(JOBS)
+
+test-faults: build-default  ## the cache with failing disks, killed writers and many processes (part of test)
+	ctest --preset default -L fault
+	build/default/bin/qkjit_unit_tests "[cache],[processes]"
 
 test-gpu: build-default  ## the tests that need a GPU
 	ctest --preset gpu

@@ -21,17 +21,22 @@ tl::unexpected<Error> io_failure(const char* action, const std::filesystem::path
 
 constexpr int kReading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
-/// The status of a regular file of at most `limit` bytes.
-Result<struct stat> check_regular(int fd, const std::filesystem::path& path, std::size_t limit) {
+Result<struct stat> status_of(int fd, const std::filesystem::path& path) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return io_failure("stat", path);
+  return status;
+}
+
+/// Whether it is a regular file of at most `limit` bytes.
+Result<void> check_regular(const struct stat& status, const std::filesystem::path& path,
+                           std::size_t limit) {
   if (!S_ISREG(status.st_mode))
     return fail(Code::cache_io, "{} is not a regular file", path.string());
   if (static_cast<std::size_t>(status.st_size) > limit) {
     return fail(Code::cache_io, "{} has {} bytes, more than the {} allowed", path.string(),
                 status.st_size, limit);
   }
-  return status;
+  return {};
 }
 
 Result<std::string> read_all(int fd, const std::filesystem::path& path, const struct stat& status) {
@@ -77,8 +82,11 @@ Result<void> sync_directory(const std::filesystem::path& path) {
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
   const Descriptor file(::open(path.c_str(), kReading));
   if (file.get() < 0) return io_failure("open", path);
-  const auto status = check_regular(file.get(), path, limit);
+  const auto status = status_of(file.get(), path);
   if (!status) return tl::unexpected(status.error());
+  if (auto regular = check_regular(*status, path, limit); !regular) {
+    return tl::unexpected(regular.error());
+  }
   return read_all(file.get(), path, *status);
 }
 
@@ -91,11 +99,12 @@ Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path
     is_unfit = errno == ELOOP || errno == ENXIO;  // a link, a socket
     return io_failure("open", path);
   }
-  const auto status = check_regular(file.get(), path, limit);
-  is_unfit = true;
+  const auto status = status_of(file.get(), path);
   if (!status) return tl::unexpected(status.error());
-  if (auto owned = check_owner(*status, path); !owned) return tl::unexpected(owned.error());
-  is_unfit = false;
+  auto checked = check_regular(*status, path, limit);
+  if (checked) checked = check_owner(*status, path);
+  is_unfit = !checked;
+  if (is_unfit) return tl::unexpected(checked.error());
   auto bytes = read_all(file.get(), path, *status);
   if (!bytes) return tl::unexpected(bytes.error());
   return FileContent{std::move(*bytes), status->st_mtim.tv_sec};
