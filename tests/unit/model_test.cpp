@@ -221,14 +221,35 @@ TEST_CASE("a model's norm becomes the spec's", "[model]") {
 
 TEST_CASE("refused calls say what is missing", "[model]") {
   using Reasons = std::vector<std::string>;
-  const std::string cross = "q and k of different lengths (cross attention)";
-  for (const char* wan :
-       {"wan2.1-t2v-1.3b", "wan2.1-t2v-14b", "wan2.2-t2v-a14b", "wan2.2-ti2v-5b"}) {
-    CHECK(reasons(load_model(wan), "self").empty());
-    CHECK(reasons(load_model(wan), "cross") == Reasons{cross});
-  }
   CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{"cos/sin tables per head"});
-  CHECK(reasons(load_model("ltx-2"), "audio.text") == Reasons{cross});
+  CHECK(reasons(load_model("ltx-2"), "audio.text.k").empty());
+}
+
+TEST_CASE("cross attention is a call of q and a call of k", "[model]") {
+  auto json = valid();
+  auto& call = json["calls"][0];
+  call["k_segments"] = {"s"};
+  auto model = parse_model(json.dump());
+  REQUIRE(model.has_value());
+  REQUIRE(model->calls.size() == 2);
+  const Call &q = model->calls[0], &k = model->calls[1];
+  CHECK((q.name == "c.q" && q.tokens == 5 && q.heads_q == 2 && q.heads_k == 0));
+  CHECK((k.name == "c.k" && k.tokens == 3 && k.heads_q == 0 && k.heads_k == 1));
+  CHECK((q.position_offset == 3 && k.position_offset == 0 && k.repeat == 2));
+  CHECK((plan(*model, q).spec.rope_dim == 4 && plan(*model, k).spec.rope_dim == 0));
+
+  call["k_table"] = "t";
+  model = parse_model(json.dump());
+  REQUIRE(model.has_value());
+  CHECK(plan(*model, model->calls[1]).spec == plan(*model, model->calls[0]).spec);
+
+  call["k_segments"] = {"x"};
+  CHECK(mentions(refusal(json), {"'c.k'", "no segment 'x'"}));
+  call["k_segments"] = {"s"};
+  call["view"] = {{"row_stride", 24}, {"q_offset", 0}, {"k_offset", 16}};
+  CHECK(mentions(refusal(json), {"'view'", "k_segments"}));
+  call.erase("view"), call.erase("k_segments");
+  CHECK(mentions(refusal(json), {"unknown field 'k_table'"}));
 }
 
 TEST_CASE("the published call patterns", "[model]") {

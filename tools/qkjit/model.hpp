@@ -83,19 +83,23 @@ struct PackedView {
   std::int64_t row_stride = 0, q_offset = 0, k_offset = 0;
 };
 
+/// What a call takes. Cross attention has tokens of its own for k, so it takes q and k one by one.
+enum class Side { both, q, k };
+
 /// One call of the operation, made `repeat` times per forward pass (once per block).
 struct Call {
   std::string name;
   int repeat = 1;
   std::string attention;
-  std::string weights;                  ///< weight set, e.g. "norm_added"; empty without weights
-  std::string table;                    ///< empty: norm only
-  std::vector<std::string> segments;    ///< the tokens of q (and k); neighbours in the table
-  std::vector<std::string> k_segments;  ///< the tokens of k where they are others, else empty
+  std::string weights;                ///< weight set, e.g. "norm_added"; empty without weights
+  std::string table;                  ///< empty: norm only
+  std::vector<std::string> segments;  ///< the tokens; neighbours in the table
+  Side side = Side::both;
   Positions positions = Positions::implicit;  ///< an array holds 0 .. tokens-1
   std::optional<PackedView> view;             ///< empty: q and k are contiguous
 
-  std::int64_t tokens = 0;           ///< of q
+  int heads_q = 0, heads_k = 0;  ///< 0 for the side that the call does not take
+  std::int64_t tokens = 0;
   std::int64_t position_offset = 0;  ///< table row of the first token
 };
 

@@ -67,10 +67,8 @@ Result<void> check_call(const Model& model, const Call& call) {
     return bad("call '{}': weights must be given exactly when its attention's norm has some",
                call.name);
   }
-  for (const auto* list : {&call.segments, &call.k_segments}) {
-    for (const auto& name : *list) {
-      if (!find(model.segments, name)) return bad("call '{}': no segment '{}'", call.name, name);
-    }
+  for (const auto& name : call.segments) {
+    if (!find(model.segments, name)) return bad("call '{}': no segment '{}'", call.name, name);
   }
   const std::int64_t q_width = std::int64_t{attention->heads_q} * attention->head_dim;
   const std::int64_t k_width = std::int64_t{attention->heads_k} * attention->head_dim;

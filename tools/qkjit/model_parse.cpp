@@ -175,7 +175,8 @@ PackedView read_view(Fields in) {
   return out;
 }
 
-Call read_call(Fields in) {
+/// A call; of cross attention two, `name.q` and `name.k`.
+std::vector<Call> read_call(Fields in) {
   Call out;
   out.name = in.text("name");
   out.repeat = static_cast<int>(in.integer("repeat", 1, kMaxBlocks));
@@ -183,13 +184,24 @@ Call read_call(Fields in) {
   out.weights = in.text_or("weights", "");
   out.table = in.text_or("table", "");
   out.segments = in.texts("segments");
-  if (in.has("k_segments")) out.k_segments = in.texts("k_segments");
   if (in.has("positions")) out.positions = in.choice("positions", kPositions);
   if (in.has("view")) {
     out.view = read_view(Fields(in.need("view"), fmt::format("call '{}': view", out.name)));
   }
+  if (!in.has("k_segments")) {
+    in.finish();
+    return {out};
+  }
+  if (out.view) in.bad("view", "is of q and k with the same tokens: leave it or 'k_segments' out");
+  Call k = out;
+  k.side = Side::k;
+  k.name += ".k";
+  k.table = in.text_or("k_table", "");
+  k.segments = in.texts("k_segments");
+  out.side = Side::q;
+  out.name += ".q";
   in.finish();
-  return out;
+  return {out, k};
 }
 
 template <class Read>
@@ -209,7 +221,9 @@ Model read_model(Fields in) {
   out.segments = read_list(in, "segments", read_segment);
   const Json& tables = in.need("tables");  // none where nothing is rotated
   if (!tables.is_array() || !tables.empty()) out.tables = read_list(in, "tables", read_table);
-  out.calls = read_list(in, "calls", read_call);
+  for (auto& calls : read_list(in, "calls", read_call)) {
+    std::ranges::move(calls, std::back_inserter(out.calls));
+  }
   for (const auto& [fact, source] : in.need_object("sources").items()) {
     if (!source.is_string()) in.bad("sources", fmt::format("has no text for '{}'", fact));
     out.sources.emplace_back(fact, source.get<std::string>());

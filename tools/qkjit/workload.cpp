@@ -130,12 +130,17 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   args.eps = eps;
   std::byte* qk = work.blocks[Workload::kQk].data();
   const std::int64_t q_start = packed ? shape.view.q_offset : 0;
-  args.q = qkjit_tensor_3d(qk + static_cast<std::size_t>(q_start) * size, dtype, shape.tokens,
-                           shape.heads_q, spec.head_dim);
-  args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
-                           shape.heads_k, spec.head_dim);
-  if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
+  const auto view = [&](std::int64_t start, int heads) {
+    if (heads == 0) return qkjit_tensor QKJIT_TENSOR_INIT;
+    qkjit_tensor tensor = qkjit_tensor_3d(qk + static_cast<std::size_t>(start) * size, dtype,
+                                          shape.tokens, heads, spec.head_dim);
+    if (packed) tensor.strides[0] = shape.view.row_stride;
+    return tensor;
+  };
+  args.q = view(q_start, shape.heads_q);
+  args.k = view(k_start, shape.heads_k);
   const auto add_vector = [&](Workload::Block block, int heads, float mean, qkjit_tensor& tensor) {
+    if (heads == 0) return;
     const DType kind = dtype_of_weights(spec);
     const std::int64_t length = weight_length(spec, heads);
     std::vector<std::byte>& bytes = work.blocks[block];
@@ -169,8 +174,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
 Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed) {
   const Attention& attention = model.attention(call.attention);
   const Spec spec = plan(model, call).spec;
-  const Shape shape{call.tokens, attention.heads_q, attention.heads_k,
-                    call.view.value_or(PackedView{})};
+  const Shape shape{call.tokens, call.heads_q, call.heads_k, call.view.value_or(PackedView{})};
   std::optional<RopeTable> table;
   if (spec.rope_dim > 0) {
     auto built = build_rope_table(model, model.table(call.table));

@@ -33,7 +33,7 @@ struct Workload {
   /// The call over copies of the blocks.
   qkjit_args args_at(const Bases& bases) const;
 
-  std::int64_t tokens() const { return args.q.shape[0]; }
+  std::int64_t tokens() const { return args.q.data ? args.q.shape[0] : args.k.shape[0]; }
   /// Bytes that any implementation must move: q and k read and written once.
   double bytes_moved() const;
 };
@@ -44,8 +44,8 @@ inline constexpr double kBase = 10000;
 /// The size of a workload whose data is generated.
 struct Shape {
   std::int64_t tokens = 0;
-  int heads_q = 0, heads_k = 0;
-  PackedView view;  ///< row_stride 0: q and k contiguous, one after the other
+  int heads_q = 0, heads_k = 0;  ///< 0: a call without q, or without k
+  PackedView view;               ///< row_stride 0: q and k contiguous, one after the other
 };
 
 /// Normally distributed q and k, weights around 1 (or where 1 is added, around 0), biases around 0,
