@@ -35,7 +35,8 @@ constexpr Names<NormOrder, 2> kNormOrders = {
     {{"before", NormOrder::before}, {"after", NormOrder::after}}};
 constexpr Names<AxisOrder, 2> kAxisOrders = {
     {{"concatenated", AxisOrder::concatenated}, {"interleaved", AxisOrder::interleaved}}};
-
+constexpr Names<Spacing, 2> kSpacings = {
+    {{"falling", Spacing::falling}, {"rising", Spacing::rising}}};
 constexpr Names<TableBy, 2> kTableRows = {
     {{"token", TableBy::token}, {"position", TableBy::position}}};
 constexpr Names<TableWidth, 3> kTableWidths = {
@@ -148,14 +149,18 @@ Table read_table(Fields in) {
   Table out;
   out.name = in.text("name");
   for (const auto& entry : in.need_list("axes")) {
-    const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : 0;
-    if (channels < 2 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
-      in.bad("axes", "must hold positive even numbers of channels");
+    const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : -1;
+    if (channels < 0 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
+      in.bad("axes", "must hold even numbers of channels, 0 or more");
     }
     out.axes.push_back(static_cast<int>(channels));
   }
   out.thetas = read_thetas(in, out.axes.size());
   out.axis_order = in.choice("axis_order", kAxisOrders);
+  if (in.has("frequencies")) out.frequencies = in.choice("frequencies", kSpacings);
+  if (in.has("unturned")) {
+    out.unturned = static_cast<int>(in.integer("unturned", 0, kMaxHeads * kMaxDim));
+  }
   if (in.has("rows")) out.rows = in.choice("rows", kTableRows);
   if (in.has("values")) out.values = in.choice("values", kDTypes);
   if (in.has("width")) out.width = in.choice("width", kTableWidths);
