@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "kernels/tile.cuh"
 #include "op/batches.hpp"
 #include "op/rotation.hpp"
 #include "op/tensor.hpp"
@@ -226,6 +227,15 @@ bool has_no_gaps(const HeadTensors& heads) {
   return dense(heads.in.extent) && dense(heads.out.extent);
 }
 
+/// A kernel that stages a token has all heads of its q, or of its k, in shared memory.
+bool has_room(const Spec& spec, std::int64_t heads) {
+  constexpr int kMost =
+      kMostStagedTokenBytes / staged_token_bytes({.head_dim = 1, .dtype = DType::bf16}, 1);
+  return !runs_by_token(spec) ||
+         (heads <= kMost &&
+          staged_token_bytes(spec, static_cast<int>(heads)) <= kMostStagedTokenBytes);
+}
+
 /// An enumeration of the C interface as ours, whatever number a C program put there: C++ may not
 /// look at one that is out of range.
 template <class E, class C>
@@ -342,7 +352,7 @@ Result<Operation> check_args(const qkjit_args& args) {
                .table_names = {},
                .aligned_rows = false,
                .aligned = false,
-               .without_gaps = false,
+               .takes_bulk = false,
                .bytes = 0,
                .requested = requested,
                .frequencies = nullptr};
@@ -402,7 +412,7 @@ Result<Operation> check_args(const qkjit_args& args) {
   op.v = {to_rows(*v, *spec), to_sequences(*v, {}, element_size), 0};
   op.aligned_rows = is_aligned(*q) && is_aligned(*k) && is_aligned(*v);
   op.aligned = op.aligned_rows && rotation->aligned;
-  op.without_gaps = has_no_gaps(*q) && has_no_gaps(*k);
+  op.takes_bulk = has_no_gaps(*q) && has_no_gaps(*k) && has_room(*spec, std::max(heads_q, heads_k));
   op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);
   return op;
 }

@@ -32,7 +32,7 @@ void check_dual(std::size_t number) {
     const Operation of_a = checked(a.args()), of_b = checked(b.args());
     REQUIRE(check_apart(of_a, of_b).has_value());
     const bool fits =
-        kVariant.staging == Staging::registers || (of_a.without_gaps && of_b.without_gaps);
+        kVariant.staging == Staging::registers || (of_a.takes_bulk && of_b.takes_bulk);
     if (!fits) continue;
     const DualLaunch call = dual_launch(of_a, of_b, {kVariant, kBeside});
     launch(call.grid.blocks, call.grid.threads,
