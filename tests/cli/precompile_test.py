@@ -2,6 +2,9 @@
 
 import shutil
 
+import json
+from pathlib import Path
+
 import qkjit_cli
 from qkjit_cli import OTHER_SPEC, SPEC, SUPPORTED_MODELS, CliTest
 
@@ -124,7 +127,10 @@ class Precompile(CliTest):
     def test_nothing_to_compile(self):
         command = ["precompile", "--target", "sm_90", "--out", "out"]
         self.qkjit(*command, code=2, says="--model")
-        self.qkjit(*command, "--model", "ltx-2", code=3, says="tables per head")
+        model = json.loads((Path(__file__).parents[2] / "models/ltx-2.json").read_text())
+        model["calls"] = [call for call in model["calls"] if call["name"] == "video.self"]
+        (self.dir / "refused.json").write_text(json.dumps(model))
+        self.qkjit(*command, "--model", "refused.json", code=3, says="tables per head")
         self.qkjit(*command, "--model", "flux1-de", code=3, says="flux1-dev")
         self.qkjit(*command, "--spec", SPEC.replace("64", "65", 1), code=3, says="nearest is 72")
         self.qkjit(*command, "--spec", "head_dim=64,rope=64", code=2, says="'rope'")

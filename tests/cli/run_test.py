@@ -82,6 +82,35 @@ class Specs(CliTest):
                              "--tokens", 40, "--device", "cpu", "--check").out
             self.assertIn("every call agrees with the oracle", out)
 
+    def test_frequencies_of_computed_angles(self):
+        spec, yarn = f"{SPEC},angles=computed", ["--base", 1e6, "--yarn-factor", 4, "--yarn-low", 6,
+                                                 "--yarn-high", 20, "--attention-factor", 1.1386]
+        self.qkjit("run", "--spec", spec, "--tokens", 40, "--device", "cpu", "--out", "a.safetensors")
+        for more in (yarn, ["--linear-factor", 8]):
+            out = self.qkjit("run", "--spec", spec, "--tokens", 40, "--device", "cpu", "--check",
+                             "--out", "b.safetensors", *more).out
+            self.assertIn("every call agrees with the oracle", out)
+            self.assertNotEqual((self.dir / "a.safetensors").read_bytes(),
+                                (self.dir / "b.safetensors").read_bytes())
+        self.qkjit("run", "--spec", SPEC, "--device", "cpu", "--base", 5, code=2,
+                   says=["angles=computed", "10000"])
+        self.qkjit("run", "--spec", spec, "--device", "cpu", "--base", 0.5, code=2, says="base")
+
+    def test_batches_and_v(self):
+        for rest, batch in [("batch=strided", 3), ("batch=strided,positions=int32,v=copy", 2),
+                            ("batch=folded", 3), ("v=copy", 0), ("v=copy", 2),
+                            ("batch=strided,sections=12+10+10", 2)]:
+            with self.subTest(rest=rest, batch=batch):
+                document = self.qkjit(
+                    "run", "--spec", f"{SPEC},{rest}", "--tokens", 5, "--heads-q", 4, "--heads-k", 2,
+                    "--device", "cpu", "--check", "--json", *(["--batch", batch] if batch else [])).json()
+                call, = document["calls"]
+                self.assertEqual(call["tokens"], 5 * max(1, batch))
+                heads = 6 + (2 if "v=copy" in rest else 0)
+                self.assertTrue(call["check"]["passed"])
+                self.assertEqual(call["check"]["elements"], call["tokens"] * heads * 64)
+        self.qkjit("run", "--model", "flux1-dev", "--batch", 2, code=2, says="--spec")
+
     def test_every_kind_of_norm(self):
         for norm in ["norm=layer,bias=yes,weight_dtype=fp32", "q_norm=none,k_norm=layer,weight=none",
                      "weight=one_plus,rounding=late_weight", "norm_order=after,rounding=split"]:

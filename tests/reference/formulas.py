@@ -36,6 +36,15 @@ def rms_norm_of_kernels(x, weight, eps):
     return (wide * (r * upcast(weight))).to(x.dtype)
 
 
+def layer_norm(x, weight, eps):
+    """huggingface/transformers:src/transformers/models/cohere/modeling_cohere.py, CohereLayerNorm, whose
+    weight is [heads * head_dim]; without a weight torch.nn.LayerNorm with elementwise_affine=False."""
+    wide = upcast(x)
+    centred = wide - wide.mean(-1, keepdim=True)
+    normed = centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + eps)
+    return (normed if weight is None else upcast(weight).reshape(x.shape[1:]) * normed).to(x.dtype)
+
+
 def across_heads(norm, x, weight, eps):
     """A norm of the projection, before it is cut into heads."""
     return norm(x.flatten(1), weight, eps).reshape(x.shape)

@@ -22,5 +22,10 @@ class Text(reference.Family):
         return rms_norm_rounded_before_weight(x, weight, eps)
 
 
+class Video15(Video):
+    """HunyuanVideo-1.5: transformer_hunyuan_video15.py, HunyuanVideo15AttnProcessor2_0."""
+    shape = reference.Shape(16, 16, 128, 128, "interleaved", 1e-6)
+
+
 if __name__ == "__main__":
     reference.main()

@@ -1,7 +1,7 @@
 """MiniMax H3, eager (96 of 128 elements are rotated): huggingface/diffusers:src/diffusers/models/
 transformers/transformer_minimax_h3.py, MiniMaxH3Attention (torch.nn.RMSNorm) and _apply_rotary_emb."""
 import reference
-from formulas import rms_norm_rounded_once, rope_halves
+from formulas import over_rms, rms_norm_rounded_once, rope_halves
 
 
 class MiniMaxH3(reference.Family):
@@ -13,6 +13,17 @@ class MiniMaxH3(reference.Family):
 
     def model(self, x, weight, cos, sin, eps):
         return rope_halves(rms_norm_rounded_once(x, weight, eps), cos, sin)
+
+
+class Decoder(MiniMaxH3):
+    """The autoencoder's vision decoder: autoencoders/autoencoder_kl_minimax_h3.py,
+    MiniMaxH3VideoAttnProcessor, whose norm has no weight."""
+    shape = reference.Shape(32, 32, 64, 48, "neox", 1e-5)
+    axes = (16, 16, 16)
+    fields = {"weight": "none"}
+
+    def model(self, x, weight, cos, sin, eps):
+        return rope_halves(over_rms(x, eps).to(x.dtype), cos, sin)
 
 
 if __name__ == "__main__":

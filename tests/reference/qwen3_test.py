@@ -24,5 +24,10 @@ class Served(reference.Family):
         return rope_halves_in_fp32(rms_norm_rounded_before_weight(x, weight, eps), cos, sin)
 
 
+class MixtureOfExperts(Transformers):
+    """Qwen3MoeRMSNorm and apply_rotary_pos_emb of models/qwen3_moe/modeling_qwen3_moe.py."""
+    shape = reference.Shape(64, 4, 128, 128, "neox", 1e-6)
+
+
 if __name__ == "__main__":
     reference.main()

@@ -43,6 +43,15 @@ class Reference(qkjit_cli.CliTest):
     table_in_dtype = False  # the model rounds cosines and sines to q's dtype
     power_of_two_weights = False  # for all bits, of a model that multiplies x, r and w in another order
 
+    weight_dtype = None  # of the weights, where it is not that of q and k
+
+    def lengths(self, x):
+        return pair_lengths(x, self.shape.rope_dim, self.shape.layout, self.fields.get("placement", "head"))
+
+    def sizes(self, x):
+        """What an element's fp32 errors may be as large as a unit of."""
+        return self.lengths(x)
+
     @property
     def most_units(self):
         return {"hf": 2, "eager": 2, "hf_eager": 3, "late_weight_eager": 2}.get(self.rounding, 1)
@@ -71,9 +80,10 @@ class Reference(qkjit_cli.CliTest):
         across = self.fields.get("norm_scope") == "token"  # a row is what shares a variance
         q, k = (draw(tokens, 1, heads * s.head_dim).reshape(tokens, heads, s.head_dim).to(dtype) if across
                 else draw(tokens, heads, s.head_dim).to(dtype) for heads in (s.heads_q, s.heads_k))
-        weights = [None if self.fields.get("norm") == "none" else torch.cat(
-            [self.weight(source, exact) for _ in range(heads if across else 1)]).to(dtype)
-                   for heads in (s.heads_q, s.heads_k)]
+        each = across or self.fields.get("weights") == "per_head"
+        none = "none" in (self.fields.get("norm"), self.fields.get("weight"))
+        weights = [None if none else torch.cat([self.weight(source, exact) for _ in range(heads if each else 1)])
+                   .to(self.weight_dtype or dtype) for heads in (s.heads_q, s.heads_k)]
         rows = tokens if positions is None else tokens + 13
         cos, sin = self.table(source, rows)
         if exact or self.table_in_dtype:
@@ -89,8 +99,8 @@ class Reference(qkjit_cli.CliTest):
         cos, sin = given.cos.to(wide)[at], given.sin.to(wide)[at]
 
         def cast(tensor):
-            return None if tensor is None else tensor.to(dtype)
-        return {name: self.model(cast(x), cast(weight), cos, sin, given.eps)
+            return None if tensor is None else tensor.to(torch.promote_types(dtype, self.weight_dtype or dtype))
+        return {name: self.model(x.to(dtype), cast(weight), cos, sin, given.eps)
                 for name, x, weight in (("q", given.q, given.q_weight), ("k", given.k, given.k_weight))}
 
     def computed(self, given):
@@ -120,7 +130,7 @@ class Reference(qkjit_cli.CliTest):
             different = (bits(got[name]) != bits(want)).sum().item()
             self.assertLessEqual(different, math.ceil(most * want.numel()),
                                  f"of the {want.numel()} elements of {name} differ")
-            length = pair_lengths(want, self.shape.rope_dim, self.shape.layout)
+            length = self.lengths(want)
             unit = last_place(length * (1 + 2**-6), want.dtype)  # at the length before any rounding
             off = ((got[name].double() - want.double()).abs() / unit).max().item()
             self.assertLessEqual(off, self.most_units,
@@ -128,9 +138,8 @@ class Reference(qkjit_cli.CliTest):
 
     def assert_near(self, got, exact):
         for name, want in exact.items():
-            length = pair_lengths(want, self.shape.rope_dim, self.shape.layout)
             allowed = (last_place(want, got[name].dtype) / 2 +
-                       FP32_UNITS * last_place(length, torch.float32))
+                       FP32_UNITS * last_place(self.sizes(want), torch.float32))
             off = ((got[name].double() - want).abs() / allowed).max().item()
             self.assertLessEqual(off, 1, f"times what is allowed is between elements of {name}")
 

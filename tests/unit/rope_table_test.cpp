@@ -231,12 +231,66 @@ TEST_CASE("MiniMax H3: fractional positions, values rounded to bf16", "[rope_tab
   check(video + 6 * 1008, 0, 50.0 + 5.0 / 3.0 * 18);
 }
 
-TEST_CASE("tables per head are refused by name", "[rope_table]") {
+TEST_CASE("LTX-2: rising frequencies, axes in turns, over the channels of all heads",
+          "[rope_table]") {
   const auto model = load_model("ltx-2");
-  const auto result = build_rope_table(model, model.table("video"));
-  REQUIRE_FALSE(result.has_value());
-  CHECK(result.error().code == Code::unsupported);
-  CHECK(result.error().message.find("per head") != std::string::npos);
+  const double quarter = std::acos(0.0);
+  const auto check = [&](const RopeTable& table, std::int64_t row, int pair, double angle) {
+    const float* values = table.values.data() + row * table.rope_dim;
+    INFO("row " << row << " pair " << pair);
+    CHECK(values[pair] == Approx(std::cos(angle)).margin(0.004));  // stored as bf16
+    CHECK(values[table.rope_dim / 2 + pair] == Approx(std::sin(angle)).margin(0.004));
+  };
+  // Frame 3 of the latents spans the frames 17 to 25; row 5 and column 7 are patches of 32 pixels.
+  const double t = 21.0 / 24 / 20 * 2 - 1, h = 5.5 * 32 / 2048 * 2 - 1, w = 7.5 * 32 / 2048 * 2 - 1;
+  const std::int64_t row = 3 * 34 * 60 + 5 * 60 + 7;
+  const auto video = table_of("ltx-2", "video");
+  CHECK((video.rows == 16 * 34 * 60 && video.rope_dim == 32 * 128));
+  for (int pair : {0, 1}) check(video, row, pair, 0.0);
+  for (int j : {0, 1, 200, 681}) {
+    const double turn = quarter * std::exp2(std::log2(10000.0) * j / 681);
+    check(video, row, 2 + 3 * j, t * turn);
+    check(video, row, 3 + 3 * j, h * turn);
+    check(video, row, 4 + 3 * j, w * turn);
+  }
+  check(video, 0, 2, (0.5 / 24 / 20 * 2 - 1) * quarter);
+
+  const auto time = table_of("ltx-2", "video.time"), audio = table_of("ltx-2", "audio");
+  CHECK((time.rope_dim == 32 * 64 && audio.rope_dim == 32 * 64 && audio.rows == 126));
+  for (int j : {0, 1, 700, 1023}) {
+    const double turn = quarter * std::exp2(std::log2(10000.0) * j / 1023);
+    check(time, row, j, t * turn);
+    check(audio, 0, j, (0.005 / 20 * 2 - 1) * turn);  // the first latent has one frame of 10 ms
+    check(audio, 9, j, ((9 * 4 - 3 + 2) * 0.01 / 20 * 2 - 1) * turn);
+  }
+}
+
+TEST_CASE("Gemma 4: a quarter of a global head's pairs turns", "[rope_table]") {
+  const auto table = table_of("gemma-4-26b-a4b", "global");
+  for (int pair : {0, 1, 63}) check_pair(table, 1, pair, turn(1e6, pair, 512));
+  for (int pair : {64, 255}) check_pair(table, 4095, pair, 0.0);
+}
+
+TEST_CASE("MOVA: the bridge counts the video's frames in steps of the audio", "[rope_table]") {
+  const auto table = table_of("mova-720p", "bridge.video");
+  const std::int64_t row = 3 * 45 * 80 + 4711 % (45 * 80);
+  CHECK(table.values[static_cast<std::size_t>(row * 128)] == Approx(std::cos(25.0)).margin(0.004));
+  CHECK(table.values[static_cast<std::size_t>(row * 128 + 64)] ==
+        Approx(std::sin(25.0)).margin(0.004));
+}
+
+TEST_CASE("MiniMax H3's decoder: 2 pi over a clip, the registers in its middle", "[rope_table]") {
+  const auto table = table_of("minimax-h3-decoder", "clip");
+  const std::int64_t row = 1 * 48 * 84 + 47 * 84 + 83;  // of 5 x 48 x 84
+  const double pi = 2 * std::acos(0.0);
+  for (const auto& [pair, part] : {std::pair{0, 1.5 / 5}, {8, 47.5 / 48}, {16, 83.5 / 84}}) {
+    const double angle = 2 * pi * (2 * part - 1);
+    CHECK(table.values[static_cast<std::size_t>(row * 48 + pair)] ==
+          Approx(std::cos(angle)).margin(0.004));
+    CHECK(table.values[static_cast<std::size_t>(row * 48 + pair + 1)] ==
+          Approx(std::cos(angle * std::exp2(-std::log2(100.0) / 8))).margin(0.004));
+  }
+  CHECK(table.values[static_cast<std::size_t>((table.rows - 1) * 48)] == 1.0f);
 }
 
 TEST_CASE("starts follow when a pattern is rescaled", "[rope_table]") {

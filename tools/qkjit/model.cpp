@@ -60,6 +60,9 @@ const Table& Model::table(std::string_view wanted) const { return by_name(tables
 
 void place_calls(Model& model) {
   for (auto& call : model.calls) {
+    const Attention& attention = model.attention(call.attention);
+    call.heads_q = call.side == Side::k ? 0 : attention.heads_q;
+    call.heads_k = call.side == Side::q ? 0 : attention.heads_k;
     call.tokens = call.position_offset = 0;
     for (const auto& name : call.segments) call.tokens += model.segment(name).tokens();
     if (call.table.empty()) continue;
@@ -110,9 +113,9 @@ CallPlan plan(const Model& model, const Call& call) {
   if (attention.weights_per_head) spec.weights = Weights::per_head;
   if (!call.table.empty()) take_table(model.table(call.table), spec);
   CallPlan result{.spec = normalized(spec), .unsupported = {}};
-  auto refuse = [&](const char* reason) { result.unsupported.emplace_back(reason); };
-  if (!call.table.empty() && model.table(call.table).per_head) refuse("cos/sin tables per head");
-  if (!call.k_segments.empty()) refuse("q and k of different lengths (cross attention)");
+  if (!call.table.empty() && model.table(call.table).per_head) {
+    result.unsupported.emplace_back("cos/sin tables per head");
+  }
   return result;
 }
 

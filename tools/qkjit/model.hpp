@@ -23,6 +23,10 @@ enum class NormKind { rms_per_head, layer_per_head, rms_across_heads, none };
 /// over its own channels, or in turns (t, h, w, t, h, w, ...) with frequencies over rope_dim.
 enum class AxisOrder { concatenated, interleaved };
 
+/// How fast the pairs of an axis with n of them turn, pair i of them: theta^(-i/n), or rising from
+/// pi/2 to theta * pi/2 as pi/2 * theta^(i/(n-1)) (LTX-2).
+enum class Spacing { falling, rising };
+
 /// What a row of a table is for: a token, or a position that tokens have on some axis (mrope, with
 /// positions [3, tokens]).
 enum class TableBy { token, position };
@@ -70,11 +74,13 @@ struct Table {
   std::vector<int> axes;       ///< rotated channels of each position axis
   std::vector<double> thetas;  ///< of each axis
   AxisOrder axis_order = AxisOrder::concatenated;
+  Spacing frequencies = Spacing::falling;
+  int unturned = 0;  ///< pairs before all others that do not turn
   TableBy rows = TableBy::token;
   DType values = DType::fp32;  ///< as the table is stored
   TableWidth width = TableWidth::half;
   double position_scale = 1;  ///< multiplies every coordinate (linear context extension)
-  bool per_head = false;      ///< every head has a table of its own
+  bool per_head = false;      ///< the axes' channels are those of all heads, one after another
   std::vector<std::string> segments;
 };
 
@@ -83,19 +89,23 @@ struct PackedView {
   std::int64_t row_stride = 0, q_offset = 0, k_offset = 0;
 };
 
+/// What a call takes. Cross attention has tokens of its own for k, so it takes q and k one by one.
+enum class Side { both, q, k };
+
 /// One call of the operation, made `repeat` times per forward pass (once per block).
 struct Call {
   std::string name;
   int repeat = 1;
   std::string attention;
-  std::string weights;                  ///< weight set, e.g. "norm_added"; empty without weights
-  std::string table;                    ///< empty: norm only
-  std::vector<std::string> segments;    ///< the tokens of q (and k); neighbours in the table
-  std::vector<std::string> k_segments;  ///< the tokens of k where they are others, else empty
+  std::string weights;                ///< weight set, e.g. "norm_added"; empty without weights
+  std::string table;                  ///< empty: norm only
+  std::vector<std::string> segments;  ///< the tokens; neighbours in the table
+  Side side = Side::both;
   Positions positions = Positions::implicit;  ///< an array holds 0 .. tokens-1
   std::optional<PackedView> view;             ///< empty: q and k are contiguous
 
-  std::int64_t tokens = 0;           ///< of q
+  int heads_q = 0, heads_k = 0;  ///< 0 for the side that the call does not take
+  std::int64_t tokens = 0;
   std::int64_t position_offset = 0;  ///< table row of the first token
 };
 

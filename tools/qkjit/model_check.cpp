@@ -50,7 +50,7 @@ Result<void> check_table(const Model& model, const Table& table) {
   for (const auto& name : table.segments) {
     const auto* segment = find(model.segments, name);
     if (!segment) return bad("table '{}': no segment '{}'", table.name, name);
-    if (!table.per_head && segment->axes.size() != table.axes.size()) {
+    if (segment->axes.size() != table.axes.size()) {
       return bad("table '{}': segment '{}' has {} start coordinates, the table has {} axes",
                  table.name, name, segment->axes.size(), table.axes.size());
     }
@@ -67,10 +67,8 @@ Result<void> check_call(const Model& model, const Call& call) {
     return bad("call '{}': weights must be given exactly when its attention's norm has some",
                call.name);
   }
-  for (const auto* list : {&call.segments, &call.k_segments}) {
-    for (const auto& name : *list) {
-      if (!find(model.segments, name)) return bad("call '{}': no segment '{}'", call.name, name);
-    }
+  for (const auto& name : call.segments) {
+    if (!find(model.segments, name)) return bad("call '{}': no segment '{}'", call.name, name);
   }
   const std::int64_t q_width = std::int64_t{attention->heads_q} * attention->head_dim;
   const std::int64_t k_width = std::int64_t{attention->heads_k} * attention->head_dim;
@@ -83,10 +81,15 @@ Result<void> check_call(const Model& model, const Call& call) {
 
   const auto* table = find(model.tables, call.table);
   if (!table) return bad("call '{}': no table '{}'", call.name, call.table);
-  const int channels = std::accumulate(table->axes.begin(), table->axes.end(), 0);
-  if (!table->per_head && channels != attention->rope_dim) {
-    return bad("call '{}': the axes of table '{}' have {} channels, rope_dim is {}", call.name,
-               table->name, channels, attention->rope_dim);
+  const int channels = std::accumulate(table->axes.begin(), table->axes.end(), 2 * table->unturned);
+  const int heads = table->per_head ? attention->heads_q : 1;
+  if (channels != heads * attention->rope_dim) {
+    return bad("call '{}': table '{}' has {} channels, {} x rope_dim is {}", call.name, table->name,
+               channels, heads, heads * attention->rope_dim);
+  }
+  if (table->per_head && attention->heads_q != attention->heads_k) {
+    return bad("call '{}': table '{}' is per head, but q and k have different heads", call.name,
+               table->name);
   }
   if (table->rows == TableBy::position && call.positions == Positions::implicit) {
     return bad("call '{}': table '{}' has rows by position: positions must be int64 or int32",

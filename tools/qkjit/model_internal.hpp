@@ -9,7 +9,7 @@ namespace qkjit {
 /// passed, the lookups of Model and place_calls must not be used.
 Result<void> check_references(const Model& model);
 
-/// Sets tokens and position_offset of every call from its segments.
+/// Sets heads, tokens and position_offset of every call from its attention and segments.
 void place_calls(Model& model);
 
 }  // namespace qkjit

@@ -35,7 +35,8 @@ constexpr Names<NormOrder, 2> kNormOrders = {
     {{"before", NormOrder::before}, {"after", NormOrder::after}}};
 constexpr Names<AxisOrder, 2> kAxisOrders = {
     {{"concatenated", AxisOrder::concatenated}, {"interleaved", AxisOrder::interleaved}}};
-
+constexpr Names<Spacing, 2> kSpacings = {
+    {{"falling", Spacing::falling}, {"rising", Spacing::rising}}};
 constexpr Names<TableBy, 2> kTableRows = {
     {{"token", TableBy::token}, {"position", TableBy::position}}};
 constexpr Names<TableWidth, 3> kTableWidths = {
@@ -148,14 +149,18 @@ Table read_table(Fields in) {
   Table out;
   out.name = in.text("name");
   for (const auto& entry : in.need_list("axes")) {
-    const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : 0;
-    if (channels < 2 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
-      in.bad("axes", "must hold positive even numbers of channels");
+    const auto channels = entry.is_number_integer() ? entry.get<std::int64_t>() : -1;
+    if (channels < 0 || channels > kMaxHeads * kMaxDim || channels % 2 != 0) {
+      in.bad("axes", "must hold even numbers of channels, 0 or more");
     }
     out.axes.push_back(static_cast<int>(channels));
   }
   out.thetas = read_thetas(in, out.axes.size());
   out.axis_order = in.choice("axis_order", kAxisOrders);
+  if (in.has("frequencies")) out.frequencies = in.choice("frequencies", kSpacings);
+  if (in.has("unturned")) {
+    out.unturned = static_cast<int>(in.integer("unturned", 0, kMaxHeads * kMaxDim));
+  }
   if (in.has("rows")) out.rows = in.choice("rows", kTableRows);
   if (in.has("values")) out.values = in.choice("values", kDTypes);
   if (in.has("width")) out.width = in.choice("width", kTableWidths);
@@ -175,7 +180,8 @@ PackedView read_view(Fields in) {
   return out;
 }
 
-Call read_call(Fields in) {
+/// A call; of cross attention two, `name.q` and `name.k`.
+std::vector<Call> read_call(Fields in) {
   Call out;
   out.name = in.text("name");
   out.repeat = static_cast<int>(in.integer("repeat", 1, kMaxBlocks));
@@ -183,13 +189,24 @@ Call read_call(Fields in) {
   out.weights = in.text_or("weights", "");
   out.table = in.text_or("table", "");
   out.segments = in.texts("segments");
-  if (in.has("k_segments")) out.k_segments = in.texts("k_segments");
   if (in.has("positions")) out.positions = in.choice("positions", kPositions);
   if (in.has("view")) {
     out.view = read_view(Fields(in.need("view"), fmt::format("call '{}': view", out.name)));
   }
+  if (!in.has("k_segments")) {
+    in.finish();
+    return {out};
+  }
+  if (out.view) in.bad("view", "is of q and k with the same tokens: leave it or 'k_segments' out");
+  Call k = out;
+  k.side = Side::k;
+  k.name += ".k";
+  k.table = in.text_or("k_table", "");
+  k.segments = in.texts("k_segments");
+  out.side = Side::q;
+  out.name += ".q";
   in.finish();
-  return out;
+  return {out, k};
 }
 
 template <class Read>
@@ -209,7 +226,9 @@ Model read_model(Fields in) {
   out.segments = read_list(in, "segments", read_segment);
   const Json& tables = in.need("tables");  // none where nothing is rotated
   if (!tables.is_array() || !tables.empty()) out.tables = read_list(in, "tables", read_table);
-  out.calls = read_list(in, "calls", read_call);
+  for (auto& calls : read_list(in, "calls", read_call)) {
+    std::ranges::move(calls, std::back_inserter(out.calls));
+  }
   for (const auto& [fact, source] : in.need_object("sources").items()) {
     if (!source.is_string()) in.bad("sources", fmt::format("has no text for '{}'", fact));
     out.sources.emplace_back(fact, source.get<std::string>());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "kernels/dtype.cuh"
@@ -17,28 +18,34 @@ struct Pair {
   double frequency;
 };
 
-double frequency(double theta, int index, int channels) {
-  return std::pow(theta, -2.0 * index / channels);
+double frequency(const Table& table, std::size_t axis, int index, int channels) {
+  const double theta = table.thetas[axis];
+  if (table.frequencies == Spacing::falling) return std::pow(theta, -2.0 * index / channels);
+  return std::numbers::pi / 2 * std::pow(theta, index / std::max(1.0, channels / 2 - 1.0));
 }
 
 /// Axis after axis, or in turns until an axis has used up its channels and the first one takes over
-/// (the interleaved order of Qwen3VLTextRotaryEmbedding.apply_interleaved_mrope).
-std::vector<Pair> pairs_of(const Table& table, int rope_dim) {
-  std::vector<Pair> pairs;
+/// (the interleaved order of Qwen3VLTextRotaryEmbedding.apply_interleaved_mrope). Rising
+/// frequencies are in either order those of the axis alone.
+std::vector<Pair> pairs_of(const Table& table) {
+  std::vector<Pair> pairs(static_cast<std::size_t>(table.unturned), Pair{0, 0});
   if (table.axis_order == AxisOrder::concatenated) {
     for (std::size_t axis = 0; axis < table.axes.size(); ++axis) {
       for (int i = 0; i < table.axes[axis] / 2; ++i) {
-        pairs.push_back({axis, frequency(table.thetas[axis], i, table.axes[axis])});
+        pairs.push_back({axis, frequency(table, axis, i, table.axes[axis])});
       }
     }
     return pairs;
   }
   const int axes = static_cast<int>(table.axes.size());
-  for (int i = 0; i < rope_dim / 2; ++i) {
+  const int channels = std::accumulate(table.axes.begin(), table.axes.end(), 0);
+  const bool rising = table.frequencies == Spacing::rising;
+  for (int i = 0; i < channels / 2; ++i) {
     const auto turn = static_cast<std::size_t>(i % axes);
     const bool used_up = i / axes >= table.axes[turn] / 2;
     const std::size_t axis = used_up ? 0 : turn;
-    pairs.push_back({axis, frequency(table.thetas[axis], i, rope_dim)});
+    pairs.push_back({axis, rising ? frequency(table, axis, i / axes, table.axes[axis])
+                                  : frequency(table, axis, i, channels)});
   }
   return pairs;
 }
@@ -152,7 +159,7 @@ Result<RopeTable> build_by_position(const Model& model, const Table& table, Rope
   for (const auto& axis : axes) {
     result.positions.insert(result.positions.end(), axis.begin(), axis.end());
   }
-  const auto pairs = pairs_of(table, result.rope_dim);
+  const auto pairs = pairs_of(table);
   for (std::int64_t row = 0; row < result.rows; ++row) {
     const std::vector<double> everywhere(axes.size(), static_cast<double>(row));
     append_row(pairs, everywhere, table, result.values);
@@ -163,14 +170,10 @@ Result<RopeTable> build_by_position(const Model& model, const Table& table, Rope
 }  // namespace
 
 Result<RopeTable> build_rope_table(const Model& model, const Table& table) {
-  if (table.per_head) {
-    return fail(Code::unsupported, "table '{}' of model '{}': cos/sin tables per head", table.name,
-                model.name);
-  }
   RopeTable result;
-  result.rope_dim = std::accumulate(table.axes.begin(), table.axes.end(), 0);
+  result.rope_dim = std::accumulate(table.axes.begin(), table.axes.end(), 2 * table.unturned);
   if (table.rows == TableBy::position) return build_by_position(model, table, std::move(result));
-  const auto pairs = pairs_of(table, result.rope_dim);
+  const auto pairs = pairs_of(table);
   for_each_token(model, table, [&](const std::vector<double>& position) {
     append_row(pairs, position, table, result.values);
     ++result.rows;

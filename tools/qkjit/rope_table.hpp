@@ -10,7 +10,8 @@
 
 namespace qkjit {
 
-/// [rows, rope_dim]: rope_dim/2 cosines, then rope_dim/2 sines.
+/// [rows, rope_dim]: rope_dim/2 cosines, then rope_dim/2 sines. Of a table per head, rope_dim is
+/// that of all heads, and the cosines are head after head, as are the sines.
 struct RopeTable {
   std::int64_t rows = 0;
   int rope_dim = 0;
@@ -25,10 +26,11 @@ struct RopeTable {
 /// other, as ERNIE-Image has it.
 std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table);
 
-/// Pair i of an axis with d channels turns by position * theta^(-2i/d). Angles and functions are in
+/// Pair i of an axis with d channels turns by position * theta^(-2i/d), or with rising frequencies
+/// by position * pi/2 * theta^(i/(d/2-1)). Angles and functions are in
 /// double and rounded once, to the table's `values` type; the models compute theirs in fp32 or
 /// double, so their own tables can differ from this one in the last bits.
-/// Unsupported: a table per head. Invalid: a table by position whose tokens stand between
+/// Invalid: a table by position whose tokens stand between
 /// positions. `table` is one of the model's.
 Result<RopeTable> build_rope_table(const Model& model, const Table& table);
 

@@ -24,7 +24,21 @@ qkjit_args judged_args(const Workload& work, std::vector<std::byte>& inputs) {
   qkjit_args args = work.args_at(bases);
   args.q_out = work.args.q;
   args.k_out = work.args.k;
+  args.v_out = work.args.v_out;
   return args;
+}
+
+/// Those of a spec with computed angles.
+void add_frequencies(CLI::App& command, CLI::Option& spec, qkjit_frequencies& to) {
+  const auto add = [&](const char* name, double& value, const char* text) {
+    command.add_option(name, value, text)->needs(&spec)->capture_default_str();
+  };
+  add("--base", to.base, "With angles=computed: of the frequencies");
+  add("--linear-factor", to.linear_factor, "With angles=computed: divides the frequencies");
+  add("--yarn-factor", to.yarn_factor, "With angles=computed: YaRN's factor");
+  add("--yarn-low", to.yarn_low, "With angles=computed: the last pair that YaRN leaves alone");
+  add("--yarn-high", to.yarn_high, "With angles=computed: the first pair that it divides in full");
+  add("--attention-factor", to.attention_factor, "With angles=computed: of cosines and sines");
 }
 
 Path parse_path(const std::string& name) {
@@ -42,8 +56,8 @@ Result<CallReport> run_one(Runtime& runtime, const Place& place, const RunOption
                     to_text(spec),
                     work.repeat,
                     work.tokens(),
-                    work.args.q.shape[1],
-                    work.args.k.shape[1],
+                    Workload::heads(work.args.q),
+                    Workload::heads(work.args.k),
                     work.bytes_moved(),
                     *executed,
                     {}};
@@ -136,6 +150,10 @@ void add_run(CLI::App& app, const Console& console, Exit& exit) {
   command->add_option("--heads-k", options->heads_k, "With --spec")
       ->check(CLI::Range(1, kMostHeads))
       ->capture_default_str();
+  command->add_option("--batch", options->batches, "With --spec: sequences of --tokens each")
+      ->check(CLI::Range(std::int64_t{1}, kMaxTokens))
+      ->needs(spec);
+  add_frequencies(*command, *spec, options->frequencies);
   command->add_option("--eps", options->eps, "With --spec")->capture_default_str();
   command->add_option("--seed", options->seed, "Of generated data")->capture_default_str();
   command->add_option("--device", options->device, "auto, gpu or cpu")

@@ -36,16 +36,35 @@ Result<RunPlan> plan_model(const RunOptions& options) {
               options.model, options.call);
 }
 
+bool is_plain(const qkjit_frequencies& given) {
+  const qkjit_frequencies plain = RunOptions{}.frequencies;
+  return given.base == plain.base && given.linear_factor == plain.linear_factor &&
+         given.yarn_factor == plain.yarn_factor && given.yarn_low == plain.yarn_low &&
+         given.yarn_high == plain.yarn_high && given.attention_factor == plain.attention_factor;
+}
+
 Result<RunPlan> plan_spec(const RunOptions& options) {
   const auto spec = parse_spec(options.spec);
   if (!spec) return tl::unexpected(spec.error());
   if (auto known = supports(*spec); !known) return tl::unexpected(known.error());
+  if (spec->angles == Angles::table && !is_plain(options.frequencies)) {
+    return fail(
+        Code::invalid_argument,
+        "frequencies are given, but the spec has a table, whose base is {}: leave them out, "
+        "or use angles=computed",
+        kBase);
+  }
   RunPlan result{to_text(*spec), {}, {}};
   result.workloads.push_back([options, spec = *spec]() -> Result<Workload> {
     if (!options.tensors.empty()) return tensor_workload(options.tensors, spec, options.eps);
-    const Shape shape{
-        options.tokens > 0 ? options.tokens : 4096, options.heads_q, options.heads_k, {}};
-    return spec_workload(spec, shape, options.eps, options.seed);
+    const Shape shape{.tokens = options.tokens > 0 ? options.tokens : 4096,
+                      .heads_q = options.heads_q,
+                      .heads_k = options.heads_k,
+                      .view = {},
+                      .batches = options.batches};
+    Workload work = spec_workload(spec, shape, options.eps, options.seed);
+    if (spec.angles == Angles::computed) work.args.frequencies = options.frequencies;
+    return work;
   });
   return result;
 }

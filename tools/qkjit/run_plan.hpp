@@ -12,8 +12,9 @@ namespace qkjit {
 struct RunOptions {
   std::string model, call, spec, tensors, out;
   std::string device = "auto", path = "auto";
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0, batches = 0;
   int heads_q = 24, heads_k = 24;
+  qkjit_frequencies frequencies = {kBase, 1, 1, 0, 0, 1};
   float eps = 1e-6f;
   unsigned seed = 1;
   bool check = false;

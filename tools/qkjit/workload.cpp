@@ -1,5 +1,6 @@
 #include "tools/qkjit/workload.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -61,23 +62,30 @@ std::vector<std::byte> positions_block(Positions kind, std::span<const std::int6
 
 /// The positions of the call's tokens, and their tensor.
 void add_positions(const Spec& spec, const RopeTable& table, std::int64_t first_token,
-                   std::int64_t tokens, Workload& work) {
+                   const Shape& shape, Workload& work) {
+  const std::int64_t tokens = shape.tokens;
+  const std::int64_t sequences = std::max<std::int64_t>(1, shape.batches);
   const qkjit_dtype type = spec.positions == Positions::int64 ? QKJIT_INT64 : QKJIT_INT32;
   const bool three = has_sections(spec);
+  std::vector<std::int64_t> counted(static_cast<std::size_t>(tokens));
+  std::iota(counted.begin(), counted.end(), std::int64_t{0});
   std::vector<std::int64_t> values;
-  if (three) {
-    const auto all = static_cast<std::int64_t>(table.positions.size()) / 3;
-    for (int axis = 0; axis < 3; ++axis) {
-      const auto first = table.positions.begin() + axis * all + first_token;
+  const auto all = static_cast<std::int64_t>(table.positions.size()) / 3;
+  for (int axis = 0; axis < (three ? 3 : 1); ++axis) {
+    const auto first =
+        three ? table.positions.begin() + axis * all + first_token : counted.cbegin();
+    for (std::int64_t i = 0; i < sequences; ++i) {
       values.insert(values.end(), first, first + tokens);
     }
-  } else {
-    values.resize(static_cast<std::size_t>(tokens));
-    std::iota(values.begin(), values.end(), std::int64_t{0});
   }
   auto& block = work.blocks[Workload::kPositions] = positions_block(spec.positions, values);
-  work.args.positions = three ? qkjit_tensor_2d(block.data(), type, 3, tokens)
-                              : qkjit_tensor_1d(block.data(), type, tokens);
+  if (shape.batches == 0) {
+    work.args.positions = three ? qkjit_tensor_2d(block.data(), type, 3, tokens)
+                                : qkjit_tensor_1d(block.data(), type, tokens);
+  } else {
+    work.args.positions = three ? qkjit_tensor_3d(block.data(), type, 3, sequences, tokens)
+                                : qkjit_tensor_2d(block.data(), type, sequences, tokens);
+  }
 }
 
 }  // namespace
@@ -93,6 +101,8 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   qkjit_args there = args;
   there.q = moved(args.q, kQk);
   there.k = moved(args.k, kQk);
+  there.v = moved(args.v, kQk);
+  there.v_out = moved(args.v_out, kQk);
   there.q_weight = moved(args.q_weight, kQWeight);
   there.k_weight = moved(args.k_weight, kKWeight);
   there.q_bias = moved(args.q_bias, kQBias);
@@ -104,9 +114,15 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   return there;
 }
 
+std::int64_t Workload::tokens() const {
+  const qkjit_tensor& any = args.q.data ? args.q : args.k;
+  return any.rank == 4 ? any.shape[0] * any.shape[1] : any.shape[0];
+}
+
 double Workload::bytes_moved() const {
-  const double rows = static_cast<double>(tokens() * (args.q.shape[1] + args.k.shape[1]));
-  return 2 * rows * args.spec.head_dim * (args.spec.dtype == QKJIT_FP32 ? 4 : 2);
+  const std::int64_t all = heads(args.q) + heads(args.k) + heads(args.v);
+  return 2.0 * static_cast<double>(tokens() * all) * args.spec.head_dim *
+         (args.spec.dtype == QKJIT_FP32 ? 4 : 2);
 }
 
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
@@ -115,9 +131,12 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   const std::int64_t q_width = std::int64_t{shape.heads_q} * spec.head_dim;
   const std::int64_t k_width = std::int64_t{shape.heads_k} * spec.head_dim;
   const bool packed = shape.view.row_stride > 0;
-  const std::int64_t k_start = packed ? shape.view.k_offset : shape.tokens * q_width;
-  const std::int64_t elements =
-      packed ? shape.tokens * shape.view.row_stride : shape.tokens * (q_width + k_width);
+  const std::int64_t gap = spec.batch == Batch::strided ? 1 : 0;  // tokens after a sequence
+  const std::int64_t rows = std::max<std::int64_t>(1, shape.batches) * (shape.tokens + gap);
+  const std::int64_t k_start = packed ? shape.view.k_offset : rows * q_width;
+  const std::int64_t v_start = k_start + rows * k_width, v_end = v_start + rows * k_width;
+  const std::int64_t contiguous = spec.v == Values::copy ? v_end + rows * k_width : v_start;
+  const std::int64_t elements = packed ? rows * shape.view.row_stride : contiguous;
   const auto size = static_cast<std::size_t>(size_of(spec.dtype));
 
   const FloatEnvironment ieee;
@@ -130,12 +149,27 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   args.eps = eps;
   std::byte* qk = work.blocks[Workload::kQk].data();
   const std::int64_t q_start = packed ? shape.view.q_offset : 0;
-  args.q = qkjit_tensor_3d(qk + static_cast<std::size_t>(q_start) * size, dtype, shape.tokens,
-                           shape.heads_q, spec.head_dim);
-  args.k = qkjit_tensor_3d(qk + static_cast<std::size_t>(k_start) * size, dtype, shape.tokens,
-                           shape.heads_k, spec.head_dim);
-  if (packed) args.q.strides[0] = args.k.strides[0] = shape.view.row_stride;
+  const auto view = [&](std::int64_t start, int heads) {
+    if (heads == 0) return qkjit_tensor QKJIT_TENSOR_INIT;
+    std::byte* data = qk + static_cast<std::size_t>(start) * size;
+    if (shape.batches > 0) {
+      qkjit_tensor tensor =
+          qkjit_tensor_4d(data, dtype, shape.batches, shape.tokens, heads, spec.head_dim);
+      tensor.strides[0] += gap * tensor.strides[1];
+      return tensor;
+    }
+    qkjit_tensor tensor = qkjit_tensor_3d(data, dtype, shape.tokens, heads, spec.head_dim);
+    if (packed) tensor.strides[0] = shape.view.row_stride;
+    return tensor;
+  };
+  args.q = view(q_start, shape.heads_q);
+  args.k = view(k_start, shape.heads_k);
+  if (spec.v == Values::copy) {
+    args.v = view(v_start, shape.heads_k);
+    args.v_out = view(v_end, shape.heads_k);
+  }
   const auto add_vector = [&](Workload::Block block, int heads, float mean, qkjit_tensor& tensor) {
+    if (heads == 0) return;
     const DType kind = dtype_of_weights(spec);
     const std::int64_t length = weight_length(spec, heads);
     std::vector<std::byte>& bytes = work.blocks[block];
@@ -161,7 +195,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   }
   args.position_offset = has_sections(spec) ? 0 : first_token;
   if (spec.positions != Positions::implicit) {
-    add_positions(spec, *table, first_token, shape.tokens, work);
+    add_positions(spec, *table, first_token, shape, work);
   }
   return work;
 }
@@ -169,8 +203,10 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
 Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed) {
   const Attention& attention = model.attention(call.attention);
   const Spec spec = plan(model, call).spec;
-  const Shape shape{call.tokens, attention.heads_q, attention.heads_k,
-                    call.view.value_or(PackedView{})};
+  const Shape shape{.tokens = call.tokens,
+                    .heads_q = call.heads_q,
+                    .heads_k = call.heads_k,
+                    .view = call.view.value_or(PackedView{})};
   std::optional<RopeTable> table;
   if (spec.rope_dim > 0) {
     auto built = build_rope_table(model, model.table(call.table));

@@ -33,19 +33,27 @@ struct Workload {
   /// The call over copies of the blocks.
   qkjit_args args_at(const Bases& bases) const;
 
-  std::int64_t tokens() const { return args.q.shape[0]; }
-  /// Bytes that any implementation must move: q and k read and written once.
+  /// Of all sequences together.
+  std::int64_t tokens() const;
+  /// Of q, k or v; 0 for what the call does not take.
+  static std::int64_t heads(const qkjit_tensor& tensor) {
+    return tensor.data ? tensor.shape[tensor.rank - 2] : 0;
+  }
+  /// Bytes that any implementation must move: q, k and v read and written once.
   double bytes_moved() const;
 };
 
 /// Of angles where no model says it, in a table and computed.
 inline constexpr double kBase = 10000;
 
-/// The size of a workload whose data is generated.
+/// The size of a workload whose data is generated. With v=copy, v has as many heads as k.
 struct Shape {
   std::int64_t tokens = 0;
-  int heads_q = 0, heads_k = 0;
-  PackedView view;  ///< row_stride 0: q and k contiguous, one after the other
+  int heads_q = 0, heads_k = 0;  ///< 0: a call without q, or without k
+  PackedView view;               ///< row_stride 0: q and k contiguous, one after the other
+  /// Sequences of `tokens` each, with the same positions; 0: one, without a batch dimension. With
+  /// batch=strided there is a gap of a token between them.
+  std::int64_t batches = 0;
 };
 
 /// Normally distributed q and k, weights around 1 (or where 1 is added, around 0), biases around 0,

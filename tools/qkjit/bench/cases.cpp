@@ -69,8 +69,8 @@ std::vector<Case> model_cases(const Model& model) {
                 .name = model.name + "/" + call.name,
                 .spec = wanted.spec,
                 .tokens = call.tokens,
-                .heads_q = attention.heads_q,
-                .heads_k = attention.heads_k,
+                .heads_q = call.heads_q,
+                .heads_k = call.heads_k,
                 .view = call.view.value_or(PackedView{}),
                 .position_offset = call.position_offset,
                 .eps = static_cast<float>(attention.eps)};

@@ -19,7 +19,7 @@ struct Case {
   std::string name;
   Spec spec;
   std::int64_t tokens = 0;
-  int heads_q = 0, heads_k = 0;
+  int heads_q = 0, heads_k = 0;   ///< 0: a call without q, or without k
   PackedView view = {};           ///< row_stride 0: q and k contiguous
   std::int64_t table_rows = 0;    ///< 0 for norm only
   bool random_positions = false;  ///< else 0, 1, ...; means nothing for Positions::implicit

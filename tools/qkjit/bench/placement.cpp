@@ -30,6 +30,7 @@ RowBytes row_bytes(const Case& wanted) {
 }
 
 qkjit_tensor view(void* data, const qkjit_spec& spec, const Case& wanted, int heads) {
+  if (heads == 0) return QKJIT_TENSOR_INIT;
   qkjit_tensor tensor =
       qkjit_tensor_3d(data, spec.dtype, wanted.tokens, heads, wanted.spec.head_dim);
   if (wanted.view.row_stride > 0) tensor.strides[0] = wanted.view.row_stride;
@@ -95,7 +96,9 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   const auto vector_at = [&](bool wanted_by_spec, int heads, std::size_t at) {
     const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(wanted.spec));
     const qkjit_tensor absent = QKJIT_TENSOR_INIT;
-    return wanted_by_spec ? qkjit_tensor_1d(pool + at, dtype, weight_length(own, heads)) : absent;
+    return wanted_by_spec && heads > 0
+               ? qkjit_tensor_1d(pool + at, dtype, weight_length(own, heads))
+               : absent;
   };
   const int heads_q = wanted.heads_q, heads_k = wanted.heads_k;
   args.q_weight = vector_at(has_weight(own, own.q_norm), heads_q, placement.q_weight);
