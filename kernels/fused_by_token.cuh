@@ -1,5 +1,5 @@
 // The fused kernel where heads have vectors of their own: for a norm across heads, and for weights
-// of each head. A block owns a token's q, or its k. Across heads, its warps take the sums of
+// of each head. A block owns a token's q, its k, or its v. Across heads, its warps take the sums of
 // squares of all heads, meet, and then normalise, rotate and store. Nothing is stored before
 // everything was summed, so in place is as good as out of place.
 #pragma once
@@ -121,18 +121,33 @@ static QKJIT_DEVICE void run_heads_of(const Params& p, const FrequenciesOf<kSpec
   }
 }
 
-/// `frequencies` are those of computed angles, null with a table.
+/// Copies V's heads of a token, in as many slices as they are.
 template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused_by_token(const FusedParams& f,
+static QKJIT_DEVICE void copy_heads(const BatchedParams& f, unsigned number) {
+  constexpr unsigned kRowsPerSlice = Tile<kSpec, kVariant>::kRowsPerSlice;
+  const unsigned warps = blockDim.x / 32;
+  for (unsigned slice = threadIdx.x / 32; slice * kRowsPerSlice < f.v.rows.heads; slice += warps) {
+    copy_slice<kSpec, kVariant>(f, number, slice);
+  }
+}
+
+/// Takes FusedParams, or for Batch::strided or Values::copy BatchedParams. `frequencies` are those
+/// of computed angles, null with a table.
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void fused_by_token(const SomeParams& f,
                                         const FrequenciesOf<kSpec>* frequencies = nullptr) {
   static_assert(kVariant.span == Span::token, "a block shares a token's heads: take span=token");
-  const unsigned token = blockIdx.x / 2;
-  const bool is_q = blockIdx.x % 2 == 0;
-  const Rows& rows = is_q ? f.common.q : f.common.k;
+  const auto [number, tensor] = TensorOfBlock::of(kSpec, blockIdx.x);
+  if constexpr (kSpec.v == Values::copy) {
+    if (tensor == 2) return copy_heads<kSpec, kVariant>(f, number);
+  }
+  const bool is_q = tensor == 0;
+  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
+  if (!place.exists) return;
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_heads_of<kSpec, kVariant, kSpec.q_norm>(f.common, frequencies, rows, token);
+    run_heads_of<kSpec, kVariant, kSpec.q_norm>(place.params, frequencies, place.rows, place.token);
   } else {
-    run_heads_of<kSpec, kVariant, kSpec.k_norm>(f.common, frequencies, rows, token);
+    run_heads_of<kSpec, kVariant, kSpec.k_norm>(place.params, frequencies, place.rows, place.token);
   }
   if constexpr (kVariant.pdl) allow_next_grid();
 }

@@ -14,20 +14,27 @@ namespace qkjit {
 template <int kSlots>
 using AnyAngles = ChunkAngles[kSlots];
 
-/// A token's angles in a table of that form, in sequences of their own too.
+/// What a token's angles are found by, and its number there: in sequences of their own too.
+struct AnyPlace {
+  Params params;
+  unsigned number;
+};
+template <Forms kForms>
+QKJIT_DEVICE AnyPlace find_place(const GenericParams& g, AnyToken token) {
+  if (kForms == Forms::common || g.spec.batch == Batch::folded) return {g.common, token.number};
+  const TokenOfSequence in = find_in_sequence(g.batches, token.number);
+  const Sequences& of = token.is_q ? g.batches.q : g.batches.k;
+  // Of a tensor with fewer tokens there are no more positions.
+  return {positions_of_sequence(g.common, g.spec.positions, of, in.sequence),
+          in.token < of.tokens ? in.token : of.tokens - 1};
+}
+
+/// A token's angles in a table of that form.
 template <Forms kForms, class Form>
 QKJIT_DEVICE TableRows<Form> find_angles_of(const GenericParams& g, AnyToken token,
                                             const Form& form, bool wide) {
-  Params p = g.common;
-  unsigned number = token.number;
-  if (kForms == Forms::all && g.spec.batch == Batch::strided) {
-    const TokenOfSequence in = find_in_sequence(g.batches, number);
-    const Sequences& of = token.is_q ? g.batches.q : g.batches.k;
-    p = positions_of_sequence(p, g.spec.positions, of, in.sequence);
-    // Of a tensor with fewer tokens there are no more positions.
-    number = in.token < of.tokens ? in.token : of.tokens - 1;
-  }
-  return find_angles(p, g.spec.positions, form, wide, number);
+  const AnyPlace place = find_place<kForms>(g, token);
+  return find_angles(place.params, g.spec.positions, form, wide, place.number);
 }
 
 /// The table in its own form.
@@ -65,8 +72,9 @@ struct AnySource<Forms::computed> {
   using Type = TokenPhases<TableForm>;
   static QKJIT_DEVICE Type find(const GenericParams& g, const AllFrequencies* frequencies,
                                 AnyToken token) {
-    return find_phases(g.common, *frequencies, g.spec.positions, TableForm::of(g.spec),
-                       token.number);
+    const AnyPlace place = find_place<Forms::computed>(g, token);
+    return find_phases(place.params, *frequencies, g.spec.positions, TableForm::of(g.spec),
+                       place.number);
   }
 };
 
@@ -346,7 +354,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
       }
     }
   }
-  if (kForms == Forms::all && rows.is_v) {
+  if (kForms != Forms::common && rows.is_v) {
     copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
   } else {
     store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);

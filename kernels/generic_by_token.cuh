@@ -1,6 +1,6 @@
 // The generic kernel where heads have vectors of their own: for a norm across heads, and for
-// weights of each head. As the fused one, with shapes at run time. A block owns a token's q, or its
-// k; a lane group takes a head at a time, of which each lane has up to four chunks.
+// weights of each head. As the fused one, with shapes at run time. A block owns a token's q, its k,
+// or its v; a lane group takes a head at a time, of which each lane has up to four chunks.
 #pragma once
 
 #include "generic.cuh"
@@ -8,7 +8,7 @@
 
 namespace qkjit {
 
-/// The heads of a token's q or k, of which each lane group of a block has one at a time.
+/// The heads of a token's q, k or v, of which each lane group of a block has one at a time.
 template <DType kDType, Forms kForms>
 class AnyHeads {
  public:
@@ -17,20 +17,32 @@ class AnyHeads {
 
   QKJIT_DEVICE AnyHeads(const GenericParams& g, const AllFrequencies* frequencies, float* shown)
       : g_(g),
-        is_q_(blockIdx.x % 2 == 0),
-        token_(blockIdx.x / 2),
+        block_(TensorOfBlock::of(g.spec, blockIdx.x)),
         lane_(AnyLane::of(g.groups)),
-        rows_(is_q_ ? g.common.q : g.common.k),
-        norm_(is_q_ ? g.spec.q_norm : g.spec.k_norm),
+        rows_(is_v()   ? g.v.rows
+              : is_q() ? g.common.q
+                       : g.common.k),
+        token_(block_.token),
+        norm_(is_q() ? g.spec.q_norm : g.spec.k_norm),
         shown_(shown) {
-    if (g.spec.rope_dim == 0) return;
+    if (g.spec.batch == Batch::strided) {
+      const Sequences& of = is_v() ? g.v.of : is_q() ? g.batches.q : g.batches.k;
+      const TokenOfSequence in = find_in_sequence(g.batches, block_.token);
+      token_ = in.token;
+      rows_ = rows_of_sequence(rows_, of, size_of(kDType), in.sequence);
+      if (in.token >= of.tokens) rows_.heads = 0;
+    }
+    if (g.spec.rope_dim == 0 || is_v() || rows_.heads == 0) return;
     plain_ = AnySource<kForms>::find(g, frequencies, any_token());
     if (!rotates_in_shared(g)) {
       load_any_angles<kSlots, kForms>(g, lane_, plain_, any_token(), angles_);
     }
   }
 
+  QKJIT_DEVICE bool is_q() const { return block_.tensor == 0; }
+  QKJIT_DEVICE bool is_v() const { return block_.tensor == 2; }
   QKJIT_DEVICE unsigned count() const { return rows_.heads; }
+  QKJIT_DEVICE float inv_width() const { return rows_.inv_width; }
   /// Whether they share a reciprocal rms.
   QKJIT_DEVICE bool share_rms() const { return norm_ != Norm::none && norms_across_heads(g_.spec); }
   /// The head of a turn that the lane's group has.
@@ -41,8 +53,8 @@ class AnyHeads {
     const bool has_head = head < rows_.heads && !lane_.is_left_over;
     const RowView row{rows_, token_, has_head ? head : 0};
     head_ = {token_,
-             is_q_,
-             false,
+             is_q(),
+             is_v(),
              rows_.weight,
              rows_.bias,
              static_cast<const Storage*>(rows_.in) + row.in_offset(),
@@ -53,6 +65,9 @@ class AnyHeads {
     first_of_vectors_ = static_cast<long long>(row.head) * g_.spec.head_dim;
     load_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_.in, 0, head_.elements, held_);
   }
+
+  /// Copies the head, one of V's.
+  QKJIT_DEVICE void copy() const { copy_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_); }
 
   /// Takes the head through its steps. With `sums` only until its sum of squares is known, which it
   /// shows there; else it is stored. `r` is the reciprocal rms, where heads share it.
@@ -127,13 +142,13 @@ class AnyHeads {
     }
   }
 
-  QKJIT_DEVICE AnyToken any_token() const { return {token_, is_q_}; }
+  QKJIT_DEVICE AnyToken any_token() const { return {block_.token, is_q()}; }
 
   const GenericParams& g_;
-  bool is_q_;
-  unsigned token_;
+  TensorOfBlock block_;
   AnyLane lane_;
-  const Rows& rows_;
+  Rows rows_;
+  unsigned token_;  ///< in its sequence
   Norm norm_;
   float* shown_;  ///< shared memory of the warp
   typename AnySource<kForms>::Type plain_ = {};
@@ -154,6 +169,13 @@ static QKJIT_DEVICE void generic_by_token(const GenericParams& g,
   AnyHeads<kDType, kForms> heads(g, frequencies, shown[threadIdx.x / 32]);
   const unsigned per_turn = kWarps * g.groups.per_warp;
   const unsigned turns = (heads.count() + per_turn - 1) / per_turn;
+  if (heads.is_v()) {
+    for (unsigned turn = 0; turn < turns; ++turn) {
+      heads.load(turn * per_turn + heads.own());
+      heads.copy();
+    }
+    return;
+  }
   const bool share_rms = heads.share_rms();
   PartialSums partial;
   float r = 0;
@@ -169,8 +191,7 @@ static QKJIT_DEVICE void generic_by_token(const GenericParams& g,
     if (turn != held) heads.load(first + heads.own());
     held = turn;
     if (share_rms && i == turns) {
-      const Rows& rows = blockIdx.x % 2 == 0 ? g.common.q : g.common.k;
-      r = reciprocal_rms(partial.total(), rows.inv_width, g.common.eps);
+      r = reciprocal_rms(partial.total(), heads.inv_width(), g.common.eps);
     }
     heads.run(adds_up ? sums : nullptr, r);
     if (!adds_up) continue;

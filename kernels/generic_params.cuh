@@ -25,8 +25,8 @@ struct GenericParams {
   bool whole_rows;
   bool plain_table;  ///< see has_plain_table()
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
-  Batches batches;   ///< read by Forms::all, if the spec has Batch::strided
-  ValueRows v;       ///< read by Forms::all, if the spec has Values::copy
+  Batches batches;   ///< read if the spec has Batch::strided, which Forms::common has not
+  ValueRows v;       ///< read if the spec has Values::copy, likewise
 };
 
 static_assert(sizeof(GenericParams) == 592,

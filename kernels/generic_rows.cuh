@@ -58,7 +58,7 @@ struct AnyRows {
     const unsigned token = index / g.slices.by_token;
     const unsigned slice = index - token * g.slices.per_token;
     const bool is_q = slice < g.slices.of_q;
-    const bool copies = kForms == Forms::all && g.spec.v == Values::copy;
+    const bool copies = kForms != Forms::common && g.spec.v == Values::copy;
     const bool is_v = copies && slice >= g.v.first_slice;
     const Rows& rows = is_v ? g.v.rows : is_q ? g.common.q : g.common.k;
     const unsigned begin = is_v ? g.v.first_slice : is_q ? 0 : g.slices.of_q;
@@ -69,7 +69,7 @@ struct AnyRows {
     const unsigned apart = end - begin;
     bool exists = true;
     long long before_in = 0, before_out = 0;  // of the sequence
-    if (kForms == Forms::all && g.spec.batch == Batch::strided) {
+    if (kForms != Forms::common && g.spec.batch == Batch::strided) {
       const Sequences& of = is_v ? g.v.of : is_q ? g.batches.q : g.batches.k;
       const TokenOfSequence in = find_in_sequence(g.batches, token);
       first.token = in.token;

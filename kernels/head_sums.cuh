@@ -1,9 +1,21 @@
-// The sum of a token's squares over its heads, whose sums the warps of a block show each other.
+// What kernels share whose blocks have all heads of a token's tensor: which that is, and the sum of
+// its squares over the heads, whose sums the warps show each other.
 #pragma once
 
 #include "butterfly.cuh"
 
 namespace qkjit {
+
+/// Blocks go through the tensors of a token after another: q, k, and v if it is copied.
+struct TensorOfBlock {
+  unsigned token;
+  unsigned tensor;
+
+  static QKJIT_DEVICE TensorOfBlock of(const Spec& spec, unsigned block) {
+    const unsigned tensors = tensors_of(spec);
+    return {block / tensors, block % tensors};
+  }
+};
 
 /// The partial sums of arithmetic.cuh, in a warp: lane l has number l. Every warp that wants the
 /// total adds up all heads.

@@ -140,6 +140,9 @@ QKJIT_CONSTEXPR bool runs_by_token(const Spec& spec) {
   return norms_across_heads(spec) || spec.weights == Weights::per_head;
 }
 
+/// What a block may own of a token: its q, its k, and its v where that is copied.
+QKJIT_CONSTEXPR unsigned tensors_of(const Spec& spec) { return spec.v == Values::copy ? 3 : 2; }
+
 /// Elements of a weight or a bias, of q or of k with so many heads.
 QKJIT_CONSTEXPR long long weight_length(const Spec& spec, long long heads) {
   return runs_by_token(spec) ? heads * spec.head_dim : spec.head_dim;

@@ -42,8 +42,8 @@ tl::expected<const LoadedKernel*, NoKernel> ready(const Driver& driver, const Ta
 }  // namespace
 
 tl::expected<FusedKernel, NoKernel> Loader::fused(const Driver& driver, const Streams& streams,
-                                                  std::uint64_t bytes, bool takes_bulk,
-                                                  int device, Stream stream) {
+                                                  std::uint64_t bytes, bool takes_bulk, int device,
+                                                  Stream stream) {
   const auto entry = fused_entry(driver, streams, device, stream);
   if (!entry) return tl::unexpected(entry.error());
   NoKernel why = (*entry)->why_none;

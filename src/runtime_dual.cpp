@@ -9,11 +9,11 @@
 namespace qkjit {
 namespace {
 
-/// Whether the spec has a kernel that may share a grid, which it cannot where sequences must follow
-/// one another: there a block, or the kernel's parameters, are of another kind.
+/// Whether the spec has a kernel that may share a grid, which it cannot where a block, or the
+/// kernel's parameters, are of another kind.
 bool has_fused(const Spec& spec) {
   const auto support = supports(spec);
-  return support && support->dispatch.path == Path::fused && field_against_batches(spec).empty();
+  return support && support->dispatch.path == Path::fused && field_against_dual(spec).empty();
 }
 
 /// Why the call is not one that a fused kernel serves.
@@ -27,7 +27,7 @@ NoKernel why_not_fused(const Operation& op) {
   if (op.support.dispatch.path != Path::fused) {
     return because(op.support.dispatch.reason, op.support.text);
   }
-  if (const auto field = field_against_batches(op.spec); !field.empty()) {
+  if (const auto field = field_against_dual(op.spec); !field.empty()) {
     return because(Reason::shape, fmt::format("{} takes a launch of its own", field));
   }
   if (!op.aligned) return because(Reason::alignment, std::string(sentence_of(Reason::alignment)));

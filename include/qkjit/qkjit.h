@@ -197,9 +197,7 @@ typedef enum qkjit_weights {
  *            of one long sequence: the batch stride is the tokens times the token stride. The
  *            generic kernel takes what does not fold, with QKJIT_REASON_BATCH
  *   STRIDED  with any batch stride; q and k may have different tokens, and positions of their own.
- *            Costs the fused kernel a division and a few registers
- * NORM_SCOPE_TOKEN, WEIGHTS_PER_HEAD and ANGLES_COMPUTED take batches that fold, with positions of
- * each sequence, and no V; all else of these is UNSUPPORTED. */
+ *            Costs the fused kernel a division and a few registers */
 typedef enum qkjit_batch { QKJIT_BATCH_FOLDED = 0, QKJIT_BATCH_STRIDED = 1 } qkjit_batch;
 
 /* Whether V is copied as it is, beside q and k: where all three go into a joint buffer. */

@@ -93,13 +93,15 @@ void normalize_row(const Spec& spec, Norm norm, const Rows& rows, std::int64_t f
 /// Computed angles, a token's worked out once for all of its heads. Stands for TableRows.
 class ComputedAngles {
  public:
-  ComputedAngles(const Spec& spec, const Params& params, const AllFrequencies& frequencies)
-      : form(TableForm::of(spec)), spec_(spec), params_(params), frequencies_(frequencies) {}
+  ComputedAngles(const Spec& spec, const AllFrequencies& frequencies)
+      : form(TableForm::of(spec)), spec_(spec), frequencies_(frequencies) {}
 
-  void find(unsigned token) {
-    if (token == token_) return;
-    token_ = token;
-    const TokenPhases phases = find_phases(params_, frequencies_, spec_.positions, form, token);
+  /// `params` are those of the token's sequence.
+  void find(const Params& params, unsigned token) {
+    const Key key{params.positions, params.position_axis_stride, token};
+    if (key == found_) return;
+    found_ = key;
+    const TokenPhases phases = find_phases(params, frequencies_, spec_.positions, form, token);
     for (int angle = 0; angle < form.angles(); ++angle) angles_[angle] = phases.both(angle);
   }
   float cosine(int angle) const { return angles_[angle].c; }
@@ -108,10 +110,17 @@ class ComputedAngles {
   const TableForm form;
 
  private:
+  struct Key {
+    const void* positions;
+    long long axis_stride;
+    unsigned token;
+
+    bool operator==(const Key&) const = default;
+  };
+
   const Spec& spec_;
-  const Params& params_;
   const AllFrequencies& frequencies_;
-  unsigned token_ = ~0u;  // no token's number
+  Key found_{nullptr, 0, ~0u};  // no token's number
   std::array<CosSin, kMaxAngles> angles_;
 };
 
@@ -134,7 +143,7 @@ template <DType kDType>
 void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* computed,
                       unsigned token, Row& y) {
   if (computed) {
-    computed->find(token);
+    computed->find(params, token);
     rotate_row<kDType>(spec, *computed, y);
   } else if (spec.rope_dim > 0) {
     rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
@@ -162,18 +171,6 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, c
   rotate_token_row<kDType>(spec, params, computed, row.token, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
-}
-
-/// The same where batches do not fold.
-template <DType kDType>
-void run_row_of_sequence(const Spec& spec, const Params& params, const Batches& batches,
-                         const RowView& row, bool is_q, Norm norm, float inv_head_dim) {
-  const Sequences& of = is_q ? batches.q : batches.k;
-  const TokenOfSequence in = find_in_sequence(batches, row.token);
-  if (in.token >= of.tokens) return;
-  const Rows rows = rows_of_sequence(row.rows, of, size_of(kDType), in.sequence);
-  const Params here = positions_of_sequence(params, spec.positions, of, in.sequence);
-  run_row<kDType>(spec, here, nullptr, {rows, in.token, row.head}, norm, inv_head_dim);
 }
 
 /// The sum of a token's squares, of all heads of q or of k, as arithmetic.cuh has it. `load` gives
@@ -223,6 +220,25 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
   }
 }
 
+/// Where a token lies: in a sequence of its own, where batches do not fold.
+struct Place {
+  Params params;
+  Rows rows;
+  unsigned token;
+  bool exists;  ///< q or k may have fewer tokens than there are numbers
+};
+
+Place find_place(const Spec& spec, const Params& params, const Batches* batches, bool is_q,
+                 unsigned number) {
+  const Rows& rows = is_q ? params.q : params.k;
+  if (!batches) return {params, rows, number, true};
+  const Sequences& of = is_q ? batches->q : batches->k;
+  const TokenOfSequence in = find_in_sequence(*batches, number);
+  return {positions_of_sequence(params, spec.positions, of, in.sequence),
+          rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token,
+          in.token < of.tokens};
+}
+
 /// What is computed by itself: a row; under a norm across heads a token's q, and its k.
 unsigned unit_count(const Spec& spec, const Params& params) {
   if (!norms_across_heads(spec)) return params.row_count;
@@ -234,26 +250,23 @@ void run_units(const Spec& spec, const Params& params, const Batches* batches,
                const AllFrequencies* frequencies, unsigned begin, unsigned end) {
   const FloatEnvironment ieee;
   std::optional<ComputedAngles> angles;
-  if (frequencies) angles.emplace(spec, params, *frequencies);
+  if (frequencies) angles.emplace(spec, *frequencies);
   ComputedAngles* const computed = angles ? &*angles : nullptr;
-  if (norms_across_heads(spec)) {
-    for (unsigned unit = begin; unit < end; ++unit) {
-      const bool is_q = unit % 2 == 0;
-      run_heads<kDType>(spec, params, computed, is_q ? params.q : params.k,
-                        is_q ? spec.q_norm : spec.k_norm, unit / 2);
-    }
-    return;
-  }
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
-  for (unsigned row = begin; row < end; ++row) {
-    const RowView view = find_row(params, row, by_heads);
+  for (unsigned unit = begin; unit < end; ++unit) {
+    const bool is_token = norms_across_heads(spec);
+    const RowView view = is_token ? RowView{unit % 2 == 0 ? params.q : params.k, unit / 2, 0}
+                                  : find_row(params, unit, by_heads);
     const bool is_q = &view.rows == &params.q;
     const Norm norm = is_q ? spec.q_norm : spec.k_norm;
-    if (batches) {
-      run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim);
+    const Place place = find_place(spec, params, batches, is_q, view.token);
+    if (!place.exists) continue;
+    if (is_token) {
+      run_heads<kDType>(spec, place.params, computed, place.rows, norm, place.token);
     } else {
-      run_row<kDType>(spec, params, computed, view, norm, inv_head_dim);
+      run_row<kDType>(spec, place.params, computed, {place.rows, place.token, view.head}, norm,
+                      inv_head_dim);
     }
   }
 }

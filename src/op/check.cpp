@@ -379,12 +379,6 @@ Result<Operation> check_args(const qkjit_args& args) {
   }
   op.tokens = lengths->batches * lengths->longest();
   op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
-  if (const auto field = field_against_batches(*spec); !op.is_folded && !field.empty()) {
-    return fail(Code::unsupported,
-                "batches that do not follow one another, or share positions, with {}: make a call "
-                "of each sequence",
-                field);
-  }
   if (op.is_folded) {
     for (HeadViews* views : {&*q, &*k, &*v}) {
       if (views->exist()) *views = folded(*views);

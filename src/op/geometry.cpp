@@ -67,8 +67,10 @@ Slices slices_of(const Operation& op, unsigned rows_per_slice) {
   return {static_cast<unsigned>(op.tokens) * per_token, of_q, per_token, Divisor::of(per_token)};
 }
 
-/// Where heads have vectors of their own: one for a token's q, one for its k.
-unsigned blocks_of_tensors(const Operation& op) { return 2 * static_cast<unsigned>(op.tokens); }
+/// Where heads have vectors of their own.
+unsigned blocks_of_tensors(const Operation& op) {
+  return tensors_of(op.spec) * static_cast<unsigned>(op.tokens);
+}
 
 unsigned staged_bytes(const Spec& spec, const Variant& v, unsigned heads) {
   if (v.staging == Staging::registers) return 0;

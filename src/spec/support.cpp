@@ -69,20 +69,6 @@ Result<void> check_angles(const Spec& spec) {
               name_of(spec.table), name_of(spec.table_width));
 }
 
-Result<void> check_batches(const Spec& spec) {
-  const std::string_view field = field_against_batches(spec);
-  if (field.empty()) return {};
-  if (spec.batch == Batch::strided) {
-    return fail(
-        Code::unsupported,
-        "{} with batch=strided: it takes batch=folded; make a call of each sequence, and of "
-        "q alone and of k alone if they have different tokens",
-        field);
-  }
-  if (spec.v == Values::none) return {};
-  return fail(Code::unsupported, "{} with v=copy: it takes v=none; copy V by itself", field);
-}
-
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -118,7 +104,6 @@ Result<void> check(const Spec& spec) {
                 "norm=none with rope_dim=0 leaves nothing to do: use norm=rms, or rotate");
   }
   if (auto checked = check_scope(spec); !checked) return checked;
-  if (auto checked = check_batches(spec); !checked) return checked;
   if (auto checked = check_angles(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
@@ -126,7 +111,7 @@ Result<void> check(const Spec& spec) {
 
 }  // namespace
 
-std::string_view field_against_batches(const Spec& spec) {
+std::string_view field_against_dual(const Spec& spec) {
   if (norms_across_heads(spec)) return "norm_scope=token";
   if (spec.weights == Weights::per_head) return "weights=per_head";
   return spec.angles == Angles::computed ? "angles=computed" : "";

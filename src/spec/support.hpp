@@ -26,9 +26,9 @@ Result<void> check_enumerators(const Spec& spec);
 /// spec that works.
 Result<Support> supports(const Spec& spec);
 
-/// What of a spec, as text, keeps its kernels from sequences that do not follow one another, from
-/// V, and from a grid that two streams share; empty if nothing does.
-std::string_view field_against_batches(const Spec& spec);
+/// What of a spec, as text, keeps its kernels from a grid that two streams share; empty if nothing
+/// does.
+std::string_view field_against_dual(const Spec& spec);
 
 /// As supports(), and Code::unsupported for a spec that only the generic kernel serves.
 Result<void> require_fused(const Spec& spec);

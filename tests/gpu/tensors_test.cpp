@@ -76,6 +76,10 @@ TEST_CASE("gpu: every bit of V arrives, on every path") {
   std::size_t number = 0;
   for (Spec spec : shapes()) {
     spec.v = Values::copy;
+    if (number % 4 == 1) spec.angles = spec.rope_dim > 0 ? Angles::computed : Angles::table;
+    if (number % 4 == 2) spec.weights = Weights::per_head;
+    if (number % 8 == 3 && spec.q_norm != Norm::layer) spec.norm_scope = NormScope::token;
+    spec = normalized(spec);
     for (const bool batched : {false, true}) {
       ProblemConfig config = config_of(spec, ++number);
       config.heads_v = static_cast<int>(1 + number % 9);

@@ -94,6 +94,19 @@ TEST_CASE("batches, fused: norms and forms of rotation give the bytes of the CPU
   check_forms(fused_kernel<strided(test::kNormSpecs[1].spec())>(), 1);
   check_forms(fused_kernel<strided(test::kNormSpecs[5].spec())>(), 3);
   check_forms(fused_kernel<strided({.head_dim = 128, .rope_dim = 0})>(), 5);
+  // Across heads, with weights of each head, and with computed angles
+  constexpr Variant kStaged{
+      .lanes = 8, .rows = 1, .threads = 64, .span = Span::token, .staging = Staging::bulk};
+  constexpr Spec kAcross = strided(test::kNormSpecs[28].spec());
+  check_forms(fused_kernel<kAcross>(), 7);
+  check_forms(fused_kernel<kAcross, kStaged>(), 8);
+  check_forms(fused_kernel<strided(test::kNormSpecs[37].spec())>(), 9);
+  constexpr Spec kComputed{.head_dim = 80,
+                           .rope_dim = 40,
+                           .layout = Layout::neox,
+                           .dtype = DType::fp32,
+                           .angles = Angles::computed};
+  check_forms(fused_kernel<strided(kComputed)>(), 10);
 }
 
 TEST_CASE("batches, generic: the bytes of the CPU path in all forms and shapes") {
@@ -113,7 +126,9 @@ TEST_CASE("batches, generic: the bytes of the CPU path in all forms and shapes")
   }
   for (int n = 0; n < kForms; n += 2) check_generic(form_spec(n), number++);
   for (const test::SpecRow& row : test::kNormSpecs) {
-    if (!field_against_batches(row.spec()).empty()) continue;
     check_generic(row.spec(), number++);
+    Spec computed = row.spec();
+    computed.angles = Angles::computed;
+    check_generic(normalized(computed), number++);
   }
 }

@@ -61,6 +61,20 @@ TEST_CASE("v, fused: every bit arrives in every variant") {
                         .dtype = DType::fp16,
                         .q_norm = Norm::layer,
                         .k_norm = Norm::none})>(5);
+  // Across heads in sequences of their own, and with computed angles
+  constexpr Spec kAcross = [] {
+    Spec spec = copying({.head_dim = 64, .rope_dim = 64, .norm_scope = NormScope::token});
+    spec.batch = Batch::strided;
+    return spec;
+  }();
+  check_copies<kAcross>(6);
+  check_copies<kAcross, Variant{.lanes = 8,
+                                .rows = 1,
+                                .threads = 64,
+                                .span = Span::token,
+                                .staging = Staging::bulk,
+                                .pdl = true}>(7);
+  check_copies<copying({.head_dim = 64, .rope_dim = 32, .angles = Angles::computed})>(8);
 }
 
 TEST_CASE("v, generic: every bit arrives in every shape") {
@@ -73,6 +87,10 @@ TEST_CASE("v, generic: every bit arrives in every shape") {
                            .dtype = static_cast<DType>(number % 3),
                            .q_norm = static_cast<Norm>(i % 2 == 0 ? 0 : 2)});
       spec.batch = static_cast<Batch>(i / 2 % 2);
+      if (i % 5 == 1) spec.weights = Weights::per_head;
+      if (i % 5 == 2 && spec.q_norm != Norm::layer) spec.norm_scope = NormScope::token;
+      if (i % 4 > 1 && spec.rope_dim > 0) spec.angles = Angles::computed;
+      spec = normalized(spec);
       ProblemConfig config = config_of(spec, number, number);
       config.misalignment = number % 4 == 0 ? 1 : 0;
       const Problem before(config);
