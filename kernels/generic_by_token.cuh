@@ -43,6 +43,9 @@ class AnyHeads {
     head_ = {token_,
              is_q_,
              false,
+             row.head,
+             0,
+             rows_.heads,
              rows_.weight,
              rows_.bias,
              static_cast<const Storage*>(rows_.in) + row.in_offset(),
@@ -127,7 +130,9 @@ class AnyHeads {
     }
   }
 
-  QKJIT_DEVICE AnyToken any_token() const { return {token_, is_q_}; }
+  QKJIT_DEVICE AnyToken any_token() const {
+    return {token_, is_q_, head_.first_head, 0, rows_.heads};
+  }
 
   const GenericParams& g_;
   bool is_q_;
@@ -138,7 +143,7 @@ class AnyHeads {
   float* shown_;  ///< shared memory of the warp
   typename AnySource<kForms>::Type plain_ = {};
   AnyAngles<kSlots> angles_ = {};
-  AnyRows<Storage, 1> head_;
+  AnyRows<Storage, 1> head_ = {};
   long long first_of_vectors_ = 0;
   AnyChunks<kDType, 1, kSlots> held_;
   AnyValues<kSlots> y_;
