@@ -51,23 +51,28 @@ QKJIT_DEVICE auto find_source(const Params& p, const FrequenciesOf<kSpec>* frequ
   if constexpr (kSpec.angles == Angles::computed) {
     return find_phases(p, *frequencies, kSpec.positions, Form{}, token);
   } else if constexpr (kSpec.rope_dim > 0) {
-    return find_angles(p, kSpec.positions, Form{}, true, token);
+    return find_angles(p, kSpec.positions, kSpec.bounds, Form{}, true, token);
   } else {
     return TableRows<Form>{};
   }
 }
 
 /// What every row of a slice shares: the weights and biases of its norm, and the token's angles.
+/// Where heads have tables of their own, the angles are those of the row that is next.
 template <Spec kSpec, class T>
 struct SliceConstants {
   float weight[T::kSlots][kChunk] = {}, bias[T::kSlots][kChunk] = {};
   ChunkAngles angles[T::kSlots] = {};
+  /// Where each head has a table: the first one's rows, and bytes from head to head.
+  TableRows<FixedForm<TableForm::of(kSpec)>> tables = {};
+  long long table_stride = 0;
 
   QKJIT_DEVICE void load(const Params& p, const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
                          Norm kind, unsigned token, const Lane<T>& lane) {
     constexpr int kBegin = rotated_begin(kSpec);
     const auto table = find_source<kSpec>(p, frequencies, token);
     if constexpr (shares_angles(kSpec)) share_angles(table, lane);
+    if constexpr (has_head_tables(kSpec)) tables = table, table_stride = p.table_head_stride;
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane.first_element(slot);
@@ -79,14 +84,30 @@ struct SliceConstants {
       if (has_weight(kSpec, kind)) load(rows.weight, weight[slot]);
       if (has_bias(kSpec, kind)) load(rows.bias, bias[slot]);
       make_effective(kSpec.weight, weight[slot]);
-      if constexpr (shares_angles(kSpec)) continue;
-      if constexpr (kSpec.layout == Layout::interleaved) {
-        load_interleaved(table, first - kBegin, angles[slot]);
-      } else if constexpr (T::kPairing != Pairing::in_lane) {
-        load_exchanged(table, first - kBegin, angles[slot]);
-      } else if (has_neox_pairs<kSpec, T>(slot, first - kBegin)) {
-        load_neox(table, first - kBegin, angles[slot]);
-      }
+      if constexpr (shares_angles(kSpec) || has_head_tables(kSpec)) continue;
+      load_slot(table, slot, first - kBegin);
+    }
+  }
+
+  /// The angles of a head with a table of its own.
+  QKJIT_DEVICE void load_head(unsigned head, const Lane<T>& lane) {
+    const auto table = table_of_head(tables, table_stride, head);
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane.first_element(slot);
+      if (first < kSpec.head_dim) load_slot(table, slot, first - rotated_begin(kSpec));
+    }
+  }
+
+  /// Those of the chunk in a slot, which begins with element `first` of the rotated part.
+  template <class Source>
+  QKJIT_DEVICE void load_slot(const Source& table, int slot, int first) {
+    if constexpr (kSpec.layout == Layout::interleaved) {
+      load_interleaved(table, first, angles[slot]);
+    } else if constexpr (T::kPairing != Pairing::in_lane) {
+      load_exchanged(table, first, angles[slot]);
+    } else if (has_neox_pairs<kSpec, T>(slot, first)) {
+      load_neox(table, first, angles[slot]);
     }
   }
 
@@ -189,17 +210,23 @@ static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec
   scale_row<kSpec, kNorm, T>(y, constants, r);
 }
 
-/// Normalises, rotates and stores the rows of a slice, whose loads have begun.
+/// Normalises, rotates and stores the rows of a slice, which begins with `head` and whose loads
+/// have begun.
 template <Spec kSpec, Norm kNorm, class Staged>
 static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p,
                                   const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
-                                  unsigned token, const Lane<typename Staged::T>& lane) {
+                                  unsigned token, unsigned head,
+                                  const Lane<typename Staged::T>& lane) {
   using T = typename Staged::T;
   SliceConstants<kSpec, T> constants;
   constants.load(p, frequencies, rows, kNorm, token, lane);
   staged.wait();
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
+    if constexpr (has_head_tables(kSpec)) {
+      const unsigned own = head + lane.row(i);
+      if (own < rows.heads) constants.load_head(own, lane);
+    }
     LaneRow<T> y = {};
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
@@ -222,11 +249,12 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p,
 template <Spec kSpec, class Staged>
 static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Params& p,
                                      const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
-                                     unsigned token, const Lane<typename Staged::T>& lane) {
+                                     unsigned token, unsigned head,
+                                     const Lane<typename Staged::T>& lane) {
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_rows<kSpec, kSpec.q_norm>(staged, p, frequencies, rows, token, lane);
+    run_rows<kSpec, kSpec.q_norm>(staged, p, frequencies, rows, token, head, lane);
   } else {
-    run_rows<kSpec, kSpec.k_norm>(staged, p, frequencies, rows, token, lane);
+    run_rows<kSpec, kSpec.k_norm>(staged, p, frequencies, rows, token, head, lane);
   }
 }
 
@@ -284,13 +312,13 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpe
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, head, lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, lane);
+    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, head, lane);
   }
 }
 

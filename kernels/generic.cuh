@@ -25,7 +25,7 @@ QKJIT_DEVICE AnyPlace find_place(const GenericParams& g, AnyToken token) {
   const TokenOfSequence in = find_in_sequence(g.batches, token.number);
   const Sequences& of = token.is_q ? g.batches.q : g.batches.k;
   // Of a tensor with fewer tokens there are no more positions.
-  return {positions_of_sequence(g.common, g.spec.positions, of, in.sequence),
+  return {positions_of_sequence(g.common, g.spec.positions, g.batches, of, in.sequence),
           in.token < of.tokens ? in.token : of.tokens - 1};
 }
 
@@ -34,7 +34,8 @@ template <Forms kForms, class Form>
 QKJIT_DEVICE TableRows<Form> find_angles_of(const GenericParams& g, AnyToken token,
                                             const Form& form, bool wide) {
   const AnyPlace place = find_place<kForms>(g, token);
-  return find_angles(place.params, g.spec.positions, form, wide, place.number);
+  return find_angles<kForms == Forms::common>(place.params, g.spec.positions, g.spec.bounds, form,
+                                              wide, place.number);
 }
 
 /// The table in its own form.
@@ -229,17 +230,33 @@ QKJIT_DEVICE void exchange_any_rows(const GenericParams& g, const AnyLane& lane,
   }
 }
 
+/// A token's angles for a head, which may have a table of its own.
+QKJIT_DEVICE TableRows<TableForm> source_of_head(const GenericParams& g,
+                                                 const TableRows<TableForm>& table, unsigned head) {
+  return table_of_head(table, g.common.table_head_stride,
+                       head);  // a stride of 0 where heads share one
+}
+template <class Form>
+QKJIT_DEVICE const TokenPhases<Form>& source_of_head(const GenericParams&,
+                                                     const TokenPhases<Form>& phases, unsigned) {
+  return phases;
+}
+
 /// A rotated part that begins inside a chunk: pairs of either layout may lie across chunks, so they
-/// are rotated where they are shown, one at a time.
+/// are rotated where they are shown, one at a time. So are those of heads with tables of their own,
+/// for which alone a lane has no angles at hand.
 template <DType kDType, int kSlots, class Source>
 QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& lane,
-                                       const Source& table, float* shown, AnyValues<kSlots>& y) {
+                                       const AnyToken& token, const Source& any_table, float* shown,
+                                       AnyValues<kSlots>& y) {
   const Rounding rounding = rotates_eagerly(g.spec.rounding) ? Rounding::eager : Rounding::fused;
   const bool neox = g.spec.layout == Layout::neox;
   const int begin = rotated_begin(g.spec), half = g.spec.rope_dim / 2;
   float* const row = shown + lane.group * lane.in.lanes * kSlots * kChunk;
 #pragma unroll
   for (int i = 0; i < generic_rows(kSlots); ++i) {
+    const unsigned head = token.first_head + i * token.apart;
+    const Source table = source_of_head(g, any_table, head < token.heads ? head : 0);
     __syncwarp();  // the row before may still be read
 #pragma unroll
     for (int slot = 0; slot < kSlots; ++slot) {
@@ -262,21 +279,26 @@ QKJIT_DEVICE void rotate_across_chunks(const GenericParams& g, const AnyLane& la
   }
 }
 
+/// Whether pairs are rotated one at a time.
+QKJIT_DEVICE bool rotates_one_by_one(const Spec& spec) {
+  return rotated_begin(spec) % kChunk != 0 || has_head_tables(spec);
+}
+
 /// Whether pairs go through shared memory, where they load their angles themselves.
 QKJIT_DEVICE bool rotates_in_shared(const GenericParams& g) {
   const bool exchanged = g.spec.layout == Layout::neox && g.pairing == Pairing::exchange;
-  return exchanged || rotated_begin(g.spec) % kChunk != 0;
+  return exchanged || rotates_one_by_one(g.spec);
 }
 
 template <DType kDType, int kSlots, Forms kForms, class Source>
 QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const Source& plain, AnyToken token,
                                   const AnyLane& lane, const AnyAngles<kSlots>& angles,
                                   float* shown, AnyValues<kSlots>& y) {
-  if (kForms != Forms::common && rotated_begin(g.spec) % kChunk != 0) {
+  if (kForms != Forms::common && rotates_one_by_one(g.spec)) {
     if constexpr (kForms == Forms::computed) {
-      rotate_across_chunks<kDType, kSlots>(g, lane, plain, shown, y);
+      rotate_across_chunks<kDType, kSlots>(g, lane, token, plain, shown, y);
     } else {
-      rotate_across_chunks<kDType, kSlots>(g, lane, find_any_angles(g, token), shown, y);
+      rotate_across_chunks<kDType, kSlots>(g, lane, token, find_any_angles(g, token), shown, y);
     }
   } else if (rotates_in_shared(g)) {
     exchange_any_rows<kDType, kSlots, kForms>(g, lane, plain, token, shown, y);
@@ -301,7 +323,8 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   AnyLane lane = AnyLane::of(g.groups);
   const auto rows =
       AnyRows<Storage, kRows>::template of<kForms>(g, index + lane.group, lane.is_left_over);
-  const AnyToken token{rows.token, rows.is_q};
+  const AnyToken token{rows.token, rows.is_q, rows.first_head, rows.apart,
+                       rows.is_v ? 0 : rows.heads};
 
   AnyChunks<kDType, kRows, kSlots> stored;
   if (g.whole_rows) {  // once for all chunks, so that none waits for another

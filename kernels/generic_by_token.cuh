@@ -55,6 +55,9 @@ class AnyHeads {
     head_ = {token_,
              is_q(),
              is_v(),
+             row.head,
+             0,
+             rows_.heads,
              rows_.weight,
              rows_.bias,
              static_cast<const Storage*>(rows_.in) + row.in_offset(),
@@ -142,7 +145,9 @@ class AnyHeads {
     }
   }
 
-  QKJIT_DEVICE AnyToken any_token() const { return {block_.token, is_q()}; }
+  QKJIT_DEVICE AnyToken any_token() const {
+    return {block_.token, is_q(), head_.first_head, 0, rows_.heads};
+  }
 
   const GenericParams& g_;
   TensorOfBlock block_;
@@ -153,7 +158,7 @@ class AnyHeads {
   float* shown_;  ///< shared memory of the warp
   typename AnySource<kForms>::Type plain_ = {};
   AnyAngles<kSlots> angles_ = {};
-  AnyRows<Storage, 1> head_;
+  AnyRows<Storage, 1> head_ = {};
   long long first_of_vectors_ = 0;
   AnyChunks<kDType, 1, kSlots> held_;
   AnyValues<kSlots> y_;

@@ -29,7 +29,7 @@ struct GenericParams {
   ValueRows v;       ///< read if the spec has Values::copy, likewise
 };
 
-static_assert(sizeof(GenericParams) == 592,
+static_assert(sizeof(GenericParams) == 704,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -73,6 +73,9 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.weights = Weights::shared;
   spec.batch = Batch::folded;
   spec.v = Values::none;
+  spec.table_heads = TableHeads::shared;
+  spec.bounds = Bounds::unchecked;
+  if (!is_given_or_implicit(spec.positions)) spec.positions = Positions::int64;
   return spec;
 }
 

@@ -31,10 +31,13 @@ struct AnyLane {
   }
 };
 
-/// A token of q or of k, which differ where batches do not fold.
+/// A token of q or of k, which differ where batches do not fold, and the heads of it that a lane
+/// group has in flight.
 struct AnyToken {
   unsigned number;
   bool is_q;
+  unsigned first_head, apart;  ///< of the group's rows, and from one to the next
+  unsigned heads;              ///< that are rotated, of all that the token has
 };
 
 /// The rows that a lane group has in flight: heads of one token, all of q or all of k. They lie as
@@ -42,8 +45,10 @@ struct AnyToken {
 template <class Storage, int kRows>
 struct AnyRows {
   unsigned token;
-  bool is_q;  ///< groups of one warp may differ in it
-  bool is_v;  ///< rows of V, which are only copied; never of Forms::common
+  bool is_q;                   ///< groups of one warp may differ in it
+  bool is_v;                   ///< rows of V, which are only copied; never of Forms::common
+  unsigned first_head, apart;  ///< of the first row, and from row to row
+  unsigned heads;              ///< of the tensor
   const void *weight, *bias;
   const Storage* in;  ///< of the first row
   Storage* out;
@@ -79,6 +84,9 @@ struct AnyRows {
     AnyRows found{token,
                   is_q,
                   is_v,
+                  first.head,
+                  apart,
+                  rows.heads,
                   rows.weight,
                   rows.bias,
                   static_cast<const Storage*>(rows.in) + before_in + first.in_offset(),

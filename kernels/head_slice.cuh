@@ -83,9 +83,10 @@ class HeadSlice {
   }
 
   /// Shows the sums of squares of the slice's heads, one after another, in `sums`.
-  QKJIT_DEVICE void sum_squares(const Constants& constants, float* sums) const {
+  QKJIT_DEVICE void sum_squares(Constants& constants, float* sums) const {
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
+      if constexpr (kRotatesFirst) load_angles(i, constants);
       LaneRow<T> y = {};
       take(i, constants, y);
       const float sum = sum_of(y);
@@ -101,6 +102,7 @@ class HeadSlice {
   QKJIT_DEVICE void finish(Constants& constants, float r, float eps, unsigned next) {
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
+      load_angles(i, constants);
       LaneRow<T> y = {};
       take(i, constants, y);
       if constexpr (kNorm != Norm::none) {
@@ -143,6 +145,13 @@ class HeadSlice {
     };
     if constexpr (has_weight(kSpec, kNorm)) load(rows_.weight, weight_);
     if constexpr (has_bias(kSpec, kNorm)) load(rows_.bias, bias_);
+  }
+
+  /// Of a head with a table of its own; else heads share what they have.
+  QKJIT_DEVICE void load_angles(int i, Constants& constants) const {
+    if constexpr (has_head_tables(kSpec)) {
+      if (lane_.row(i) < view_.rows) constants.load_head(first_ + lane_.row(i), lane_);
+    }
   }
 
   QKJIT_DEVICE void unpack_vectors(Constants& constants) const {

@@ -20,16 +20,35 @@ struct Rows {
   float inv_width;  ///< 1 / (heads * head_dim), rounded to fp32; 0 for a norm of each head
 };
 
+/// Tokens on a grid of frames, rows and columns, of which the last run fastest.
+struct PositionGrid {
+  unsigned extents[3];
+  Divisor by_extents[3];  ///< divide by them
+  long long first[3];     ///< coordinates of the first token
+};
+
+/// Tokens in segments, one after another: `positions` are where they begin.
+struct Segments {
+  const int* offsets;  ///< of each: the position of its first token
+  unsigned count;
+};
+
 struct Params {
   Rows q, k;
   const void* cosines;             ///< of the table's first row; see table.cuh for what it holds
   const void* sines;               ///< likewise
-  const void* positions;           ///< [axes, tokens], or null for Positions::implicit
+  const void* positions;           ///< [axes, tokens]; segments' begins; null if there is none
   long long position_offset;       ///< added to every position
   long long position_axis_stride;  ///< elements from one axis of the positions to the next
   int table_row_bytes;             ///< from a row of the table to the next
   unsigned row_count;              ///< tokens * (q.heads + k.heads)
   float eps;
+  long long table_head_stride;  ///< bytes from a head's table to the next; 0 if heads share one
+  unsigned* position_error;     ///< of Bounds::checked: takes the lowest token outside the table
+  int table_rows;               ///< of Bounds::checked
+  unsigned first_token;         ///< number of the first token, as position_error has it
+  Segments segments;            ///< of Positions::segments
+  PositionGrid grid;            ///< of Positions::grid
 };
 
 /// How the rows of a call are dealt to warps; see variant.cuh for what a slice is.
@@ -82,16 +101,18 @@ struct DualParams {
 };
 
 static_assert(sizeof(Rows) == 72, "host and device must agree: change both sides and this size");
-static_assert(sizeof(Params) == 200, "host and device must agree: change both sides and this size");
+static_assert(sizeof(PositionGrid) == 64,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(Params) == 304, "host and device must agree: change both sides and this size");
 static_assert(sizeof(Sequences) == 48,
               "host and device must agree: change both sides and this size");
 static_assert(sizeof(Batches) == 112,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(FusedParams) == 224,
+static_assert(sizeof(FusedParams) == 328,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(BatchedParams) == 464,
+static_assert(sizeof(BatchedParams) == 568,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(DualParams) == 936,
+static_assert(sizeof(DualParams) == 1144,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

@@ -71,9 +71,8 @@ QKJIT_DEVICE TokenPhases<Form> find_phases(const Params& p, const Frequencies<kC
 #pragma unroll
   for (int axis = 0; axis < 3; ++axis) {
     if (axis >= form.axes()) continue;
-    const long long index = axis == 0 ? token : axis * p.position_axis_stride + token;
     found.positions[axis] = static_cast<unsigned long long>(p.position_offset) +
-                            static_cast<unsigned long long>(whole_position_at(p, positions, index));
+                            static_cast<unsigned long long>(position_of(p, positions, axis, token));
   }
   return found;
 }

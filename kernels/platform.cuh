@@ -31,6 +31,9 @@ QKJIT_DEVICE long long wide_product(int a, int b) {
   asm("mul.wide.s32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
   return product;
 }
+/// *kept = min(*kept, value), whoever else does so.
+QKJIT_DEVICE void keep_lowest(unsigned* kept, unsigned value) { atomicMin(kept, value); }
+
 /// Within 2 ulp of 1 / sqrt(x).
 QKJIT_DEVICE float rsqrt_near(float x) {
   float y;
@@ -59,6 +62,9 @@ inline void stay_in_loop(int&) {}
 inline void* memory_of_launch() {
   alignas(16) static char memory[48 * 1024];  // as much as a launch can have
   return memory;
+}
+inline void keep_lowest(unsigned* kept, unsigned value) {
+  if (value < *kept) *kept = value;  // one thread at a time runs on the host
 }
 inline unsigned bits_of(float x) { return std::bit_cast<unsigned>(x); }
 inline float float_of(unsigned bits) { return std::bit_cast<float>(bits); }

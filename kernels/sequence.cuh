@@ -27,12 +27,13 @@ QKJIT_DEVICE Rows rows_of_sequence(Rows rows, const Sequences& of, int element_s
 }
 
 /// The positions of a sequence; implicit ones are those of its tokens as it is.
-QKJIT_DEVICE Params positions_of_sequence(Params p, Positions positions, const Sequences& of,
-                                          unsigned sequence) {
+QKJIT_DEVICE Params positions_of_sequence(Params p, Positions positions, const Batches& batches,
+                                          const Sequences& of, unsigned sequence) {
   const int size = positions == Positions::int64 ? 8 : 4;
   const long long at = sequence * of.position_stride;
   p.positions = static_cast<const char*>(of.positions) + at * size;
   p.position_axis_stride = of.position_axis_stride;
+  p.first_token = sequence * batches.tokens;
   return p;
 }
 
@@ -62,7 +63,7 @@ struct PlaceOfToken<Batch::strided> {
     const Rows& rows = is_q ? f.common.q : f.common.k;
     const Sequences& of = is_q ? f.batches.q : f.batches.k;
     const TokenOfSequence in = find_in_sequence(f.batches, number);
-    return {positions_of_sequence(f.common, spec.positions, of, in.sequence),
+    return {positions_of_sequence(f.common, spec.positions, f.batches, of, in.sequence),
             rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token,
             in.token < of.tokens};
   }

@@ -43,8 +43,14 @@ QKJIT_CONSTEXPR bool rotates_eagerly(Rounding rounding) {
   return norm_rounding(rounding) != rounding;
 }
 
-/// How a token finds its row of the table: an index array, or its own number.
-enum class Positions { int64, int32, implicit };
+/// How a token finds its row of the table: an index array, or its own number; its place in a grid
+/// of frames, rows and columns, an axis each; or its place in the segment that it is of.
+enum class Positions { int64, int32, implicit, grid, segments };
+
+/// Whether they are an array with one for each token, or none.
+QKJIT_CONSTEXPR bool is_given_or_implicit(Positions positions) {
+  return positions != Positions::grid && positions != Positions::segments;
+}
 
 /// How a head of q or of k is normalised: RMSNorm, not at all, or LayerNorm.
 enum class Norm { rms, none, layer };
@@ -91,6 +97,13 @@ enum class Angles { table, computed };
 /// own, one after another, heads * head_dim elements. A norm across heads has no others.
 enum class Weights { shared, per_head };
 
+/// Of which heads a table is: of all alike, or head h of q and head h of k have the h-th.
+enum class TableHeads { shared, per_head };
+
+/// Whether a kernel compares positions with the rows of the table. A token beyond them then takes
+/// the nearest row and is reported.
+enum class Bounds { unchecked, checked };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
@@ -114,6 +127,8 @@ struct Spec {
   Weights weights = Weights::shared;
   Batch batch = Batch::folded;
   Values v = Values::none;
+  TableHeads table_heads = TableHeads::shared;
+  Bounds bounds = Bounds::unchecked;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
@@ -168,6 +183,10 @@ QKJIT_CONSTEXPR int rotated_begin(const Spec& spec) {
 }
 
 QKJIT_CONSTEXPR bool has_sections(const Spec& spec) { return spec.sections[0] > 0; }
+
+QKJIT_CONSTEXPR bool has_head_tables(const Spec& spec) {
+  return spec.table_heads == TableHeads::per_head;
+}
 
 /// Whether a token's angles lie in one row of the table, as fp32 values side by side.
 QKJIT_CONSTEXPR bool has_plain_table(const Spec& spec) {

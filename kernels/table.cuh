@@ -3,6 +3,7 @@
 
 #include "dtype.cuh"
 #include "params.cuh"
+#include "positions.cuh"
 
 namespace qkjit {
 
@@ -106,27 +107,18 @@ struct TableRows {
   }
 };
 
-/// The position that `index` of the positions has.
-QKJIT_DEVICE long long whole_position_at(const Params& p, Positions positions, long long index) {
-  switch (positions) {
-    case Positions::int64:
-      return static_cast<const long long*>(p.positions)[index];
-    case Positions::int32:
-      return static_cast<const int*>(p.positions)[index];
-    case Positions::implicit:
-      break;
-  }
-  return index;
+/// A row that the table has: the one asked for, or the nearest, and then the token is reported.
+QKJIT_DEVICE int row_within(const Params& p, long long row, unsigned token) {
+  if (0 <= row && row < p.table_rows) return static_cast<int>(row);
+  keep_lowest(p.position_error, p.first_token + token);
+  return row < 0 ? 0 : p.table_rows - 1;
 }
 
-/// As the number of a row. Tables have less than 2^31 rows, so the low half of a position says all.
-QKJIT_DEVICE int position_at(const Params& p, Positions positions, long long index) {
-  return static_cast<int>(whole_position_at(p, positions, index));
-}
-
-template <class Form>
-QKJIT_DEVICE TableRows<Form> find_angles(const Params& p, Positions positions, const Form& form,
-                                         bool wide, unsigned token) {
+/// `kCommon` says that positions are given or implicit and not checked, for kernels that serve no
+/// others.
+template <bool kCommon = false, class Form>
+QKJIT_DEVICE TableRows<Form> find_angles(const Params& p, Positions positions, Bounds bounds,
+                                         const Form& form, bool wide, unsigned token) {
   TableRows<Form> table{form,
                         wide,
                         static_cast<const char*>(p.cosines),
@@ -137,9 +129,23 @@ QKJIT_DEVICE TableRows<Form> find_angles(const Params& p, Positions positions, c
   for (int axis = 0; axis < 3; ++axis) {
     if (axis >= form.axes()) continue;
     const long long index = axis == 0 ? token : axis * p.position_axis_stride + token;
-    table.rows[axis] = static_cast<int>(static_cast<unsigned>(p.position_offset) +
-                                        static_cast<unsigned>(position_at(p, positions, index)));
+    const long long position =
+        kCommon ? given_position(p, positions, index) : position_of(p, positions, axis, token);
+    const auto row = static_cast<unsigned long long>(p.position_offset) +
+                     static_cast<unsigned long long>(position);
+    // Tables have less than 2^31 rows, so the low half of a number of one says all.
+    table.rows[axis] = !kCommon && bounds == Bounds::checked
+                           ? row_within(p, static_cast<long long>(row), token)
+                           : static_cast<int>(row);
   }
+  return table;
+}
+
+/// The same rows of the table of a head's own; tables are `stride` bytes apart.
+template <class Form>
+QKJIT_DEVICE TableRows<Form> table_of_head(TableRows<Form> table, long long stride, unsigned head) {
+  const long long before = head * stride;
+  table.cosines += before, table.sines += before;
   return table;
 }
 

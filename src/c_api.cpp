@@ -15,7 +15,7 @@ static_assert(static_cast<int>(qkjit::DType::fp32) == QKJIT_FP32);
 static_assert(static_cast<int>(qkjit::Layout::neox) == QKJIT_NEOX);
 static_assert(static_cast<int>(qkjit::Rounding::late_weight_eager) ==
               QKJIT_ROUNDING_LATE_WEIGHT_EAGER);
-static_assert(static_cast<int>(qkjit::Positions::implicit) == QKJIT_POSITIONS_IMPLICIT);
+static_assert(static_cast<int>(qkjit::Positions::segments) == QKJIT_POSITIONS_SEGMENTS);
 static_assert(static_cast<int>(qkjit::Norm::layer) == QKJIT_NORM_LAYER);
 static_assert(static_cast<int>(qkjit::Weight::none) == QKJIT_WEIGHT_NONE);
 static_assert(static_cast<int>(qkjit::Bias::yes) == QKJIT_BIAS_YES);
@@ -26,6 +26,8 @@ static_assert(static_cast<int>(qkjit::RopePlacement::tail) == QKJIT_PLACEMENT_TA
 static_assert(static_cast<int>(qkjit::SectionOrder::interleaved) == QKJIT_SECTIONS_INTERLEAVED);
 static_assert(static_cast<int>(qkjit::Batch::strided) == QKJIT_BATCH_STRIDED);
 static_assert(static_cast<int>(qkjit::Values::copy) == QKJIT_V_COPY);
+static_assert(static_cast<int>(qkjit::TableHeads::per_head) == QKJIT_TABLE_HEADS_PER_HEAD);
+static_assert(static_cast<int>(qkjit::Bounds::checked) == QKJIT_BOUNDS_CHECKED);
 static_assert(static_cast<int>(qkjit::Path::cpu) == QKJIT_PATH_CPU);
 static_assert(static_cast<int>(qkjit::Reason::batch) == QKJIT_REASON_BATCH);
 static_assert(qkjit::kReasonCount == QKJIT_REASON_COUNT);

@@ -16,7 +16,7 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 14> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 16> pointers(const Operation& op) {
   const Params& p = op.params;
   return {{{"q", p.q.in},
            {"k", p.k.in},
@@ -31,7 +31,9 @@ std::array<std::pair<std::string_view, const void*>, 14> pointers(const Operatio
            {"positions", p.positions},
            {"k_positions", op.batches.k.positions},
            {"v", op.v.rows.in},
-           {"v_out", op.v.rows.out}}};
+           {"v_out", op.v.rows.out},
+           {"segment_offsets", p.segments.offsets},
+           {"position_error", p.position_error}}};
 }
 
 std::uint64_t next_number() {

@@ -107,7 +107,13 @@ typedef enum qkjit_rounding {
 typedef enum qkjit_positions {
   QKJIT_POSITIONS_INT64 = 0,
   QKJIT_POSITIONS_INT32 = 1,
-  QKJIT_POSITIONS_IMPLICIT = 2 /* token t of each sequence uses row t + position_offset */
+  QKJIT_POSITIONS_IMPLICIT = 2, /* token t of each sequence uses row t + position_offset */
+  /* Token t of each sequence stands in frame t / (h * w), row t / w % h and column t % w of
+   * qkjit_args.grid; these are its positions on the three axes of sections. */
+  QKJIT_POSITIONS_GRID = 3,
+  /* A ragged batch, as FlashInfer has it: token t of segment s is at t - positions[s] +
+   * segment_offsets[s], where positions are the segments' begins. No batches, no sections. */
+  QKJIT_POSITIONS_SEGMENTS = 4
 } qkjit_positions;
 
 /* How a head is normalised. */
@@ -203,6 +209,21 @@ typedef enum qkjit_batch { QKJIT_BATCH_FOLDED = 0, QKJIT_BATCH_STRIDED = 1 } qkj
 /* Whether V is copied as it is, beside q and k: where all three go into a joint buffer. */
 typedef enum qkjit_v { QKJIT_V_NONE = 0, QKJIT_V_COPY = 1 } qkjit_v;
 
+/* Of which heads a table is. */
+typedef enum qkjit_table_heads {
+  QKJIT_TABLE_HEADS_SHARED = 0,  /* of all alike */
+  QKJIT_TABLE_HEADS_PER_HEAD = 1 /* head h of q and head h of k have the h-th, as in LTX-2's split
+                                    rope; for TABLE angles */
+} qkjit_table_heads;
+
+/* Whether a kernel compares positions in device memory with the rows of the table.
+ *   UNCHECKED  no: a position outside the table reads outside it
+ *   CHECKED    a token that has one takes the nearest row, the first or the last, in place of it,
+ *              and qkjit_args.position_error says so. For positions that a kernel reads: those of
+ *              IMPLICIT and GRID are checked before every call, and COMPUTED angles have no table
+ */
+typedef enum qkjit_bounds { QKJIT_BOUNDS_UNCHECKED = 0, QKJIT_BOUNDS_CHECKED = 1 } qkjit_bounds;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
@@ -229,6 +250,8 @@ typedef struct qkjit_spec {
   qkjit_weights weights;
   qkjit_batch batch;
   qkjit_v v;
+  qkjit_table_heads table_heads;
+  qkjit_bounds bounds;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                                           \
@@ -237,18 +260,20 @@ typedef struct qkjit_spec {
         QKJIT_POSITIONS_INT64, QKJIT_NORM_RMS, QKJIT_NORM_RMS, QKJIT_WEIGHT_PLAIN, QKJIT_BIAS_NO, \
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
-        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED, QKJIT_BATCH_FOLDED, QKJIT_V_NONE                \
+        QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED, QKJIT_BATCH_FOLDED, QKJIT_V_NONE,               \
+        QKJIT_TABLE_HEADS_SHARED, QKJIT_BOUNDS_UNCHECKED                                          \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
  * optional ",rounding=fused|split|eager|hf|late_weight|hf_eager|late_weight_eager",
- * ",positions=int64|int32|implicit",
+ * ",positions=int64|int32|implicit|grid|segments",
  * ",norm=rms|none|layer" or, where they differ, ",q_norm=..." and ",k_norm=...",
  * ",weight=plain|one_plus|none", ",bias=no|yes", ",weight_dtype=same|bf16|fp16|fp32",
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
  * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
- * ",batch=folded|strided" and ",v=none|copy". Strict: an unknown field, a bad value, a repeated
+ * ",batch=folded|strided", ",v=none|copy", ",table_heads=shared|per_head" and
+ * ",bounds=unchecked|checked". Strict: an unknown field, a bad value, a repeated
  * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it; so is a
  * spec->struct_size that is not this library's. What means nothing for the rest of a spec is
  * dropped. */
@@ -410,6 +435,18 @@ typedef struct qkjit_frequencies {
 #define QKJIT_FREQUENCIES_INIT \
   { 0, 1, 1, 0, 0, 1 }
 
+/* The grid of QKJIT_POSITIONS_GRID: frames, height, width. Each sequence has frames * height *
+ * width tokens, columns fastest, and its first one stands at `first` on each axis. */
+typedef struct qkjit_grid {
+  int64_t extents[3];
+  int64_t first[3];
+} qkjit_grid;
+
+#define QKJIT_GRID_INIT    \
+  {                        \
+    {0, 0, 0}, { 0, 0, 0 } \
+  }
+
 /* q and k are [tokens, heads, head_dim], or both [batch, tokens, heads, head_dim], in this order of
  * dimensions whatever the order in memory: that is for the strides to say. A PyTorch tensor [B, H,
  * S, D] is the shape {B, S, H, D} with the strides {H*S*D, D, S*D, 1}:
@@ -436,25 +473,38 @@ typedef struct qkjit_args {
    * are those of cos and then those of sin, or cos and sin, with the same row stride. W values a
    * row each, rope_dim/2 for TABLE_HALF and else rope_dim. Less than 2^31 rows, each at
    * most 2^31 - 1 bytes after the one before. Absent for rope_dim 0 and ANGLES_COMPUTED. The fused
-   * kernel needs cosines, sines and row stride on 16 bytes; on 8 for 16-bit values, but those of a
+   * kernel needs cosines, sines and strides on 16 bytes; on 8 for 16-bit values, but those of a
    * TABLE_FULL of INTERLEAVED pairs, if rope_dim is no multiple of 16; on none if it is no multiple
    * of 8. */
-  qkjit_tensor cos_sin_cache; /* [rows, 2 * W] */
-  qkjit_tensor cos;           /* [rows, W] */
-  qkjit_tensor sin;           /* [rows, W] */
-  /* [tokens] of the spec's type, or [3, tokens] if it has sections; absent for IMPLICIT and
-   * rope_dim 0. With a batch dimension that is for all sequences, or [batch, tokens] and [3, batch,
-   * tokens] have those of each; IMPLICIT numbers the tokens of each sequence from 0. If q and k
-   * have different tokens, as many as the longer has: the other takes the first of them. */
+  qkjit_tensor cos_sin_cache; /* [rows, 2 * W], or with TABLE_HEADS_PER_HEAD [rows, heads, 2 * W],
+                                 heads at least as many as q has and k has, at any stride */
+  qkjit_tensor cos;           /* [rows, W] or [rows, heads, W]; LTX-2's [1, heads, tokens, W] is
+                                 {tokens, heads, W} with the strides {W, tokens * W, 1}. Where q
+                                 and k have tables of their own, make a call of each */
+  qkjit_tensor sin;           /* the same */
+  /* [tokens] of the spec's type, or [3, tokens] if it has sections; absent for IMPLICIT,
+   * GRID and rope_dim 0. With a batch dimension that is for all sequences, or [batch, tokens] and
+   * [3, batch, tokens] have those of each; IMPLICIT numbers the tokens of each sequence from 0. If
+   * q and k have different tokens, as many as the longer has: the other takes the first of them. */
   qkjit_tensor positions;
   int64_t position_offset; /* added to every position: a segment's first row in a joint table */
   float eps;               /* finite, >= 0 */
   qkjit_path path;         /* NONE: the best; FUSED or GENERIC: that one or an error */
   qkjit_frequencies frequencies; /* as they are in QKJIT_ARGS_INIT unless angles are COMPUTED */
   qkjit_tensor k_positions;      /* those of k alone, with BATCH_STRIDED; positions are then q's */
-  qkjit_tensor v;     /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
-                         tokens as k; any heads, strides of its own */
-  qkjit_tensor v_out; /* shaped as v; where it goes, bit by bit */
+  qkjit_tensor v;               /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
+                                   tokens as k; any heads, strides of its own */
+  qkjit_tensor v_out;           /* shaped as v; where it goes, bit by bit */
+  qkjit_grid grid;              /* as it is in QKJIT_ARGS_INIT unless positions are GRID */
+  qkjit_tensor segment_offsets; /* of SEGMENTS: int32 [n], the position of each one's first token;
+                                   positions is then int32 [n + 1], from 0 to the tokens */
+  /* With BOUNDS_CHECKED: int32 [1], in the memory that all tensors are in. Set it to -1, which
+   * means none; a launch lowers it, seen as unsigned, to the lowest number of a token whose
+   * position is outside the table, counted through all sequences of the call, each with as many
+   * tokens as the longer of q and k. Launches may share it. Read it when the stream has come so
+   * far: below 0 all was in order. In host memory it is left alone, as such a call is
+   * INVALID_ARGUMENT. */
+  qkjit_tensor position_error;
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \
@@ -467,7 +517,8 @@ typedef struct qkjit_args {
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_FREQUENCIES_INIT, QKJIT_TENSOR_INIT,  \
-        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT                                                      \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_GRID_INIT, QKJIT_TENSOR_INIT,                 \
+        QKJIT_TENSOR_INIT                                                                         \
   }
 
 /* A contiguous view of the given shape. */
@@ -501,11 +552,12 @@ typedef struct CUstream_st* qkjit_stream;
  * captured. Of a spec that is not prepared, the first call that needs a kernel finds or compiles it
  * and loads it; during capture nothing is, and the best kernel that is loaded serves, or the call
  * is NOT_READY. Positions in device memory are not read before the launch: one outside the table
- * reads outside it; in host memory it is INVALID_ARGUMENT. Memory of the wrong side is
- * INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory before, it
- * takes that for granted. From sm_90 on launches are programmatically dependent (a captured graph
- * then has programmatic edges), with the memory ordering of plain ones. dispatch (may be NULL) says
- * which path it took and why; on an error it is left alone. Zero tokens is OK and does nothing. */
+ * reads outside it; in host memory it is INVALID_ARGUMENT (see qkjit_bounds). Memory of the wrong
+ * side is INVALID_ARGUMENT when a runtime first sees it: of addresses that were device memory
+ * before, it takes that for granted. From sm_90 on launches are programmatically dependent (a
+ * captured graph then has programmatic edges), with the memory ordering of plain ones. dispatch
+ * (may be NULL) says which path it took and why; on an error it is left alone. Zero tokens is OK
+ * and does nothing. */
 QKJIT_API qkjit_status qkjit_launch(qkjit_runtime* runtime, const qkjit_args* args,
                                     qkjit_stream stream, qkjit_dispatch* dispatch);
 

@@ -37,6 +37,8 @@ std::string entry_name(const Spec& spec) {
   if (spec.weights == Weights::per_head) name += "_per_head";
   if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
   if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
+  if (has_head_tables(spec)) name += "_head_tables";
+  if (spec.bounds == Bounds::checked) name += "_checked";
   return name;
 }
 
@@ -54,14 +56,15 @@ std::string spec_initializer(const Spec& spec) {
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
       "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
       "qkjit::Weights::{},\n"
-      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{}}}",
+      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{},\n"
+      "                .table_heads = qkjit::TableHeads::{}, .bounds = qkjit::Bounds::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
       name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights), name_of(spec.batch),
-      name_of(spec.v));
+      name_of(spec.v), name_of(spec.table_heads), name_of(spec.bounds));
 }
 
 std::string variant_initializer(const Variant& v) {

@@ -138,16 +138,18 @@ void rotate_row(const Spec& spec, const Source& table, Row& y) {
   }
 }
 
-/// Rotates a row of a token, if the spec rotates; `computed` is null where there is a table.
+/// Rotates a head of a token, if the spec rotates; `computed` is null where there is a table.
 template <DType kDType>
 void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* computed,
-                      unsigned token, Row& y) {
+                      unsigned token, unsigned head, Row& y) {
   if (computed) {
     computed->find(params, token);
     rotate_row<kDType>(spec, *computed, y);
   } else if (spec.rope_dim > 0) {
-    rotate_row<kDType>(spec, find_angles(params, spec.positions, TableForm::of(spec), false, token),
-                       y);
+    // Positions were checked: whatever the spec says of bounds, none is outside the table.
+    const TableRows table =
+        find_angles(params, spec.positions, Bounds::unchecked, TableForm::of(spec), false, token);
+    rotate_row<kDType>(spec, table_of_head(table, params.table_head_stride, head), y);
   }
 }
 
@@ -168,7 +170,7 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, c
   Row y;
   for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
   normalize_if(NormOrder::before, y);
-  rotate_token_row<kDType>(spec, params, computed, row.token, y);
+  rotate_token_row<kDType>(spec, params, computed, row.token, row.head, y);
   normalize_if(NormOrder::after, y);
   for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
 }
@@ -195,14 +197,16 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
-  const auto rotate = [&](Row& y) { rotate_token_row<kDType>(spec, params, computed, token, y); };
+  const auto rotate = [&](unsigned head, Row& y) {
+    rotate_token_row<kDType>(spec, params, computed, token, head, y);
+  };
   const auto load = [&](unsigned head) {
     const Storage* in =
         static_cast<const Storage*>(rows.in) + RowView{rows, token, head}.in_offset();
     Row y;
     for (int i = 0; i < spec.head_dim; ++i) y[i] = F::load(in[i]);
     if (rotates_first) {
-      rotate(y);
+      rotate(head, y);
       hand_over_row<kDType>(spec, y);
     }
     return y;
@@ -214,7 +218,7 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
     Row y = load(head);
     const std::int64_t first = std::int64_t{head} * spec.head_dim;
     if (norm != Norm::none) scale_row<kDType>(spec, norm, rows, first, r, y);
-    if (!rotates_first) rotate(y);
+    if (!rotates_first) rotate(head, y);
     Storage* out = static_cast<Storage*>(rows.out) + RowView{rows, token, head}.out_offset();
     for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
   }
@@ -234,7 +238,7 @@ Place find_place(const Spec& spec, const Params& params, const Batches* batches,
   if (!batches) return {params, rows, number, true};
   const Sequences& of = is_q ? batches->q : batches->k;
   const TokenOfSequence in = find_in_sequence(*batches, number);
-  return {positions_of_sequence(params, spec.positions, of, in.sequence),
+  return {positions_of_sequence(params, spec.positions, *batches, of, in.sequence),
           rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token,
           in.token < of.tokens};
 }

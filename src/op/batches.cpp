@@ -1,5 +1,7 @@
 #include "op/batches.hpp"
 
+#include <algorithm>
+
 namespace qkjit {
 namespace {
 
@@ -28,7 +30,8 @@ Result<Lengths> check_lengths(const HeadViews& q, const HeadViews& k, const Spec
                 "batch=strided, or make two calls, of q alone and of k alone",
                 eq.tokens, ek.tokens);
   }
-  return Lengths{any.is_batched, any.extent.batches, eq.tokens, ek.tokens};
+  const std::int64_t heads = !both ? any.extent.heads : std::max(eq.heads, ek.heads);
+  return Lengths{any.is_batched, any.extent.batches, eq.tokens, ek.tokens, heads};
 }
 
 Result<void> check_length_of_v(const HeadViews& k, const HeadViews& v) {

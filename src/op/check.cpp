@@ -178,7 +178,8 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const H
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
   for (const ReadOnly& range :
-       {vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
+       {rotation.segment_offsets, rotation.position_error,
+        vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
         vector("q_bias", q.bias, q.vector_bytes), vector("k_bias", k.bias, k.vector_bytes),
         rotation.cosines, rotation.sines, rotation.q_positions.memory,
         rotation.k_positions.memory}) {
@@ -277,7 +278,9 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<Angles>(spec.angles),
                    enum_of<Weights>(spec.weights),
                    enum_of<Batch>(spec.batch),
-                   enum_of<Values>(spec.v)};
+                   enum_of<Values>(spec.v),
+                   enum_of<TableHeads>(spec.table_heads),
+                   enum_of<Bounds>(spec.bounds)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -306,7 +309,9 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_angles>(spec.angles),
           static_cast<qkjit_weights>(spec.weights),
           static_cast<qkjit_batch>(spec.batch),
-          static_cast<qkjit_v>(spec.v)};
+          static_cast<qkjit_v>(spec.v),
+          static_cast<qkjit_table_heads>(spec.table_heads),
+          static_cast<qkjit_bounds>(spec.bounds)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -349,6 +354,7 @@ Result<Operation> check_args(const qkjit_args& args) {
                .is_folded = false,
                .tokens = 0,
                .table_rows = 0,
+               .table_heads = 0,
                .table_names = {},
                .aligned_rows = false,
                .aligned = false,
@@ -389,18 +395,27 @@ Result<Operation> check_args(const qkjit_args& args) {
 
   const int element_size = size_of(spec->dtype);
   op.table_rows = rotation->table_rows;
+  op.table_heads = rotation->table_heads;
   op.frequencies = rotation->frequencies;
   op.table_names = {rotation->cosines.name, rotation->sines.name};
-  op.params = {.q = to_rows(*q, *spec),
-               .k = to_rows(*k, *spec),
-               .cosines = rotation->cosines.data,
-               .sines = rotation->sines.data,
-               .positions = rotation->q_positions.memory.data,
-               .position_offset = rotation->position_offset,
-               .position_axis_stride = rotation->q_positions.axis_stride,
-               .table_row_bytes = static_cast<int>(rotation->table_row_bytes),
-               .row_count = static_cast<unsigned>(op.tokens * (heads_q + heads_k)),
-               .eps = args.eps};
+  op.params = {
+      .q = to_rows(*q, *spec),
+      .k = to_rows(*k, *spec),
+      .cosines = rotation->cosines.data,
+      .sines = rotation->sines.data,
+      .positions = rotation->q_positions.memory.data,
+      .position_offset = rotation->position_offset,
+      .position_axis_stride = rotation->q_positions.axis_stride,
+      .table_row_bytes = static_cast<int>(rotation->table_row_bytes),
+      .row_count = static_cast<unsigned>(op.tokens * (heads_q + heads_k)),
+      .eps = args.eps,
+      .table_head_stride = rotation->table_head_bytes,
+      .position_error = static_cast<unsigned*>(
+          const_cast<void*>(rotation->position_error.data)),  // the caller's, to be written
+      .table_rows = static_cast<int>(rotation->table_rows),
+      .first_token = 0,
+      .segments = {static_cast<const int*>(rotation->segment_offsets.data), rotation->segments},
+      .grid = rotation->grid};
   op.batches =
       to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
   op.v = {to_rows(*v, *spec), to_sequences(*v, {}, element_size), 0};

@@ -25,11 +25,12 @@ struct Operation {
   bool is_folded;       ///< batches are tokens of one sequence that q and k share
   std::int64_t tokens;  ///< that are numbered: of all sequences, of the longer of q and k
   std::int64_t table_rows;
+  std::int64_t table_heads;                     ///< that have tables of their own, or 1
   std::array<std::string_view, 2> table_names;  ///< of the arguments with cosines and with sines
-  bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
-  bool aligned;         ///< and the table as TableForm asks: what the fused kernel needs
+  bool aligned_rows;  ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
+  bool aligned;       ///< and the table as TableForm asks: what the fused kernel needs
   bool takes_bulk;    ///< heads follow one another, in and out, and a block has room for those of a
-                        ///< token where it stages them all
+                      ///< token where it stages them all
   std::uint64_t bytes;  ///< of q, k and v
   Path requested;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table

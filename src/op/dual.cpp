@@ -39,6 +39,9 @@ std::vector<Memory> written(const Operation& op) {
 }
 
 Extent positions_of(const Operation& op, const Sequences& of) {
+  if (op.spec.positions == Positions::segments) {
+    return {address_of(of.positions), 1, 1, 0, 0, 4 * (std::int64_t{op.params.segments.count} + 1)};
+  }
   const std::int64_t size = op.spec.positions == Positions::int64 ? 8 : 4;
   return {address_of(of.positions),
           has_sections(op.spec) ? 3 : 1,
@@ -58,6 +61,12 @@ std::vector<Memory> read(const Operation& op) {
                        std::int64_t stride, std::int64_t bytes) {
     if (data) all.push_back({name, {address_of(data), rows, 1, stride, 0, bytes}});
   };
+  const auto add_table = [&](std::string_view name, const void* data, std::int64_t bytes) {
+    if (!data) return;
+    all.push_back({name,
+                   {address_of(data), op.table_rows, op.table_heads, p.table_row_bytes,
+                    p.table_head_stride, bytes}});
+  };
   if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q, false)});
   if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k, false)});
   if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of, false)});
@@ -71,8 +80,10 @@ std::vector<Memory> read(const Operation& op) {
   add("k_bias", p.k.bias, 1, 0, of_k);
   const TableForm form = TableForm::of(op.spec);
   const std::int64_t values = std::int64_t{form.angles()} * form.step * size_of(op.spec.table);
-  add(op.table_names[0], p.cosines, op.table_rows, p.table_row_bytes, values);
-  add(op.table_names[1], p.sines, op.table_rows, p.table_row_bytes, values);
+  add_table(op.table_names[0], p.cosines, values);
+  add_table(op.table_names[1], p.sines, values);
+  add("segment_offsets", p.segments.offsets, 1, 0, 4 * std::int64_t{p.segments.count});
+  add("position_error", p.position_error, 1, 0, 4);
   for (const Sequences* of : {&op.batches.q, &op.batches.k}) {
     if (of->positions && of->tokens > 0) all.push_back({"positions", positions_of(op, *of)});
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/table.cuh"
+#include "op/position_forms.hpp"
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
 
@@ -33,19 +34,49 @@ Result<void> check_which(const qkjit_args& args) {
               fmt::join(given, " and "), given.size() == 1 ? "alone is" : "are");
 }
 
-/// A tensor of the table, each row with `width` values; gives the bytes from row to row.
-Result<std::int64_t> check_table(std::string_view name, const qkjit_tensor& t, const Spec& spec,
-                                 int width, std::string_view content) {
-  const std::string shape = fmt::format("[rows, {}]", width);
-  auto checked = check_form(name, t, shape, 2, static_cast<int>(spec.table));
+/// Bytes from a row of a tensor of the table to the next, and from a head's to the next.
+struct TableStrides {
+  std::int64_t row = 0, head = 0;
+
+  friend bool operator==(const TableStrides&, const TableStrides&) = default;
+};
+
+/// The heads of a table that has them: as many as the call rotates, or more.
+Result<std::int64_t> check_heads(std::string_view name, const qkjit_tensor& t, const Spec& spec,
+                                 int width, const Lengths& lengths) {
+  if (t.shape[1] < lengths.heads) {
+    return fail(Code::invalid_argument,
+                "{} has {} heads, q or k has {}: with table_heads=per_head each head takes the "
+                "table of its own number; give as many",
+                name, t.shape[1], lengths.heads);
+  }
+  const std::int64_t stride = t.shape[1] > 1 ? t.strides[1] : 0, size = size_of(spec.table);
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4 / size / t.shape[1];
+  if (t.shape[1] > 1 && (stride < width || stride > most)) {
+    return fail(Code::invalid_argument,
+                "{} has head stride {}: heads of {} values must not overlap, and all must lie in "
+                "63-bit byte offsets; use at least {}",
+                name, stride, width, width);
+  }
+  return stride * size;
+}
+
+/// A tensor of the table, each row with `width` values.
+Result<TableStrides> check_table(std::string_view name, const qkjit_tensor& t, const Spec& spec,
+                                 int width, const Lengths& lengths, std::string_view content) {
+  const bool by_head = has_head_tables(spec);
+  const int rank = by_head ? 3 : 2;
+  const std::string shape = fmt::format("[rows, {}{}]", by_head ? "heads, " : "", width);
+  auto checked = check_form(name, t, shape, rank, static_cast<int>(spec.table));
   if (!checked) return tl::unexpected(checked.error());
   if (t.shape[0] < 1) {
     return fail(Code::invalid_argument, "{} has no rows: give at least one", name);
   }
-  if (t.shape[1] != width) {
+  if (t.shape[rank - 1] != width) {
     return fail(Code::invalid_argument,
-                "{} is [{}, {}]: with rope_dim={}, table_width={} it must be {}, {}", name,
-                t.shape[0], t.shape[1], spec.rope_dim, name_of(spec.table_width), shape, content);
+                "{} is [{}]: with rope_dim={}, table_width={} it must be {}, {}", name,
+                fmt::join(t.shape, t.shape + rank, ", "), spec.rope_dim, name_of(spec.table_width),
+                shape, content);
   }
   const std::int64_t stride = t.shape[0] > 1 ? t.strides[0] : width;
   if (stride < width) {
@@ -59,43 +90,62 @@ Result<std::int64_t> check_table(std::string_view name, const qkjit_tensor& t, c
                 "too many; give the part of the table that the call needs",
                 name, t.shape[0], stride);
   }
-  return stride * size_of(spec.table);
+  const auto head_bytes =
+      by_head ? check_heads(name, t, spec, width, lengths) : Result<std::int64_t>(0);
+  if (!head_bytes) return tl::unexpected(head_bytes.error());
+  return TableStrides{stride * size_of(spec.table), *head_bytes};
 }
 
 ReadOnly part_of_table(std::string_view name, const qkjit_tensor& t, std::int64_t offset,
-                       std::int64_t row_bytes, std::int64_t part_bytes) {
+                       const TableStrides& strides, std::int64_t part_bytes) {
   const void* data = static_cast<const char*>(t.data) + offset;
+  const std::int64_t heads = t.rank == 3 ? t.shape[1] : 1;
   return {name,
           data,
-          {reinterpret_cast<std::uintptr_t>(data), t.shape[0], 1, row_bytes, 0, part_bytes}};
+          {reinterpret_cast<std::uintptr_t>(data), t.shape[0], heads, strides.row, strides.head,
+           part_bytes}};
 }
 
-Result<void> check_joint(const qkjit_args& args, const Spec& spec, int width, Rotation& r) {
+void set_table(Rotation& r, const qkjit_tensor& t, const TableStrides& strides) {
+  r.table_rows = t.shape[0], r.table_row_bytes = strides.row;
+  r.table_heads = t.rank == 3 ? t.shape[1] : 1, r.table_head_bytes = strides.head;
+}
+
+Result<void> check_joint(const qkjit_args& args, const Spec& spec, int width,
+                         const Lengths& lengths, Rotation& r) {
   const qkjit_tensor& table = args.cos_sin_cache;
-  const auto row_bytes = check_table("cos_sin_cache", table, spec, 2 * width,
-                                     "the cosines of each row before its sines");
-  if (!row_bytes) return tl::unexpected(row_bytes.error());
+  const auto strides = check_table("cos_sin_cache", table, spec, 2 * width, lengths,
+                                   "the cosines of each row before its sines");
+  if (!strides) return tl::unexpected(strides.error());
   const std::int64_t part = std::int64_t{width} * size_of(spec.table);
-  r.table_rows = table.shape[0], r.table_row_bytes = *row_bytes;
-  r.cosines = part_of_table("cos_sin_cache", table, 0, *row_bytes, part);
-  r.sines = part_of_table("cos_sin_cache", table, part, *row_bytes, part);
+  set_table(r, table, *strides);
+  r.cosines = part_of_table("cos_sin_cache", table, 0, *strides, part);
+  r.sines = part_of_table("cos_sin_cache", table, part, *strides, part);
   return {};
 }
 
-Result<void> check_apart(const qkjit_args& args, const Spec& spec, int width, Rotation& r) {
-  const auto cos_bytes = check_table("cos", args.cos, spec, width, "a row for each position");
-  if (!cos_bytes) return tl::unexpected(cos_bytes.error());
-  const auto sin_bytes = check_table("sin", args.sin, spec, width, "a row for each position");
-  if (!sin_bytes) return tl::unexpected(sin_bytes.error());
-  if (args.cos.shape[0] != args.sin.shape[0] || *cos_bytes != *sin_bytes) {
+Result<void> check_apart(const qkjit_args& args, const Spec& spec, int width,
+                         const Lengths& lengths, Rotation& r) {
+  constexpr std::string_view kContent = "a row for each position";
+  const auto of_cos = check_table("cos", args.cos, spec, width, lengths, kContent);
+  if (!of_cos) return tl::unexpected(of_cos.error());
+  const auto of_sin = check_table("sin", args.sin, spec, width, lengths, kContent);
+  if (!of_sin) return tl::unexpected(of_sin.error());
+  if (args.cos.rank == 3 &&
+      (args.cos.shape[1] != args.sin.shape[1] || of_cos->head != of_sin->head)) {
+    return fail(Code::invalid_argument,
+                "cos has {} heads at a stride of {} elements, sin {} at {}: give both the same",
+                args.cos.shape[1], args.cos.strides[1], args.sin.shape[1], args.sin.strides[1]);
+  }
+  if (args.cos.shape[0] != args.sin.shape[0] || of_cos->row != of_sin->row) {
     return fail(Code::invalid_argument,
                 "cos has {} rows at a stride of {} elements, sin {} at {}: give both the same",
                 args.cos.shape[0], args.cos.strides[0], args.sin.shape[0], args.sin.strides[0]);
   }
   const std::int64_t part = std::int64_t{width} * size_of(spec.table);
-  r.table_rows = args.cos.shape[0], r.table_row_bytes = *cos_bytes;
-  r.cosines = part_of_table("cos", args.cos, 0, *cos_bytes, part);
-  r.sines = part_of_table("sin", args.sin, 0, *sin_bytes, part);
+  set_table(r, args.cos, *of_cos);
+  r.cosines = part_of_table("cos", args.cos, 0, *of_cos, part);
+  r.sines = part_of_table("sin", args.sin, 0, *of_sin, part);
   return {};
 }
 
@@ -118,12 +168,13 @@ Result<void> check_no_frequencies(const qkjit_frequencies& given) {
   return {};
 }
 
-Result<void> check_table(const qkjit_args& args, const Spec& spec, Rotation& r) {
+Result<void> check_table(const qkjit_args& args, const Spec& spec, const Lengths& lengths,
+                         Rotation& r) {
   if (auto checked = check_which(args); !checked) return checked;
   if (auto checked = check_no_frequencies(args.frequencies); !checked) return checked;
   const int width = spec.table_width == TableWidth::half ? spec.rope_dim / 2 : spec.rope_dim;
-  return is_given(args.cos_sin_cache) ? check_joint(args, spec, width, r)
-                                      : check_apart(args, spec, width, r);
+  return is_given(args.cos_sin_cache) ? check_joint(args, spec, width, lengths, r)
+                                      : check_apart(args, spec, width, lengths, r);
 }
 
 Result<void> check_computed(const qkjit_args& args, const Spec& spec, Rotation& r) {
@@ -140,16 +191,20 @@ Result<void> check_computed(const qkjit_args& args, const Spec& spec, Rotation& 
   return {};
 }
 
-Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64_t tokens,
-                            const Rotation& r) {
+Result<void> check_not_given(const qkjit_args& args, const Spec& spec) {
   for (const auto& [name, t] :
        {std::pair{"positions", &args.positions}, {"k_positions", &args.k_positions}}) {
     if (!is_given(*t)) continue;
     return fail(Code::invalid_argument,
-                "{} are given, but the spec says positions=implicit: leave them out, or use "
+                "{} are given, but the spec says positions={}: leave them out, or use "
                 "positions=int64 or int32",
-                name);
+                name, name_of(spec.positions));
   }
+  return {};
+}
+
+Result<void> check_implicit(const qkjit_args& args, const Spec& spec, std::int64_t tokens,
+                            const Rotation& r) {
   if (spec.angles == Angles::computed) {
     const std::int64_t last = tokens - 1;
     if (args.position_offset <= std::numeric_limits<std::int64_t>::max() - last) return {};
@@ -247,10 +302,32 @@ Result<void> check_explicit(const qkjit_args& args, const Spec& spec, const Leng
   return {};
 }
 
+Result<void> check_positions(const qkjit_args& args, const Spec& spec, const Lengths& lengths,
+                             Rotation& r) {
+  if (auto checked = check_no_others(args, spec); !checked) return checked;
+  if (spec.bounds == Bounds::checked) {
+    auto error = check_position_error(args);
+    if (!error) return tl::unexpected(error.error());
+    r.position_error = *error;
+  }
+  if (spec.positions == Positions::segments) return check_segments(args, lengths, r);
+  const bool is_array = spec.positions != Positions::implicit && spec.positions != Positions::grid;
+  if (is_array) return check_explicit(args, spec, lengths, r);
+  if (auto checked = check_not_given(args, spec); !checked) return checked;
+  if (spec.positions == Positions::implicit) {
+    return check_implicit(args, spec, lengths.longest(), r);
+  }
+  const auto grid = check_grid(args, spec, lengths, r);
+  if (!grid) return tl::unexpected(grid.error());
+  r.grid = *grid;
+  return {};
+}
+
 bool is_aligned(const Rotation& r, const Spec& spec) {
   const auto alignment = static_cast<std::uintptr_t>(TableForm::of(spec).alignment());
   const bool rows = r.table_rows == 1 || r.table_row_bytes % std::int64_t(alignment) == 0;
-  return rows && r.cosines.extent.begin % alignment == 0 && r.sines.extent.begin % alignment == 0;
+  return rows && r.table_head_bytes % std::int64_t(alignment) == 0 &&
+         r.cosines.extent.begin % alignment == 0 && r.sines.extent.begin % alignment == 0;
 }
 
 }  // namespace
@@ -259,11 +336,10 @@ Result<Rotation> check_rotation(const qkjit_args& args, const Spec& spec, const 
   Rotation r;
   if (spec.rope_dim == 0) return r;
   const bool computed = spec.angles == Angles::computed;
-  const auto angles = computed ? check_computed(args, spec, r) : check_table(args, spec, r);
+  const auto angles =
+      computed ? check_computed(args, spec, r) : check_table(args, spec, lengths, r);
   if (!angles) return tl::unexpected(angles.error());
-  const auto positions = spec.positions == Positions::implicit
-                             ? check_implicit(args, spec, lengths.longest(), r)
-                             : check_explicit(args, spec, lengths, r);
+  const auto positions = check_positions(args, spec, lengths, r);
   if (!positions) return tl::unexpected(positions.error());
   r.position_offset = args.position_offset;
   r.aligned = computed || is_aligned(r, spec);
@@ -271,7 +347,7 @@ Result<Rotation> check_rotation(const qkjit_args& args, const Spec& spec, const 
 }
 
 bool positions_fold(const Rotation& rotation, const Spec& spec, const Lengths& lengths) {
-  if (spec.rope_dim == 0 || lengths.batches == 1) return true;
+  if (spec.rope_dim == 0 || lengths.batches == 1 || spec.positions == Positions::grid) return true;
   return spec.positions != Positions::implicit &&
          rotation.q_positions.batch_stride == lengths.longest();
 }

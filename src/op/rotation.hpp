@@ -6,7 +6,7 @@
 #include <memory>
 #include <string_view>
 
-#include "kernels/spec.cuh"
+#include "kernels/params.cuh"
 #include "op/extent.hpp"
 #include "op/frequencies.hpp"
 #include "qkjit/qkjit.h"
@@ -27,6 +27,7 @@ struct ReadOnly {
 struct Lengths {
   bool is_batched;  ///< tensors have a batch dimension
   std::int64_t batches, q, k;
+  std::int64_t heads;  ///< the most that q or k has
 
   std::int64_t longest() const { return q > k ? q : k; }
 };
@@ -46,9 +47,15 @@ struct Rotation {
   PositionView q_positions, k_positions;  ///< the same, unless the call gives k's own
   std::int64_t table_rows = 0;
   std::int64_t table_row_bytes = 0;
+  std::int64_t table_heads = 1;
+  std::int64_t table_head_bytes = 0;  ///< from a head's table to the next; 0 if heads share one
   std::int64_t position_offset = 0;
   bool aligned = true;                                ///< the table lies on TableForm::alignment()
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles
+  PositionGrid grid = {};                             ///< of Positions::grid
+  ReadOnly segment_offsets;                           ///< of Positions::segments
+  unsigned segments = 0;
+  ReadOnly position_error;  ///< of Bounds::checked, which only adds to what is there
 };
 
 /// Reads the structs only.

@@ -19,7 +19,8 @@ template <>
 inline constexpr std::array<std::string_view, 7> kNames<Rounding> = {
     "fused", "split", "eager", "hf", "late_weight", "hf_eager", "late_weight_eager"};
 template <>
-inline constexpr std::array<std::string_view, 3> kNames<Positions> = {"int64", "int32", "implicit"};
+inline constexpr std::array<std::string_view, 5> kNames<Positions> = {"int64", "int32", "implicit",
+                                                                      "grid", "segments"};
 
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Norm> = {"rms", "none", "layer"};
@@ -49,6 +50,10 @@ template <>
 inline constexpr std::array<std::string_view, 2> kNames<Batch> = {"folded", "strided"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Values> = {"none", "copy"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<TableHeads> = {"shared", "per_head"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Bounds> = {"unchecked", "checked"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>

@@ -30,11 +30,11 @@ Result<void> check_sections(const Spec& spec) {
     return fail(Code::invalid_argument,
                 "{}: needs three positive numbers whose sum is rope_dim/2={}", given, angles);
   }
-  if (spec.positions == Positions::implicit) {
+  if (spec.positions == Positions::implicit || spec.positions == Positions::segments) {
     return fail(Code::invalid_argument,
-                "{} with positions=implicit: a token's own number is no position on three axes; "
-                "use positions=int64 or int32",
-                given);
+                "{} with positions={}: a token's own number is no position on three axes; "
+                "use positions=int64, int32 or grid",
+                given, name_of(spec.positions));
   }
   const int most_second = (angles + 1) / 3, most_third = angles / 3;
   if (spec.section_order == SectionOrder::interleaved &&
@@ -45,6 +45,35 @@ Result<void> check_sections(const Spec& spec) {
                 given, most_second, most_third, angles);
   }
   return {};
+}
+
+/// A grid has three axes, which sections deal out.
+Result<void> check_positions(const Spec& spec) {
+  if (spec.positions == Positions::grid && !has_sections(spec)) {
+    return fail(Code::invalid_argument,
+                "positions=grid without sections: they say which angles are of which of a grid's "
+                "three axes; use sections, or positions=implicit");
+  }
+  if (spec.positions == Positions::segments && spec.batch == Batch::strided) {
+    return fail(
+        Code::unsupported,
+        "positions=segments with batch=strided: segments are of one sequence of tokens; use "
+        "batch=folded");
+  }
+  return {};
+}
+
+/// Of positions in device memory alone nobody knows before the call whether the table has them.
+Result<void> check_bounds(const Spec& spec) {
+  if (spec.bounds == Bounds::unchecked) return {};
+  const bool is_computed = spec.angles == Angles::computed;
+  const bool is_known = spec.positions == Positions::implicit || spec.positions == Positions::grid;
+  if (!is_computed && !is_known) return {};
+  return fail(
+      Code::invalid_argument, "bounds=checked with {}: {}; leave bounds out",
+      is_computed ? "angles=computed" : fmt::format("positions={}", name_of(spec.positions)),
+      is_computed ? "there is no table to be outside of"
+                  : "every call's are checked before it is launched");
 }
 
 /// No model has a LayerNorm across heads.
@@ -60,13 +89,14 @@ Result<void> check_scope(const Spec& spec) {
 /// Without a table there is nothing to say of one.
 Result<void> check_angles(const Spec& spec) {
   const Spec defaults;
-  const bool says_nothing =
-      spec.table == defaults.table && spec.table_width == defaults.table_width;
+  const bool says_nothing = spec.table == defaults.table &&
+                            spec.table_width == defaults.table_width &&
+                            spec.table_heads == defaults.table_heads;
   if (spec.angles == Angles::table || says_nothing) return {};
   return fail(Code::invalid_argument,
-              "angles=computed with table={}, table_width={}: computed angles have no table; leave "
-              "table and table_width out, or use angles=table",
-              name_of(spec.table), name_of(spec.table_width));
+              "angles=computed with table={}, table_width={}, table_heads={}: computed angles have "
+              "no table; leave these out, or use angles=table",
+              name_of(spec.table), name_of(spec.table_width), name_of(spec.table_heads));
 }
 
 template <class E>
@@ -106,6 +136,8 @@ Result<void> check(const Spec& spec) {
   if (auto checked = check_scope(spec); !checked) return checked;
   if (auto checked = check_angles(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
+  if (auto checked = check_positions(spec); !checked) return checked;
+  if (auto checked = check_bounds(spec); !checked) return checked;
   return check_sections(spec);
 }
 
@@ -118,19 +150,27 @@ std::string_view field_against_dual(const Spec& spec) {
 }
 
 Result<void> check_enumerators(const Spec& spec) {
-  for (auto checked :
-       {check_enumerator("dtype", spec.dtype), check_enumerator("layout", spec.layout),
-        check_enumerator("rounding", spec.rounding), check_enumerator("positions", spec.positions),
-        check_enumerator("q_norm", spec.q_norm), check_enumerator("k_norm", spec.k_norm),
-        check_enumerator("weight", spec.weight), check_enumerator("bias", spec.bias),
-        check_enumerator("weight_dtype", spec.weight_dtype),
-        check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
-        check_enumerator("table_width", spec.table_width),
-        check_enumerator("placement", spec.placement),
-        check_enumerator("section_order", spec.section_order),
-        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles),
-        check_enumerator("weights", spec.weights), check_enumerator("batch", spec.batch),
-        check_enumerator("v", spec.v)}) {
+  for (auto checked : {check_enumerator("dtype", spec.dtype),
+                       check_enumerator("layout", spec.layout),
+                       check_enumerator("rounding", spec.rounding),
+                       check_enumerator("positions", spec.positions),
+                       check_enumerator("q_norm", spec.q_norm),
+                       check_enumerator("k_norm", spec.k_norm),
+                       check_enumerator("weight", spec.weight),
+                       check_enumerator("bias", spec.bias),
+                       check_enumerator("weight_dtype", spec.weight_dtype),
+                       check_enumerator("norm_order", spec.norm_order),
+                       check_enumerator("table", spec.table),
+                       check_enumerator("table_width", spec.table_width),
+                       check_enumerator("placement", spec.placement),
+                       check_enumerator("section_order", spec.section_order),
+                       check_enumerator("norm_scope", spec.norm_scope),
+                       check_enumerator("angles", spec.angles),
+                       check_enumerator("weights", spec.weights),
+                       check_enumerator("batch", spec.batch),
+                       check_enumerator("v", spec.v),
+                       check_enumerator("table_heads", spec.table_heads),
+                       check_enumerator("bounds", spec.bounds)}) {
     if (!checked) return checked;
   }
   return {};

@@ -55,6 +55,8 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("weights", &Spec::weights, false),
       enum_field("batch", &Spec::batch, false),
       enum_field("v", &Spec::v, false),
+      enum_field("table_heads", &Spec::table_heads, false),
+      enum_field("bounds", &Spec::bounds, false),
   };
   return all;
 }
@@ -85,6 +87,7 @@ Spec normalized(Spec spec) {
     spec.table = defaults.table, spec.table_width = defaults.table_width;
     std::ranges::copy(defaults.sections, spec.sections);
     spec.angles = defaults.angles;
+    spec.table_heads = defaults.table_heads, spec.bounds = defaults.bounds;
   }
   if (spec.rope_dim == 0 || spec.rope_dim == spec.head_dim) spec.placement = defaults.placement;
   if (std::ranges::equal(spec.sections, defaults.sections)) {

@@ -8,6 +8,7 @@
 
 #include "spec/text.hpp"
 #include "tests/gpu/gpu.hpp"
+#include "tests/simt/position_forms.hpp"
 #include "tests/support/norm_specs.hpp"
 
 using namespace qkjit;
@@ -235,6 +236,32 @@ TEST_CASE("gpu: computed angles in every form") {
                     .placement = RopePlacement::tail,
                     .angles = Angles::computed};
   check_every_path(gpu, config_of(across, number), {QKJIT_PATH_GENERIC, QKJIT_REASON_SHAPE});
+}
+
+TEST_CASE("gpu: tables of heads' own, grids, segments and checked positions") {
+  const Gpu gpu;
+  std::vector<Spec> specs;
+  for (int n = 0; n < simt::kPositionForms; ++n) specs.push_back(simt::position_spec(n));
+  check_specs(gpu, specs);
+  std::size_t number = 0;
+  for (const DType table : {DType::bf16, DType::fp16, DType::fp32}) {
+    for (const NormOrder order : {NormOrder::before, NormOrder::after}) {
+      const Spec spec{.head_dim = 128,
+                      .rope_dim = 128,
+                      .layout = Layout::neox,
+                      .positions = number % 2 == 0 ? Positions::implicit : Positions::int64,
+                      .norm_order = order,
+                      .table = table,
+                      .norm_scope = NormScope::token,
+                      .table_heads = TableHeads::per_head};
+      for (const auto& [heads_q, heads_k] : {std::pair{32, 32}, {5, 3}, {96, 150}}) {
+        ProblemConfig config = config_of(spec, number++);
+        config.heads_q = heads_q, config.heads_k = heads_k;
+        config.head_major_table = number % 4 != 0;
+        check_every_path(gpu, config);
+      }
+    }
+  }
 }
 
 TEST_CASE("gpu: shapes that only the generic kernel takes") {

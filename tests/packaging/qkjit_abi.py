@@ -25,7 +25,7 @@ class Spec(Sized):
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
                 ("section_order", c_int), ("norm_scope", c_int), ("angles", c_int), ("weights", c_int), ("batch", c_int),
-                ("v", c_int)]
+                ("v", c_int), ("table_heads", c_int), ("bounds", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})
@@ -58,12 +58,17 @@ class Frequencies(ctypes.Structure):
         super().__init__(base, linear_factor, yarn_factor, yarn_low, yarn_high, attention_factor)
 
 
+class Grid(ctypes.Structure):
+    _fields_ = [("extents", c_int64 * 3), ("first", c_int64 * 3)]
+
+
 class Args(Sized):
     _fields_ = [("struct_size", c_size_t), ("spec", Spec), ("q", Tensor), ("k", Tensor), ("q_out", Tensor),
                 ("k_out", Tensor), ("q_weight", Tensor), ("k_weight", Tensor), ("q_bias", Tensor), ("k_bias", Tensor),
                 ("cos_sin_cache", Tensor), ("cos", Tensor), ("sin", Tensor), ("positions", Tensor),
                 ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("frequencies", Frequencies),
-                ("k_positions", Tensor), ("v", Tensor), ("v_out", Tensor)]
+                ("k_positions", Tensor), ("v", Tensor), ("v_out", Tensor), ("grid", Grid), ("segment_offsets", Tensor),
+                ("position_error", Tensor)]
 
 
 class Stats(Sized):

@@ -55,6 +55,13 @@ bool is_table(const Argument& a) {
          a.field == &qkjit_args::sin;
 }
 
+std::int64_t segments_of(std::int64_t tokens) { return std::min<std::int64_t>(tokens, 5); }
+
+void put_int32(std::byte* to, std::int64_t index, std::int64_t value) {
+  const auto narrow = static_cast<std::int32_t>(value);
+  std::memcpy(to + 4 * index, &narrow, sizeof(narrow));
+}
+
 /// Random rows of the table, the first and the last among them.
 std::int64_t position(std::int64_t token, std::int64_t table_rows, Random& random) {
   if (token == 0) return table_rows - 1;
@@ -90,6 +97,18 @@ std::string to_text(const ProblemConfig& c) {
       c.joint_table ? "joint" : "separate", c.table_gap, c.eps, c.seed);
 }
 
+qkjit_grid ProblemConfig::grid() const {
+  std::int64_t width = 1;
+  for (std::int64_t i = 2; i * i <= tokens; ++i) width = tokens % i == 0 ? i : width;
+  const std::int64_t rest = tokens / width, height = rest % 3 == 0 ? 3 : rest % 2 == 0 ? 2 : 1;
+  qkjit_grid grid{{rest / height, height, width}, {}};
+  for (int axis = 0; axis < 3; ++axis) {  // the last row of the table is that of the last token
+    const std::int64_t spare = tokens - grid.extents[axis];
+    grid.first[axis] = axis == 1 ? 0 : spare;
+  }
+  return grid;
+}
+
 Problem::Problem(const ProblemConfig& config) : config_(config) {
   const Spec& spec = config_.spec;
   place_heads();
@@ -103,7 +122,9 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
   }
   if (spec.rope_dim > 0) {
     if (spec.angles == Angles::table) place_table();
-    if (spec.positions != Positions::implicit) {
+    if (spec.positions == Positions::segments) {
+      place_segments();
+    } else if (is_given_or_implicit(spec.positions) && spec.positions != Positions::implicit) {
       const std::int64_t both = std::max(config_.tokens, config_.tokens_of_k());
       place_positions("positions", &qkjit_args::positions,
                       config_.own_k_positions ? config_.tokens : both);
@@ -111,6 +132,10 @@ Problem::Problem(const ProblemConfig& config) : config_(config) {
         place_positions("k_positions", &qkjit_args::k_positions, config_.tokens_of_k());
       }
     }
+  }
+  if (spec.bounds == Bounds::checked) {
+    place_dense("position_error", &qkjit_args::position_error,
+                qkjit_tensor_1d(nullptr, QKJIT_INT32, 1), 4);
   }
   fill();
 }
@@ -210,8 +235,21 @@ void Problem::place_table() {
   const auto place = [&](const char* name, qkjit_tensor qkjit_args::*field, std::int64_t width) {
     const auto dtype = static_cast<qkjit_dtype>(spec.table);
     const std::int64_t stride = width + config_.table_gap;
-    place_dense(name, field, {nullptr, dtype, 2, {table_rows_, width, 0, 0}, {stride, 1, 0, 0}},
-                element_size(dtype));
+    if (!has_head_tables(spec)) {
+      return place_dense(name, field,
+                         {nullptr, dtype, 2, {table_rows_, width, 0, 0}, {stride, 1, 0, 0}},
+                         element_size(dtype));
+    }
+    const std::int64_t heads = std::max(config_.heads_q, config_.heads_k);
+    const bool head_major = config_.head_major_table;
+    place_dense(
+        name, field,
+        {nullptr,
+         dtype,
+         3,
+         {table_rows_, heads, width, 0},
+         {head_major ? stride : heads * stride, head_major ? table_rows_ * stride : stride, 1, 0}},
+        element_size(dtype));
   };
   if (config_.joint_table) {
     place("cos_sin_cache", &qkjit_args::cos_sin_cache, 2 * part);
@@ -219,6 +257,15 @@ void Problem::place_table() {
     place("cos", &qkjit_args::cos, part);
     place("sin", &qkjit_args::sin, part);
   }
+}
+
+void Problem::place_segments() {
+  const std::int64_t count = segments_of(config_.tokens_in_all());
+  const auto place = [&](const char* name, qkjit_tensor qkjit_args::*field, std::int64_t length) {
+    place_dense(name, field, qkjit_tensor_1d(nullptr, QKJIT_INT32, length), 4);
+  };
+  place("positions", &qkjit_args::positions, count + 1);
+  place("segment_offsets", &qkjit_args::segment_offsets, count);
 }
 
 void Problem::place_positions(const char* name, qkjit_tensor qkjit_args::*field,
@@ -259,6 +306,10 @@ void Problem::fill() {
         fill_row(config_.data, spec.dtype, random,
                  begin + static_cast<std::size_t>(at) * element_size(a.view.dtype), spec.head_dim);
       });
+    } else if (a.field == &qkjit_args::position_error) {
+      continue;  // canaries are -1
+    } else if (a.view.dtype == QKJIT_INT32 && spec.positions == Positions::segments) {
+      fill_segments(a);
     } else if (a.field == &qkjit_args::positions || a.field == &qkjit_args::k_positions) {
       const bool of_k = a.field == &qkjit_args::k_positions;
       Random positions(config_.seed * 16 + (of_k ? 13 : 14));
@@ -280,6 +331,22 @@ void Problem::fill_values(const Argument& a) {
     std::byte* const row = begin_of(a) + static_cast<std::size_t>(at) * size;
     for (std::size_t i = 0; i < bytes; ++i) row[i] = static_cast<std::byte>(random());
   });
+}
+
+/// Segments of all lengths, none among them, with places of their own in the table.
+void Problem::fill_segments(const Argument& a) {
+  const std::int64_t tokens = config_.tokens_in_all(), count = segments_of(tokens);
+  const auto begin = [&](std::int64_t i) {
+    return i == count ? tokens : i == 1 ? 0 : tokens * i * i / (count * count);
+  };
+  for (std::int64_t i = 0; i < a.view.shape[0]; ++i) {
+    std::int64_t value = begin(i);
+    if (a.field == &qkjit_args::segment_offsets) {
+      const std::int64_t spare = table_rows_ - (begin(i + 1) - begin(i));
+      value = (i % 2 == 0 ? spare : 0) - config_.position_offset;
+    }
+    put_int32(begin_of(a), i, value);
+  }
 }
 
 void Problem::fill_positions(const Argument& a, Random& random) {
@@ -310,15 +377,19 @@ void Problem::fill_table() {
   const bool joint = config_.joint_table;
   const Argument cosines = find(joint ? &qkjit_args::cos_sin_cache : &qkjit_args::cos);
   const Argument sines = joint ? cosines : find(&qkjit_args::sin);
-  const std::int64_t first_sine = joint ? cosines.view.shape[1] / 2 : 0;
+  const std::int64_t first_sine = joint ? cosines.view.shape[cosines.view.rank - 1] / 2 : 0;
   const bool full = spec.table_width == TableWidth::full;
   const int step = full && spec.layout == Layout::interleaved ? 2 : 1;
   Random random(config_.seed * 16 + 15);
-  for (std::int64_t row = 0; row < table_rows_; ++row) {
+  const std::int64_t heads = has_head_tables(spec) ? cosines.view.shape[1] : 1;
+  for (std::int64_t i = 0; i < table_rows_ * heads; ++i) {
+    const std::int64_t row = i / heads, head = i % heads;
     const int angles = TableForm::of(spec).angles();
     for (int angle = 0; angle < angles; ++angle) {
       const AngleBits bits = random_angle(config_.data, spec.table, random);
-      const std::int64_t at = row * cosines.view.strides[0] + std::int64_t{angle} * step;
+      const std::int64_t at = row * cosines.view.strides[0] +
+                              (heads > 1 ? head * cosines.view.strides[1] : 0) +
+                              std::int64_t{angle} * step;
       put(spec.table, begin_of(cosines), at, bits.cosine);
       put(spec.table, begin_of(sines), at + first_sine, bits.sine);
     }
@@ -358,6 +429,7 @@ qkjit_args Problem::args(std::span<void* const> bases) const {
   args.position_offset = config_.position_offset;
   args.eps = config_.eps;
   if (config_.spec.angles == Angles::computed) args.frequencies = config_.frequencies;
+  if (config_.spec.positions == Positions::grid) args.grid = config_.grid();
   return args;
 }
 

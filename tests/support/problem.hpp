@@ -45,8 +45,13 @@ struct ProblemConfig {
   bool batch_positions = true;   ///< [batch, tokens]; else [tokens] for all sequences
   bool own_k_positions = false;  ///< k_positions too
   int heads_v = 0;               ///< of specs with Values::copy, of which k has heads too
+  bool head_major_table = true;  ///< of heads with tables of their own: [heads, rows] in memory
 
   std::int64_t tokens_of_k() const { return tokens_k < 0 ? tokens : tokens_k; }
+  /// Of all sequences, which have as many each.
+  std::int64_t tokens_in_all() const { return tokens * (batches > 0 ? batches : 1); }
+  /// Of specs with Positions::grid, for so many tokens.
+  qkjit_grid grid() const;
 };
 
 std::string to_text(const ProblemConfig& config);
@@ -110,12 +115,14 @@ class Problem {
   void place_norm(Norm norm, int heads, std::array<const char*, 2> names,
                   qkjit_tensor qkjit_args::*weight, qkjit_tensor qkjit_args::*bias);
   void place_table();
+  void place_segments();
   void place_positions(const char* name, qkjit_tensor qkjit_args::*field, std::int64_t tokens);
   void place_dense(const char* name, qkjit_tensor qkjit_args::*field, qkjit_tensor view,
                    std::size_t element_size);
   void fill();
   void fill_table();
   void fill_values(const Argument& v);
+  void fill_segments(const Argument& segments);
   void fill_positions(const Argument& positions, Random& random);
   std::byte* begin_of(const Argument& argument);
 

@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(38, kSpec);
+  std::vector<Spec> specs(42, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -62,6 +62,11 @@ std::vector<Spec> neighbours() {
   specs[35].weights = Weights::per_head;
   specs[36].batch = Batch::strided;
   specs[37].v = Values::copy;
+  specs[38].positions = Positions::segments;
+  specs[39].table_heads = TableHeads::per_head;
+  specs[40].bounds = Bounds::checked;
+  std::ranges::copy(std::array{12, 10, 10}, specs[41].sections);
+  specs[41].positions = Positions::grid;
   return specs;
 }
 
@@ -82,7 +87,8 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
                 .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared,
-                .batch = qkjit::Batch::folded, .v = qkjit::Values::none},
+                .batch = qkjit::Batch::folded, .v = qkjit::Values::none,
+                .table_heads = qkjit::TableHeads::shared, .bounds = qkjit::Bounds::unchecked},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);

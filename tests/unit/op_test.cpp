@@ -59,6 +59,8 @@ TEST_CASE("wrong settings are refused", "[op]") {
   CHECK(refuses({"weights 9"}, [&](auto& a) { bad(a.spec.weights); }));
   CHECK(refuses({"batch 9"}, [&](auto& a) { bad(a.spec.batch); }));
   CHECK(refuses({"v 9"}, [&](auto& a) { bad(a.spec.v); }));
+  CHECK(refuses({"table_heads 9"}, [&](auto& a) { bad(a.spec.table_heads); }));
+  CHECK(refuses({"bounds 9"}, [&](auto& a) { bad(a.spec.bounds); }));
   CHECK(refuses({"norm_order 9"}, [&](auto& a) { bad(a.spec.norm_order), a.spec.rope_dim = 0; }));
   CHECK(refuses({"eps is -1", "not negative"}, [](auto& a) { a.eps = -1; }));
   CHECK(refuses({"eps is nan", "finite"}, [](auto& a) { a.eps = NAN; }));

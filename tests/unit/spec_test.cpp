@@ -201,7 +201,7 @@ TEST_CASE("sections must have all angles, on positions with three axes", "[spec]
   CHECK(fails(with(66, -1, -1), invalid, {"positive"}));
   CHECK(fails(with(2147483647, 2147483647, 66), invalid, {"rope_dim/2=64"}));
   CHECK(fails(with(24, 20, 20, {}, Positions::implicit), invalid,
-              {"sections=24+20+20", "positions=implicit", "int64 or int32"}));
+              {"sections=24+20+20", "positions=implicit", "int64, int32 or grid"}));
   CHECK(fails(with(20, 22, 22, interleaved), invalid, {"section_order=interleaved", "at most 21"}));
 }
 
@@ -330,8 +330,8 @@ TEST_CASE("impossible specs are refused with the nearest possible one", "[spec]"
   CHECK(fails(supports({.head_dim = 64, .dtype = static_cast<DType>(3)}), invalid, {"dtype 3"}));
   CHECK(fails(supports({.head_dim = 64, .rounding = static_cast<Rounding>(-1)}), invalid,
               {"rounding -1"}));
-  CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(3)}), invalid,
-              {"positions 3"}));
+  CHECK(fails(supports({.head_dim = 64, .positions = static_cast<Positions>(9)}), invalid,
+              {"positions 9"}));
   CHECK(fails(supports({.head_dim = 64, .q_norm = static_cast<Norm>(3)}), invalid, {"q_norm 3"}));
   CHECK(fails(supports({.head_dim = 64, .k_norm = static_cast<Norm>(-1)}), invalid, {"k_norm -1"}));
   CHECK(fails(supports({.head_dim = 64, .weight = static_cast<Weight>(3)}), invalid, {"weight 3"}));

@@ -39,7 +39,9 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<Angles>(spec.angles),
           static_cast<Weights>(spec.weights),
           static_cast<Batch>(spec.batch),
-          static_cast<Values>(spec.v)};
+          static_cast<Values>(spec.v),
+          static_cast<TableHeads>(spec.table_heads),
+          static_cast<Bounds>(spec.bounds)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -107,6 +109,19 @@ struct Token {
 std::int64_t table_row(const qkjit_args& args, const Spec& spec, const Token& at,
                        std::int64_t axis) {
   const qkjit_tensor& t = at.positions;
+  if (spec.positions == Positions::grid) {
+    const auto& [frames, height, width] = args.grid.extents;
+    const std::int64_t coordinates[] = {at.token / (height * width), at.token / width % height,
+                                        at.token % width};
+    return args.position_offset + args.grid.first[axis] + coordinates[axis];
+  }
+  if (spec.positions == Positions::segments) {
+    const auto* begins = static_cast<const std::int32_t*>(t.data);
+    std::int64_t segment = 0;
+    while (begins[segment + 1] <= at.token) ++segment;
+    return args.position_offset + at.token - begins[segment] +
+           static_cast<const std::int32_t*>(args.segment_offsets.data)[segment];
+  }
   if (!t.data) return args.position_offset + at.token;
   const int own = has_sections(spec) ? 1 : 0;  // dimensions before those of batch and token
   const bool is_shared = t.rank == own + 1;
@@ -119,9 +134,11 @@ std::int64_t table_row(const qkjit_args& args, const Spec& spec, const Token& at
 
 /// A token's cosines and sines, those of the first elements of pairs before those of the second. A
 /// full row holds angle i at i and at i + rope_dim/2 (neox), or at 2i and 2i + 1; one by elements
-/// holds those of the second elements behind those of the first.
+/// holds those of the second elements behind those of the first. `head` is of those that have
+/// tables of their own.
 void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::int64_t> axes,
-                 const Token& at, std::span<double> cosines, std::span<double> sines) {
+                 const Token& at, std::int64_t head, std::span<double> cosines,
+                 std::span<double> sines) {
   const bool joint = args.cos_sin_cache.data != nullptr;
   const bool full = spec.table_width == TableWidth::full;
   const bool elements = spec.table_width == TableWidth::elements;
@@ -133,8 +150,10 @@ void load_angles(const qkjit_args& args, const Spec& spec, std::span<const std::
     const bool twice = full && spec.layout == Layout::interleaved;
     const auto index = static_cast<std::int64_t>(twice ? 2 * angle : angle);
     const std::int64_t row = table_row(args, spec, at, axes[i % axes.size()]);
-    cosines[i] = load(spec.table, cos.data, row * cos.strides[0] + index);
-    sines[i] = load(spec.table, sin.data, row * sin.strides[0] + first_sine + index);
+    const std::int64_t of_cos = cos.rank == 3 ? head * cos.strides[1] : 0;
+    const std::int64_t of_sin = sin.rank == 3 ? head * sin.strides[1] : 0;
+    cosines[i] = load(spec.table, cos.data, of_cos + row * cos.strides[0] + index);
+    sines[i] = load(spec.table, sin.data, of_sin + row * sin.strides[0] + first_sine + index);
   }
 }
 
@@ -221,11 +240,7 @@ class Checker {
                    const HeadNorm& norm, const Token& token) {
     const Heads from(in), to(out);
     if (token.token >= from.tokens()) return;
-    if (spec_.angles == Angles::computed) {
-      compute_angles(args_, spec_, axes_, frequencies_, token, cosines_, sines_);
-    } else {
-      load_angles(args_, spec_, axes_, token, cosines_, sines_);
-    }
+    find_angles(token, from.heads());
     CheckResult::Worst at{
         .tensor = tensor, .batch = sizes_.is_batched ? token.batch : -1, .token = token.token};
     const std::int64_t heads = from.heads();
@@ -236,16 +251,39 @@ class Checker {
         load_row(in, from.row(token.batch, token.token, at.head));
       }
       elements_.resize(x_.size());
-      compute_row(
-          spec_, args_.eps,
-          {norm.norm, x_, part(norm.weight, first), part(norm.bias, first), cosines_, sines_},
-          elements_);
+      compute_row(spec_, args_.eps,
+                  {norm.norm, x_, part(norm.weight, first), part(norm.bias, first),
+                   angles_from(cosines_, first), angles_from(sines_, first)},
+                  elements_);
       std::span<const Element> computed = elements_;
       for (at.head = first; at.head < first + together; ++at.head) {
         check_row(at, to.row(token.batch, token.token, at.head), out, computed.first(head_dim()));
         computed = computed.subspan(head_dim());
       }
     }
+  }
+
+  bool has_head_tables() const { return spec_.table_heads == TableHeads::per_head; }
+  std::size_t rope_dim() const { return 2 * axes_.size(); }
+
+  /// The angles of all heads alike, or of each one after another.
+  void find_angles(const Token& token, std::int64_t heads) {
+    if (spec_.angles == Angles::computed) {
+      return compute_angles(args_, spec_, axes_, frequencies_, token, cosines_, sines_);
+    }
+    const std::int64_t tables = has_head_tables() ? heads : 1;
+    cosines_.resize(static_cast<std::size_t>(tables) * rope_dim());
+    sines_.resize(cosines_.size());
+    for (std::int64_t head = 0; head < tables; ++head) {
+      const std::size_t begin = static_cast<std::size_t>(head) * rope_dim();
+      load_angles(args_, spec_, axes_, token, head, std::span(cosines_).subspan(begin, rope_dim()),
+                  std::span(sines_).subspan(begin, rope_dim()));
+    }
+  }
+
+  std::span<const double> angles_from(const Doubles& angles, std::int64_t head) const {
+    const std::size_t begin = has_head_tables() ? static_cast<std::size_t>(head) * rope_dim() : 0;
+    return std::span(angles).subspan(begin);
   }
 
   /// A weight or a bias from a head on, whose own it may be.

@@ -66,7 +66,8 @@ Element rotate(const Spec& spec, double c, double s, const Element& own, const E
           .judged = judged};
 }
 
-void rotate_row(const Spec& spec, const RowInput& row, std::span<Element> y) {
+void rotate_row(const Spec& spec, std::span<const double> cosines, std::span<const double> sines,
+                std::span<Element> y) {
   const auto half = static_cast<std::size_t>(spec.rope_dim / 2);
   const bool at_tail = spec.placement == RopePlacement::tail;
   const std::span<Element> rotated_part = at_tail ? y.last(2 * half) : y.first(2 * half);
@@ -74,8 +75,8 @@ void rotate_row(const Spec& spec, const RowInput& row, std::span<Element> y) {
     const bool neox = spec.layout == Layout::neox;
     Element& first = rotated_part[neox ? pair : 2 * pair];
     Element& second = rotated_part[neox ? pair + half : 2 * pair + 1];
-    const Element turned = rotate(spec, row.cosines[pair], -row.sines[pair], first, second);
-    second = rotate(spec, row.cosines[pair + half], row.sines[pair + half], second, first);
+    const Element turned = rotate(spec, cosines[pair], -sines[pair], first, second);
+    second = rotate(spec, cosines[pair + half], sines[pair + half], second, first);
     first = turned;
   }
 }
@@ -143,8 +144,12 @@ void compute_row(const Spec& spec, double eps, const RowInput& row, std::span<El
   }
   normalize_if(NormOrder::before);
   const auto head_dim = static_cast<std::size_t>(spec.head_dim);
+  const auto rope_dim = static_cast<std::size_t>(spec.rope_dim);
   for (std::size_t head = 0; head < out.size(); head += head_dim) {
-    rotate_row(spec, row, out.subspan(head, head_dim));
+    const bool has_own = spec.table_heads == TableHeads::per_head;
+    const std::size_t angles = has_own ? head / head_dim * rope_dim : 0;
+    rotate_row(spec, row.cosines.subspan(angles), row.sines.subspan(angles),
+               out.subspan(head, head_dim));
   }
   if (is_normed && spec.norm_order == NormOrder::after && spec.rounding != Rounding::fused) {
     for (Element& element : out) element.exact = stage(spec, element.exact);

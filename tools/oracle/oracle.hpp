@@ -14,7 +14,8 @@ struct RowInput {
   Norm norm;                             ///< the spec's for q or for k
   std::span<const double> x;             ///< head_dim, or heads * head_dim
   std::span<const double> weight, bias;  ///< as many each, or more; unread where there is none
-  /// rope_dim each: of the first halves of pairs, then of the second.
+  /// rope_dim each: of the first halves of pairs, then of the second. Of a spec with tables of
+  /// heads' own, as many for each head of x, one after another.
   std::span<const double> cosines, sines;
 };
 

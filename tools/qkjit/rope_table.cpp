@@ -197,4 +197,19 @@ std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table) {
   return bytes;
 }
 
+std::vector<std::byte> heads_bytes(const std::vector<std::byte>& table, std::size_t row_bytes,
+                                   int heads) {
+  const std::size_t rows = table.size() / row_bytes;
+  std::vector<std::byte> bytes;
+  bytes.reserve(table.size() * static_cast<std::size_t>(heads));
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t head = 0; head < static_cast<std::size_t>(heads); ++head) {
+      const auto first =
+          table.begin() + static_cast<std::ptrdiff_t>((row + head) % rows * row_bytes);
+      bytes.insert(bytes.end(), first, first + static_cast<std::ptrdiff_t>(row_bytes));
+    }
+  }
+  return bytes;
+}
+
 }  // namespace qkjit

@@ -26,6 +26,11 @@ struct RopeTable {
 /// other, as ERNIE-Image has it.
 std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table);
 
+/// The bytes of a table with rows of `row_bytes` as [rows, heads, ...], head h with the rows from
+/// number h on, round and round.
+std::vector<std::byte> heads_bytes(const std::vector<std::byte>& table, std::size_t row_bytes,
+                                   int heads);
+
 /// Pair i of an axis with d channels turns by position * theta^(-2i/d), or with rising frequencies
 /// by position * pi/2 * theta^(i/(d/2-1)). Angles and functions are in
 /// double and rounded once, to the table's `values` type; the models compute theirs in fp32 or

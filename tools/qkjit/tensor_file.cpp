@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "op/check.hpp"
+#include "spec/names.hpp"
 #include "tools/qkjit/safetensors.hpp"
 
 namespace qkjit {
@@ -27,7 +28,9 @@ constexpr std::array<Known, 10> kKnown = {{
      Workload::kQBias},
     {"k_bias", "[head_dim] (weights=per_head: [heads_k * head_dim])", &qkjit_args::k_bias,
      Workload::kKBias},
-    {"cos_sin_cache", "[rows, rope_dim] (twice that unless table_width=half; or 'cos' and 'sin')",
+    {"cos_sin_cache",
+     "[rows, rope_dim] (twice that unless table_width=half; [rows, heads, ...] with "
+     "table_heads=per_head; or 'cos' and 'sin')",
      &qkjit_args::cos_sin_cache, Workload::kTable},
     {"cos", "[rows, rope_dim/2] (rope_dim unless table_width=half)", &qkjit_args::cos,
      Workload::kTable},
@@ -65,6 +68,7 @@ bool is_needed(const Known& known, const Tensors& tensors, const Spec& spec) {
       return rotates && (known.field == &qkjit_args::cos_sin_cache ? !apart : apart);
     case Workload::kPositions:
       return rotates && has_sections(spec);
+    case Workload::kPositionError:
     case Workload::kBlockCount:
       break;
   }
@@ -121,6 +125,14 @@ Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
     return fail(Code::unsupported,
                 "tensors hold no frequencies for angles=computed: use a table, or leave out "
                 "--tensors");
+  }
+  const bool is_array = is_given_or_implicit(spec.positions);
+  if (!is_array || spec.bounds == Bounds::checked) {
+    return fail(Code::unsupported,
+                "tensors hold positions for each token, and not {}: leave it out, or leave out "
+                "--tensors",
+                is_array ? "a place for bounds=checked"
+                         : fmt::format("positions={}", name_of(spec.positions)));
   }
   const bool rotates = spec.rope_dim > 0;
   if (auto checked = check_names(tensors, spec); !checked) {

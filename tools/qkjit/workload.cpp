@@ -1,6 +1,7 @@
 #include "tools/qkjit/workload.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -60,6 +61,34 @@ std::vector<std::byte> positions_block(Positions kind, std::span<const std::int6
   return block;
 }
 
+/// Tokens as frames, rows and columns, as near to a cube as their number allows.
+qkjit_grid grid_of(std::int64_t tokens) {
+  const auto largest_divisor = [](std::int64_t n, double most) {
+    std::int64_t largest = 1;
+    for (std::int64_t i = 2; static_cast<double>(i) <= most; ++i)
+      largest = n % i == 0 ? i : largest;
+    return largest;
+  };
+  const std::int64_t frames = largest_divisor(tokens, std::cbrt(tokens));
+  const std::int64_t height = largest_divisor(tokens / frames, std::sqrt(tokens / frames));
+  return {{frames, height, tokens / frames / height}, {0, 0, 0}};
+}
+
+/// Two segments, each from position 0 on.
+void add_segments(std::int64_t tokens, Workload& work) {
+  const std::int64_t values[] = {0, tokens / 2, tokens, 0, 0};
+  auto& block = work.blocks[Workload::kPositions] = positions_block(Positions::int32, values);
+  work.args.positions = qkjit_tensor_1d(block.data(), QKJIT_INT32, 3);
+  work.args.segment_offsets = qkjit_tensor_1d(block.data() + 12, QKJIT_INT32, 2);
+}
+
+/// Room for the number of a token outside the table; none so far.
+void add_position_error(Workload& work) {
+  auto& block = work.blocks[Workload::kPositionError] =
+      positions_block(Positions::int32, std::array<std::int64_t, 1>{-1});
+  work.args.position_error = qkjit_tensor_1d(block.data(), QKJIT_INT32, 1);
+}
+
 /// The positions of the call's tokens, and their tensor.
 void add_positions(const Spec& spec, const RopeTable& table, std::int64_t first_token,
                    const Shape& shape, Workload& work) {
@@ -111,6 +140,8 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   there.cos = moved(args.cos, kTable);
   there.sin = moved(args.sin, kTable);
   there.positions = moved(args.positions, kPositions);
+  there.segment_offsets = moved(args.segment_offsets, kPositions);
+  there.position_error = moved(args.position_error, kPositionError);
   return there;
 }
 
@@ -190,11 +221,21 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   } else {
     auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);
     const int width = table->rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
-    args.cos_sin_cache =
-        qkjit_tensor_2d(block.data(), static_cast<qkjit_dtype>(spec.table), table->rows, width);
+    const auto type = static_cast<qkjit_dtype>(spec.table);
+    args.cos_sin_cache = qkjit_tensor_2d(block.data(), type, table->rows, width);
+    if (has_head_tables(spec)) {
+      const int heads = std::max(heads_q, heads_k);
+      block = heads_bytes(block, static_cast<std::size_t>(width * size_of(spec.table)), heads);
+      args.cos_sin_cache = qkjit_tensor_3d(block.data(), type, table->rows, heads, width);
+    }
   }
   args.position_offset = has_sections(spec) ? 0 : first_token;
-  if (spec.positions != Positions::implicit) {
+  if (spec.bounds == Bounds::checked) add_position_error(work);
+  if (spec.positions == Positions::grid) {
+    args.grid = grid_of(shape.tokens);
+  } else if (spec.positions == Positions::segments) {
+    add_segments(shape.tokens, work);
+  } else if (spec.positions != Positions::implicit) {
     add_positions(spec, *table, first_token, shape, work);
   }
   return work;

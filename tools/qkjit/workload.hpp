@@ -17,7 +17,17 @@ namespace qkjit {
 /// Everything a call reads or writes, as blocks of host memory that may be copied elsewhere. Moves,
 /// but does not copy, because `args` points into the blocks.
 struct Workload {
-  enum Block { kQk, kQWeight, kKWeight, kQBias, kKBias, kTable, kPositions, kBlockCount };
+  enum Block {
+    kQk,
+    kQWeight,
+    kKWeight,
+    kQBias,
+    kKBias,
+    kTable,
+    kPositions,
+    kPositionError,
+    kBlockCount
+  };
   using Blocks = std::array<std::vector<std::byte>, kBlockCount>;
   using Bases = std::array<void*, kBlockCount>;
 
@@ -69,7 +79,8 @@ Result<Workload> model_workload(const Model& model, const Call& call, unsigned s
 
 /// A spec without a model: the usual 1-D table with base 10000, or the angles computed from it, and
 /// positions 0, 1, ...; with sections, these on the first axis, the reverse on the second, and half
-/// as fast on the third.
+/// as fast on the third, unless they are those of a grid. Segments are two halves. Of heads with
+/// tables of their own each stands a row further than the one before.
 Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed);
 
 }  // namespace qkjit
