@@ -25,6 +25,7 @@ class HeldSlice {
   /// Begins to load the slice that begins with `head`; beyond the last one it is empty.
   QKJIT_DEVICE void load(unsigned head) {
     const unsigned first = head < rows_.heads ? head : rows_.heads;
+    first_head_ = first;
     view_ = view_slice<Storage>(rows_, token_, first, T::kRowsPerSlice);
     load_slice<kSpec, kVariant>(view_, lane_, held_);
     if constexpr (has_weight(kSpec, kNorm)) load_vectors(rows_.weight, first, weights_);
@@ -43,7 +44,11 @@ class HeldSlice {
   }
 
   /// Finishes and stores the slice. `r` is the reciprocal rms, where heads share it.
-  QKJIT_DEVICE void finish(Constants& constants, float r, float eps) const {
+  template <class SomeParams>
+  QKJIT_DEVICE void finish(const SomeParams& f, Tensor tensor, Constants& constants, float r,
+                           float eps) const {
+    const auto outputs =
+        output_slice<kSpec, kVariant, T>(f, tensor, 0, token_, first_head_, view_.rows, lane_);
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
       LaneRow<T> y = {};
@@ -56,11 +61,15 @@ class HeldSlice {
         scale_row<kSpec, kNorm, T>(y, constants, r);
       }
       if constexpr (!kRotatesFirst && kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane_);
+      if constexpr (has_other_outputs(kSpec)) {
+        outputs.put(i, y);
+      } else {
 #pragma unroll
-      for (int slot = 0; slot < T::kSlots; ++slot) {
-        if (lane_.first_element(slot) >= kSpec.head_dim) continue;
-        const auto chunk = Chunk<kSpec.dtype>::pack(y[slot]);
-        store_row_chunk<kSpec, kVariant>(view_, lane_, i, slot, chunk);
+        for (int slot = 0; slot < T::kSlots; ++slot) {
+          if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+          const auto chunk = Chunk<kSpec.dtype>::pack(y[slot]);
+          store_row_chunk<kSpec, kVariant>(view_, lane_, i, slot, chunk);
+        }
       }
     }
   }
@@ -123,14 +132,17 @@ class HeldSlice {
   unsigned token_;
   const Lane<T>& lane_;
   SliceView<Storage> view_;
+  unsigned first_head_ = 0;
   Chunk<kSpec.dtype> held_[T::kRows][T::kSlots] = {};
   Vectors weights_ = {}, biases_ = {};
 };
 
 /// All heads that a token has of q or of k.
-template <Spec kSpec, Variant kVariant, Norm kNorm>
-static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* frequencies,
-                                   const Rows& rows, unsigned token) {
+template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
+static QKJIT_DEVICE void run_heads(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
+                                   Tensor tensor, unsigned token) {
+  const Params& p = f.common;
+  const Rows& rows = tensor == Tensor::q ? p.q : p.k;
   using T = Tile<kSpec, kVariant>;
   constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
   const unsigned own = threadIdx.x / 32 * T::kRowsPerSlice;      // the warp's first head of a turn
@@ -166,23 +178,24 @@ static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* 
   for (unsigned i = 0; i < turns; ++i) {
     const unsigned turn = kSharesRms ? turns - 1 - i : i;
     if (i > 0) held.load(turn * per_turn + own);
-    held.finish(constants, r, p.eps);
+    held.finish(f, tensor, constants, r, p.eps);
   }
 }
 
-/// `frequencies` are those of computed angles, null with a table.
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void fused_by_token(const FusedParams& f,
+/// Takes FusedParams, or for other outputs OutputParams. `frequencies` are those of computed
+/// angles, null with a table.
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void fused_by_token(const SomeParams& f,
                                         const FrequenciesOf<kSpec>* frequencies = nullptr) {
   static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
                 "a block shares a token's heads: take span=token and staging=registers");
   const unsigned token = blockIdx.x / 2;
   const bool is_q = blockIdx.x % 2 == 0;
-  const Rows& rows = is_q ? f.common.q : f.common.k;
+  const Tensor tensor = is_q ? Tensor::q : Tensor::k;
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_heads<kSpec, kVariant, kSpec.q_norm>(f.common, frequencies, rows, token);
+    run_heads<kSpec, kVariant, kSpec.q_norm>(f, frequencies, tensor, token);
   } else {
-    run_heads<kSpec, kVariant, kSpec.k_norm>(f.common, frequencies, rows, token);
+    run_heads<kSpec, kVariant, kSpec.k_norm>(f, frequencies, tensor, token);
   }
   if constexpr (kVariant.pdl) allow_next_grid();
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "generic_norm.cuh"
+#include "generic_outputs.cuh"
 #include "phases.cuh"
 #include "rope.cuh"
 
@@ -346,7 +347,9 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
       }
     }
   }
-  if (kForms == Forms::all && rows.is_v) {
+  if (kForms != Forms::common && has_other_outputs(g.spec)) {
+    store_any_outputs<kDType, kRows, kSlots>(g, lane, rows, y);
+  } else if (kForms == Forms::all && rows.is_v) {
     copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
   } else {
     store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);

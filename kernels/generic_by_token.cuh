@@ -49,7 +49,8 @@ class AnyHeads {
              static_cast<Storage*>(rows_.out) + row.out_offset(),
              0,
              0,
-             {has_head ? g_.spec.head_dim : 0}};
+             {has_head ? g_.spec.head_dim : 0},
+             row.head};
     first_of_vectors_ = static_cast<long long>(row.head) * g_.spec.head_dim;
     load_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_.in, 0, head_.elements, held_);
   }
@@ -76,7 +77,11 @@ class AnyHeads {
                                                 y_);
       }
     }
-    store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
+    if (has_other_outputs(g_.spec)) {
+      store_any_outputs<kDType, 1, kSlots>(g_, lane_, head_, y_);
+    } else {
+      store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
+    }
   }
 
  private:

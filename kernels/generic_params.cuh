@@ -27,9 +27,10 @@ struct GenericParams {
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
   Batches batches;   ///< read by Forms::all, if the spec has Batch::strided
   ValueRows v;       ///< read by Forms::all, if the spec has Values::copy
+  Outputs outputs;   ///< read by all but Forms::common, if has_other_outputs()
 };
 
-static_assert(sizeof(GenericParams) == 592,
+static_assert(sizeof(GenericParams) == 728,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -73,6 +74,10 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.weights = Weights::shared;
   spec.batch = Batch::folded;
   spec.v = Values::none;
+  spec.q_out = spec.k_out = Out::same;
+  spec.out_scale = OutScale::given;
+  spec.cache = Cache::none;
+  spec.slots = Slots::int64;
   return spec;
 }
 

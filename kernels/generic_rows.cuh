@@ -47,8 +47,9 @@ struct AnyRows {
   const void *weight, *bias;
   const Storage* in;  ///< of the first row
   Storage* out;
-  long long in_step, out_step;  ///< from row to row
-  int elements[kRows];          ///< of a row: 0 if there is no such row
+  long long in_step, out_step;   ///< from row to row
+  int elements[kRows];           ///< of a row: 0 if there is no such row
+  unsigned head = 0, apart = 0;  ///< the first row's head, and heads from row to row
 
   /// `index` is the group's slice. A group without one goes along with the last, for nothing.
   template <Forms kForms>
@@ -85,7 +86,9 @@ struct AnyRows {
                   static_cast<Storage*>(rows.out) + before_out + first.out_offset(),
                   apart * rows.in_head_stride,
                   apart * rows.out_head_stride,
-                  {}};
+                  {},
+                  first.head,
+                  apart};
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       const bool has_row = has_slice && exists && first.head + i * apart < rows.heads;

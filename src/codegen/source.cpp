@@ -37,6 +37,12 @@ std::string entry_name(const Spec& spec) {
   if (spec.weights == Weights::per_head) name += "_per_head";
   if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
   if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
+  if (spec.q_out != Out::same) name += fmt::format("_q_{}", name_of(spec.q_out));
+  if (spec.k_out != Out::same) name += fmt::format("_k_{}", name_of(spec.k_out));
+  if (has_fp8(spec)) name += fmt::format("_{}", name_of(spec.out_scale));
+  if (spec.cache != Cache::none) {
+    name += fmt::format("_{}_{}", name_of(spec.cache), name_of(spec.slots));
+  }
   return name;
 }
 
@@ -54,14 +60,18 @@ std::string spec_initializer(const Spec& spec) {
       "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
       "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
       "qkjit::Weights::{},\n"
-      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{}}}",
+      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{}, .q_out = qkjit::Out::{}, "
+      ".k_out = qkjit::Out::{},\n"
+      "                .out_scale = qkjit::OutScale{{{}}}, .cache = qkjit::Cache::{}, .slots = "
+      "qkjit::Slots::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
       name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights), name_of(spec.batch),
-      name_of(spec.v));
+      name_of(spec.v), name_of(spec.q_out), name_of(spec.k_out), static_cast<int>(spec.out_scale),
+      name_of(spec.cache), name_of(spec.slots));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -119,13 +129,19 @@ std::string body(std::string_view params, std::string_view frequencies, std::str
       params, frequencies, call, arguments);
 }
 
+/// The first of the structs of params.cuh that has all that the kernel reads.
+std::string_view params_of(const Spec& spec) {
+  if (has_other_outputs(spec)) return "OutputParams";
+  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
+  return is_plain ? "FusedParams" : "BatchedParams";
+}
+
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
   const bool by_token = runs_by_token(spec);
   const std::string_view function = by_token ? "fused_by_token" : "fused";
-  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
   const std::string frequencies = spec.angles == Angles::computed
                                       ? fmt::format("Frequencies<{}>", spec.rope_dim / 2)
                                       : std::string();
@@ -134,7 +150,7 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "extern \"C\" __global__ void __launch_bounds__({1})\n"
       "{2}{3}",
       function, bounds_of(v), entry,
-      body(is_plain ? "FusedParams" : "BatchedParams", frequencies,
+      body(params_of(spec), frequencies,
            fmt::format("{}<{},\n               {}>", function, spec_initializer(spec),
                        variant_initializer(v)),
            by_token ? "params" : "params, blockIdx.x"));

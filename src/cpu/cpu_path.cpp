@@ -39,6 +39,10 @@ float sum_row(const Row& x, int head_dim, const ChunkSum& chunk_sum) {
   return sums[0];
 }
 
+std::span<float> values_of(const Spec& spec, Row& y) {
+  return std::span(y).first(static_cast<std::size_t>(spec.head_dim));
+}
+
 float load_weight(DType dtype, const void* from, std::int64_t i) {
   const auto load = [&]<DType kDType>() {
     using F = Format<kDType>;
@@ -145,11 +149,10 @@ void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* co
 /// A row of q or k, with the norm of its tensor.
 template <DType kDType>
 void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, const RowView& row,
-             Norm norm, float inv_head_dim) {
+             Norm norm, float inv_head_dim, const RowOutput& output) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
-  Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
   const auto normalize_if = [&](NormOrder order, Row& y) {
     if (norm == Norm::none || spec.norm_order != order) return;
     const std::int64_t first = runs_by_token(spec) ? std::int64_t{row.head} * spec.head_dim : 0;
@@ -161,19 +164,21 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, c
   normalize_if(NormOrder::before, y);
   rotate_token_row<kDType>(spec, params, computed, row.token, y);
   normalize_if(NormOrder::after, y);
-  for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+  store_row<kDType>(spec, row, output, values_of(spec, y));
 }
 
 /// The same where batches do not fold.
 template <DType kDType>
 void run_row_of_sequence(const Spec& spec, const Params& params, const Batches& batches,
-                         const RowView& row, bool is_q, Norm norm, float inv_head_dim) {
+                         const RowView& row, bool is_q, Norm norm, float inv_head_dim,
+                         RowOutput output) {
   const Sequences& of = is_q ? batches.q : batches.k;
   const TokenOfSequence in = find_in_sequence(batches, row.token);
   if (in.token >= of.tokens) return;
   const Rows rows = rows_of_sequence(row.rows, of, size_of(kDType), in.sequence);
   const Params here = positions_of_sequence(params, spec.positions, of, in.sequence);
-  run_row<kDType>(spec, here, nullptr, {rows, in.token, row.head}, norm, inv_head_dim);
+  output.sequence = in.sequence;
+  run_row<kDType>(spec, here, nullptr, {rows, in.token, row.head}, norm, inv_head_dim, output);
 }
 
 /// The sum of a token's squares, of all heads of q or of k, as arithmetic.cuh has it. `load` gives
@@ -194,7 +199,7 @@ float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
 /// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
 void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed, const Rows& rows,
-               Norm norm, unsigned token) {
+               Norm norm, unsigned token, const RowOutput& output) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
@@ -218,8 +223,7 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
     const std::int64_t first = std::int64_t{head} * spec.head_dim;
     if (norm != Norm::none) scale_row<kDType>(spec, norm, rows, first, r, y);
     if (!rotates_first) rotate(y);
-    Storage* out = static_cast<Storage*>(rows.out) + RowView{rows, token, head}.out_offset();
-    for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+    store_row<kDType>(spec, {rows, token, head}, output, values_of(spec, y));
   }
 }
 
@@ -231,7 +235,8 @@ unsigned unit_count(const Spec& spec, const Params& params) {
 
 template <DType kDType>
 void run_units(const Spec& spec, const Params& params, const Batches* batches,
-               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
+               const AllFrequencies* frequencies, const CpuOutputs* outputs, unsigned begin,
+               unsigned end) {
   const FloatEnvironment ieee;
   std::optional<ComputedAngles> angles;
   if (frequencies) angles.emplace(spec, params, *frequencies);
@@ -240,7 +245,8 @@ void run_units(const Spec& spec, const Params& params, const Batches* batches,
     for (unsigned unit = begin; unit < end; ++unit) {
       const bool is_q = unit % 2 == 0;
       run_heads<kDType>(spec, params, computed, is_q ? params.q : params.k,
-                        is_q ? spec.q_norm : spec.k_norm, unit / 2);
+                        is_q ? spec.q_norm : spec.k_norm, unit / 2,
+                        {outputs, is_q ? Tensor::q : Tensor::k});
     }
     return;
   }
@@ -250,23 +256,25 @@ void run_units(const Spec& spec, const Params& params, const Batches* batches,
     const RowView view = find_row(params, row, by_heads);
     const bool is_q = &view.rows == &params.q;
     const Norm norm = is_q ? spec.q_norm : spec.k_norm;
+    const RowOutput output{outputs, is_q ? Tensor::q : Tensor::k};
     if (batches) {
-      run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim);
+      run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim, output);
     } else {
-      run_row<kDType>(spec, params, computed, view, norm, inv_head_dim);
+      run_row<kDType>(spec, params, computed, view, norm, inv_head_dim, output);
     }
   }
 }
 
 void run_range(const Spec& spec, const Params& params, const Batches* batches,
-               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
+               const AllFrequencies* frequencies, const CpuOutputs* outputs, unsigned begin,
+               unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_units<DType::bf16>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::bf16>(spec, params, batches, frequencies, outputs, begin, end);
     case DType::fp16:
-      return run_units<DType::fp16>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::fp16>(spec, params, batches, frequencies, outputs, begin, end);
     case DType::fp32:
-      return run_units<DType::fp32>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::fp32>(spec, params, batches, frequencies, outputs, begin, end);
   }
 }
 
@@ -282,7 +290,7 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 }  // namespace
 
 void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads,
-                const AllFrequencies* frequencies) {
+                const AllFrequencies* frequencies, const CpuOutputs* outputs) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const std::uint64_t units = unit_count(spec, params);
   const auto boundary = [&](std::uint64_t i) { return static_cast<unsigned>(units * i / count); };
@@ -291,7 +299,7 @@ void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, 
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
     const auto work = [&, i] {
-      run_range(spec, params, batches, frequencies, boundary(i), boundary(i + 1));
+      run_range(spec, params, batches, frequencies, outputs, boundary(i), boundary(i + 1));
     };
     try {
       workers.emplace_back(work);
@@ -299,7 +307,7 @@ void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, 
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, batches, frequencies, 0, boundary(1));
+  run_range(spec, params, batches, frequencies, outputs, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -79,13 +79,13 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   if (runs_by_token(op.spec)) {
     const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
     const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
-    return {{{op.params, slices}, op.batches, op.v},
+    return {{{{op.params, slices}, op.batches, op.v}, op.outputs},
             {blocks_of_tensors(op), 32 * needed, v.pdl},
             op.frequencies};
   }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{{op.params, slices}, op.batches, values_of(op, rows_per_slice)},
+  return {{{{op.params, slices}, op.batches, values_of(op, rows_per_slice)}, op.outputs},
           {blocks, static_cast<unsigned>(v.threads), v.pdl},
           op.frequencies};
 }
@@ -122,7 +122,8 @@ GenericLaunch generic_launch(const Operation& op) {
                              .plain_table = has_plain_table(op.spec),
                              .wide_table = has_wide_table(op.params),
                              .batches = op.batches,
-                             .v = values_of(op, rows)};
+                             .v = values_of(op, rows),
+                             .outputs = op.outputs};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
   if (runs_by_token(op.spec))
     return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};

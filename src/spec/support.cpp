@@ -133,19 +133,30 @@ std::string_view field_against_batches(const Spec& spec) {
 }
 
 Result<void> check_enumerators(const Spec& spec) {
-  for (auto checked :
-       {check_enumerator("dtype", spec.dtype), check_enumerator("layout", spec.layout),
-        check_enumerator("rounding", spec.rounding), check_enumerator("positions", spec.positions),
-        check_enumerator("q_norm", spec.q_norm), check_enumerator("k_norm", spec.k_norm),
-        check_enumerator("weight", spec.weight), check_enumerator("bias", spec.bias),
-        check_enumerator("weight_dtype", spec.weight_dtype),
-        check_enumerator("norm_order", spec.norm_order), check_enumerator("table", spec.table),
-        check_enumerator("table_width", spec.table_width),
-        check_enumerator("placement", spec.placement),
-        check_enumerator("section_order", spec.section_order),
-        check_enumerator("norm_scope", spec.norm_scope), check_enumerator("angles", spec.angles),
-        check_enumerator("weights", spec.weights), check_enumerator("batch", spec.batch),
-        check_enumerator("v", spec.v)}) {
+  for (auto checked : {check_enumerator("dtype", spec.dtype),
+                       check_enumerator("layout", spec.layout),
+                       check_enumerator("rounding", spec.rounding),
+                       check_enumerator("positions", spec.positions),
+                       check_enumerator("q_norm", spec.q_norm),
+                       check_enumerator("k_norm", spec.k_norm),
+                       check_enumerator("weight", spec.weight),
+                       check_enumerator("bias", spec.bias),
+                       check_enumerator("weight_dtype", spec.weight_dtype),
+                       check_enumerator("norm_order", spec.norm_order),
+                       check_enumerator("table", spec.table),
+                       check_enumerator("table_width", spec.table_width),
+                       check_enumerator("placement", spec.placement),
+                       check_enumerator("section_order", spec.section_order),
+                       check_enumerator("norm_scope", spec.norm_scope),
+                       check_enumerator("angles", spec.angles),
+                       check_enumerator("weights", spec.weights),
+                       check_enumerator("batch", spec.batch),
+                       check_enumerator("v", spec.v),
+                       check_enumerator("q_out", spec.q_out),
+                       check_enumerator("k_out", spec.k_out),
+                       check_enumerator("out_scale", spec.out_scale),
+                       check_enumerator("cache", spec.cache),
+                       check_enumerator("slots", spec.slots)}) {
     if (!checked) return checked;
   }
   return {};

@@ -93,6 +93,11 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   if (runs_by_token(spec) && (staged || v.span != Span::token)) {
     return refuse("norm_scope=token and weights=per_head need span=token and staging=registers");
   }
+  if (v.staging == Staging::bulk && has_other_outputs(spec)) {
+    return refuse(
+        "bulk copies store rows of the dtype in order: FP8 and a paged cache need "
+        "staging=registers or bulk_load");
+  }
   if (staged && v.span != Span::slice) return refuse("bulk copies need span=slice");
   if ((staged || v.pdl) && compute_capability(target) < kFirstWithBulk) {
     return refuse("bulk copies and pdl need sm_90 or newer");

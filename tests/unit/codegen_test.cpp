@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(38, kSpec);
+  std::vector<Spec> specs(44, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -62,6 +62,12 @@ std::vector<Spec> neighbours() {
   specs[35].weights = Weights::per_head;
   specs[36].batch = Batch::strided;
   specs[37].v = Values::copy;
+  specs[38].q_out = Out::fp8_e4m3;
+  specs[39].k_out = Out::fp8_e4m3;
+  specs[40].q_out = Out::fp8_e4m3, specs[40].out_scale = OutScale::head;
+  specs[41].cache = Cache::paged;
+  specs[42].cache = Cache::paged, specs[42].slots = Slots::int32;
+  specs[43].q_out = specs[43].k_out = Out::fp8_e4m3;
   return specs;
 }
 
@@ -82,7 +88,8 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .table_width = qkjit::TableWidth::half, .placement = qkjit::RopePlacement::head,
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
                 .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared,
-                .batch = qkjit::Batch::folded, .v = qkjit::Values::none},
+                .batch = qkjit::Batch::folded, .v = qkjit::Values::none, .q_out = qkjit::Out::same, .k_out = qkjit::Out::same,
+                .out_scale = qkjit::OutScale{0}, .cache = qkjit::Cache::none, .slots = qkjit::Slots::int64},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);
@@ -91,6 +98,9 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
   Spec strided = kSpec;
   strided.batch = Batch::strided;
   CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("BatchedParams params") !=
+        std::string::npos);
+  strided.cache = Cache::paged;
+  CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("OutputParams params") !=
         std::string::npos);
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");
