@@ -39,6 +39,12 @@ QKJIT_DEVICE float rsqrt_near(float x) {
   return y;
 }
 
+/// The shared memory that the launch asked for, on 16 bytes.
+QKJIT_DEVICE void* memory_of_launch() {
+  extern __shared__ uint4 memory[];
+  return memory;
+}
+
 #else  // Built with -ffp-contract=off.
 
 inline float fma_rn(float a, float b, float c) { return std::fma(a, b, c); }
@@ -52,6 +58,10 @@ inline float rsqrt_near(float x) {
   return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
 }
 inline void stay_in_loop(int&) {}
+inline void* memory_of_launch() {
+  alignas(16) static char memory[48 * 1024];  // as much as a launch can have
+  return memory;
+}
 inline unsigned bits_of(float x) { return std::bit_cast<unsigned>(x); }
 inline float float_of(unsigned bits) { return std::bit_cast<float>(bits); }
 

@@ -55,6 +55,13 @@ QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
   return rotates_neox(spec) && pairing_of(spec, variant) == Pairing::exchange;
 }
 
+/// Shared memory in which a block that stages a token has all its heads of q or of k, and a sum of
+/// each; and how much of it a block can have beside what its kernel declares.
+QKJIT_CONSTEXPR int staged_token_bytes(const Spec& spec, int heads) {
+  return heads * (spec.head_dim * size_of(spec.dtype) + 4);
+}
+constexpr int kMostStagedTokenBytes = 32 * 1024;
+
 /// Lane l of a row's lane group has chunk l + slot * lanes in each slot: lanes access neighbouring
 /// memory, and the butterfly over chunks is first one over slots (in registers), then one over
 /// lanes (by shuffles). Where neox partners are nearer than that, runs of fewer lanes do so, one
@@ -87,7 +94,8 @@ struct Tile {
   static_assert(
       is_lane_count(kSpec, kLanes),
       "lanes must be a power of two that the row's chunks fill, or the chunks, or half of them");
-  static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice,
+  static_assert(kVariant.staging == Staging::registers || kVariant.span == Span::slice ||
+                    runs_by_token(kSpec),
                 "a warp's part of shared memory takes one slice: stage in registers");
   static_assert(kRows > 0, "a lane group needs at least one row in flight");
   static_assert(kVariant.threads > 0 && kVariant.threads % 32 == 0 && kVariant.threads <= 1024,

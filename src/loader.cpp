@@ -42,7 +42,7 @@ tl::expected<const LoadedKernel*, NoKernel> ready(const Driver& driver, const Ta
 }  // namespace
 
 tl::expected<FusedKernel, NoKernel> Loader::fused(const Driver& driver, const Streams& streams,
-                                                  std::uint64_t bytes, bool without_gaps,
+                                                  std::uint64_t bytes, bool takes_bulk,
                                                   int device, Stream stream) {
   const auto entry = fused_entry(driver, streams, device, stream);
   if (!entry) return tl::unexpected(entry.error());
@@ -52,7 +52,7 @@ tl::expected<FusedKernel, NoKernel> Loader::fused(const Driver& driver, const St
     return std::ranges::find(missing, &kernel) == missing.end();
   };
   while (const TableKernel* kernel =
-             choose((*entry)->kernels, bytes, without_gaps, &TableKernel::choice, may_be_had)) {
+             choose((*entry)->kernels, bytes, takes_bulk, &TableKernel::choice, may_be_had)) {
     const auto loaded = ready(driver, *kernel, stream);
     if (loaded) {
       const bool for_ever = std::ranges::all_of(missing, &TableKernel::is_refused);

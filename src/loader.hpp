@@ -35,11 +35,11 @@ class Loader {
   /// The best kernel that can be had for a call that the fused path serves: all give the same bits.
   tl::expected<FusedKernel, NoKernel> fused(const Driver& driver, const Operation& op, int device,
                                             Stream stream) {
-    return fused(driver, op.spec, op.bytes, op.without_gaps, device, stream);
+    return fused(driver, op.spec, op.bytes, op.takes_bulk, device, stream);
   }
-  /// The same for two calls in one launch: `bytes` of both, heads `without_gaps` in both.
+  /// The same for two calls in one launch: `bytes` of both, `takes_bulk` of both.
   tl::expected<FusedKernel, NoKernel> fused(const Driver& driver, const Streams& streams,
-                                            std::uint64_t bytes, bool without_gaps, int device,
+                                            std::uint64_t bytes, bool takes_bulk, int device,
                                             Stream stream);
   /// Code::not_ready if it is not loaded and the stream is captured.
   Result<const LoadedKernel*> generic(const Driver& driver, const Spec& spec, int device,

@@ -149,7 +149,7 @@ tl::expected<FusedKernel, NoKernel> Runtime::dual_kernel(const Driver& driver,
     if (NoKernel why = why_not_fused(*op); why.reason != Reason::none) return tl::unexpected(why);
   }
   return loader_.fused(driver, Streams(first.spec, second.spec), first.bytes + second.bytes,
-                       first.without_gaps && second.without_gaps, device, stream);
+                       first.takes_bulk && second.takes_bulk, device, stream);
 }
 
 /// One after the other, each by its best kernel; none is launched before both can be. `why` is why

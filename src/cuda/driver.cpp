@@ -172,6 +172,7 @@ Result<void> Driver::launch(const LoadedKernel& kernel, Grid grid, Stream stream
   config.gridDimY = config.gridDimZ = 1;
   config.blockDimX = grid.threads;
   config.blockDimY = config.blockDimZ = 1;
+  config.sharedMemBytes = grid.shared_bytes;
   config.hStream = stream;
   CUlaunchAttribute pdl{};
   pdl.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "kernels/tile.cuh"
 #include "op/batches.hpp"
 #include "op/outputs.hpp"
 #include "op/rotation.hpp"
@@ -260,6 +261,15 @@ Outputs to_outputs(const std::array<ScaleView, 3>& scales, const SlotView& slots
           block_size};
 }
 
+/// A kernel that stages a token has all heads of its q, or of its k, in shared memory.
+bool has_room(const Spec& spec, std::int64_t heads) {
+  constexpr int kMost =
+      kMostStagedTokenBytes / staged_token_bytes({.head_dim = 1, .dtype = DType::bf16}, 1);
+  return !runs_by_token(spec) ||
+         (heads <= kMost &&
+          staged_token_bytes(spec, static_cast<int>(heads)) <= kMostStagedTokenBytes);
+}
+
 /// An enumeration of the C interface as ours, whatever number a C program put there: C++ may not
 /// look at one that is out of range.
 template <class E, class C>
@@ -388,7 +398,7 @@ Result<Operation> check_args(const qkjit_args& args) {
                .table_names = {},
                .aligned_rows = false,
                .aligned = false,
-               .without_gaps = false,
+               .takes_bulk = false,
                .bytes = 0,
                .requested = requested,
                .frequencies = nullptr};
@@ -454,7 +464,8 @@ Result<Operation> check_args(const qkjit_args& args) {
   op.aligned_rows = is_aligned(*q, is_fp8(*spec, true)) && is_aligned(*k, is_fp8(*spec, false)) &&
                     is_aligned(*v, is_fp8(*spec, false));
   op.aligned = op.aligned_rows && rotation->aligned;
-  op.without_gaps = has_no_gaps(*q, *spec) && has_no_gaps(*k, *spec);
+  op.takes_bulk = has_no_gaps(*q, *spec) && has_no_gaps(*k, *spec) &&
+                  has_room(*spec, std::max(heads_q, heads_k));
   op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);
   return op;
 }

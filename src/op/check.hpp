@@ -29,7 +29,8 @@ struct Operation {
   std::array<std::string_view, 2> table_names;  ///< of the arguments with cosines and with sines
   bool aligned_rows;    ///< every row of q, k, their outputs, weights and biases lies on 16 bytes
   bool aligned;         ///< and the table as TableForm asks: what the fused kernel needs
-  bool without_gaps;    ///< the heads of a token follow one another, in and out
+  bool takes_bulk;    ///< heads follow one another, in and out, and a block has room for those of a
+                        ///< token where it stages them all
   std::uint64_t bytes;  ///< of q, k and v
   Path requested;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table

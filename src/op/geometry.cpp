@@ -70,6 +70,11 @@ Slices slices_of(const Operation& op, unsigned rows_per_slice) {
 /// Where heads have vectors of their own: one for a token's q, one for its k.
 unsigned blocks_of_tensors(const Operation& op) { return 2 * static_cast<unsigned>(op.tokens); }
 
+unsigned staged_bytes(const Spec& spec, const Variant& v, unsigned heads) {
+  if (v.staging == Staging::registers) return 0;
+  return static_cast<unsigned>(staged_token_bytes(spec, static_cast<int>(heads)));
+}
+
 }  // namespace
 
 FusedLaunch fused_launch(const Operation& op, const Variant& v) {
@@ -78,15 +83,17 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
   const auto warps = static_cast<unsigned>(v.threads / 32);
   if (runs_by_token(op.spec)) {
     const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
-    const unsigned needed = std::min(warps, ceil_div(heads, rows_per_slice));
+    // As few slices for a warp as can be, and then as few warps.
+    const unsigned in_token = ceil_div(heads, rows_per_slice);
+    const unsigned needed = ceil_div(in_token, ceil_div(in_token, warps));
     return {{{{op.params, slices}, op.batches, op.v}, op.outputs},
-            {blocks_of_tensors(op), 32 * needed, v.pdl},
+            {blocks_of_tensors(op), 32 * needed, staged_bytes(op.spec, v, heads), v.pdl},
             op.frequencies};
   }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
   return {{{{op.params, slices}, op.batches, values_of(op, rows_per_slice)}, op.outputs},
-          {blocks, static_cast<unsigned>(v.threads), v.pdl},
+          {blocks, static_cast<unsigned>(v.threads), 0, v.pdl},
           op.frequencies};
 }
 

@@ -37,14 +37,16 @@ const std::vector<Field<Variant>>& fields() {
   return all;
 }
 
-/// Shared memory that a block declares.
+/// Shared memory that a block declares, and what its launch may ask for.
 int shared_bytes(const Spec& spec, const Variant& v) {
   const int groups = v.threads / 32 * (32 / v.lanes);
   const int shown = exchanges(spec, v) ? groups * spec.head_dim * 4 : 0;
   const bool staged = v.staging != Staging::registers;
+  const int barriers = staged ? v.threads / 4 : 0;
+  if (runs_by_token(spec) && staged) return shown + barriers + kMostStagedTokenBytes;
   const int sums = norms_across_heads(spec) ? groups * v.rows * 4 : 0;
-  return shown + sums +
-         (staged ? groups * v.rows * spec.head_dim * size_of(spec.dtype) + v.threads / 4 : 0);
+  return shown + sums + barriers +
+         (staged ? groups * v.rows * spec.head_dim * size_of(spec.dtype) : 0);
 }
 
 }  // namespace
@@ -90,15 +92,17 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   }
   if (v.blocks < 0 || v.blocks > 32) return refuse("blocks must be 0 to 32");
   const bool staged = v.staging != Staging::registers;
-  if (runs_by_token(spec) && (staged || v.span != Span::token)) {
-    return refuse("norm_scope=token and weights=per_head need span=token and staging=registers");
+  if (runs_by_token(spec) && v.span != Span::token) {
+    return refuse("norm_scope=token and weights=per_head need span=token");
+  }
+  if (staged && v.span != Span::slice && !runs_by_token(spec)) {
+    return refuse("bulk copies need span=slice");
   }
   if (v.staging == Staging::bulk && has_other_outputs(spec)) {
     return refuse(
         "bulk copies store rows of the dtype in order: FP8 and a paged cache need "
         "staging=registers or bulk_load");
   }
-  if (staged && v.span != Span::slice) return refuse("bulk copies need span=slice");
   if ((staged || v.pdl) && compute_capability(target) < kFirstWithBulk) {
     return refuse("bulk copies and pdl need sm_90 or newer");
   }

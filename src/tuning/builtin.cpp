@@ -148,13 +148,14 @@ Choices builtin_choices(const Spec& spec, std::string_view target) {
     const auto row = std::ranges::find_if(kSm90, [&](const Row& r) { return r.covers(spec); });
     if (row != std::end(kSm90)) return choices_of(*row);
   }
+  const bool by_token = runs_by_token(spec);
   Variant plain = default_variant(spec);
-  // By token 88.9 % of the copy without dependent launch, 82.2 with it.
-  plain.pdl = !runs_by_token(spec);
+  plain.pdl = !by_token;  // where a block's warps wait for each other, it costs 7 % of the time
   // 80, 112 and 160 with neox: 95, 93 and 95 % of the copy on an H200; 80, 96, 112 and 160
   // interleaved: 95, 99, 96 and 95 %.
-  const Variant odd = odd_row_variant(spec);
-  if (has_odd_rows(spec) && check_variant(spec, odd, target)) return {{0, plain}, {1, odd}};
+  const Variant staged = by_token ? staged_token_variant(spec) : odd_row_variant(spec);
+  const bool prefers_staged = by_token || has_odd_rows(spec);
+  if (prefers_staged && check_variant(spec, staged, target)) return {{0, plain}, {1, staged}};
   return {{0, plain}};
 }
 

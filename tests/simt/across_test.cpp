@@ -51,6 +51,7 @@ void check_variant_of(const FusedKernel& kernel, std::size_t number,
     Problem after = before;
     const Operation operation = checked(after.args());
     CHECK(operation.aligned);
+    if (kernel.variant.staging != Staging::registers && !operation.takes_bulk) return;
     kernel.run(fused_launch(operation, kernel.variant));
     check_against_cpu("fused across heads, " + to_text(kernel.variant), before, after);
   });
@@ -84,7 +85,17 @@ void check_lanes(std::size_t number) {
                           .span = Span::token,
                           .pairing = Pairing::shuffle,
                           .store = Hint::normal};
+  constexpr Variant kStaged{.lanes = kLanes,
+                            .rows = 1,
+                            .threads = 128,
+                            .span = Span::token,
+                            .staging = Staging::bulk_load,
+                            .pdl = true};
+  constexpr Variant kStagedTwo{
+      .lanes = kLanes, .rows = 2, .threads = 64, .span = Span::token, .staging = Staging::bulk};
   check_variant_of(fused_kernel<kSpec, kOneWarp>(), number);
+  check_variant_of(fused_kernel<kSpec, kStaged>(), number + 3);
+  check_variant_of(fused_kernel<kSpec, kStagedTwo>(), number + 4);
   check_variant_of(fused_kernel<kSpec, kTwoRows>(), number + 1);
   check_variant_of(fused_kernel<kSpec, kWide>(), number + 2);
 }
@@ -110,7 +121,10 @@ TEST_CASE("across heads, fused: 12,288 elements of a token and more", "[across]"
   constexpr Spec kSpec = across(128, 128, kInterleaved, DType::bf16, Rounding::split);
   constexpr Variant kSmall{.lanes = 16, .rows = 2, .threads = 256, .span = Span::token};
   check_variant_of(fused_kernel<kSpec>(), 0, kMany);
+  constexpr Variant kStaged{
+      .lanes = 16, .rows = 1, .threads = 128, .span = Span::token, .staging = Staging::bulk_load};
   check_variant_of(fused_kernel<kSpec, kSmall>(), 4, kMany);
+  check_variant_of(fused_kernel<kSpec, kStaged>(), 5, kMany);
   check_generic(kSpec, 2, 0, kMany);
   constexpr Spec kWide = across(128, 128, kNeox, DType::fp32);  // whose bits show every order
   check_variant_of(fused_kernel<kWide>(), 1, kMany);

@@ -32,7 +32,7 @@ void check_forms(const FusedKernel& kernel, std::size_t number) {
     const Operation operation = checked(after.args());
     CHECK(operation.aligned);
     CHECK(operation.support.dispatch.path == Path::fused);
-    const bool fits = kernel.variant.staging == Staging::registers || operation.without_gaps;
+    const bool fits = kernel.variant.staging == Staging::registers || operation.takes_bulk;
     if (!fits) continue;
     kernel.run(fused_launch(operation, kernel.variant));
     check_against_cpu("fused, " + to_text(kernel.variant), before, after);

@@ -33,7 +33,7 @@ void check_fused_outputs(const FusedKernel& kernel, std::size_t number) {
     const Operation operation = checked(after.args());
     CHECK(operation.aligned);
     CHECK(operation.support.dispatch.path == Path::fused);
-    const bool fits = kernel.variant.staging == Staging::registers || operation.without_gaps;
+    const bool fits = kernel.variant.staging == Staging::registers || operation.takes_bulk;
     if (!fits) continue;
     kernel.run(fused_launch(operation, kernel.variant));
     check_against_cpu("fused, " + to_text(kernel.variant), before, after);
@@ -53,7 +53,7 @@ void check_forms(std::size_t number) {
     constexpr Spec kHere = test::output_spec(kSpec, kForm);
     constexpr Variant kVariant = [=] {
       Variant variant = default_variant(kHere);
-      if (runs_by_token(kHere)) return variant;
+      if (runs_by_token(kHere)) return kForm % 3 == 0 ? variant : staged_token_variant(kHere);
       variant.pdl = kForm % 3 == 0;
       if (kForm % 4 == 1) variant.staging = Staging::bulk_load, variant.rows = 2;
       if (kForm % 4 == 2) variant.span = Span::token, variant.rows = 3;

@@ -85,7 +85,7 @@ void check_fused(const FusedKernel& kernel, std::size_t number) {
     Problem after = before;
     const Operation operation = checked(after.args());
     CHECK(operation.aligned);
-    const bool fits = kernel.variant.staging == Staging::registers || operation.without_gaps;
+    const bool fits = kernel.variant.staging == Staging::registers || operation.takes_bulk;
     if (!fits) continue;
     kernel.run(fused_launch(operation, kernel.variant));
     check_against_cpu("fused, " + to_text(kernel.variant), before, after);

@@ -32,7 +32,7 @@ void check_copies(std::size_t number) {
     if (before.config().heads_v == 0) continue;
     Problem after = before;
     const Operation operation = checked(after.args());
-    const bool fits = kVariant.staging == Staging::registers || operation.without_gaps;
+    const bool fits = kVariant.staging == Staging::registers || operation.takes_bulk;
     if (!fits) continue;
     fused_kernel<kSpec, kVariant>().run(fused_launch(operation, kVariant));
     check_against_cpu("fused, " + to_text(kVariant), before, after);

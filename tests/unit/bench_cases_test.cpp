@@ -140,8 +140,8 @@ TEST_CASE("the copy moves exactly the bytes of q and k", "[bench]") {
     const CopyParams copy = copy_of(c, *placement, pool(), 1);
     INFO(c.full_name());
     CHECK(16 * (std::size_t{copy.q.vectors} + copy.k.vectors) == qk_bytes(c));
-    CHECK(copy.q.data == op.params.q.out);
-    CHECK(copy.k.data == op.params.k.out);
+    CHECK(copy.q.data == op.params.q.in);
+    CHECK(copy.k.data == op.params.k.in);
     const int element = c.spec.dtype == DType::fp32 ? 4 : 2;
     CHECK(16LL * copy.q.stride == op.params.q.in_token_stride * element);
     CHECK(16LL * copy.k.stride == op.params.k.in_token_stride * element);

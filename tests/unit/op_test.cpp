@@ -227,7 +227,7 @@ TEST_CASE("vectors of another type than the rows are looked at in their own size
 }
 
 TEST_CASE("gaps between heads are noticed, in and out", "[op]") {
-  const auto gapless = [](auto spoil) { return check_args(with(spoil))->without_gaps; };
+  const auto gapless = [](auto spoil) { return check_args(with(spoil))->takes_bulk; };
   CHECK(gapless([](auto&) {}));
   CHECK(gapless([](auto& a) { a.q.strides[0] = 1024; }));
   CHECK_FALSE(gapless([](auto& a) { a.q.strides[1] = 72, a.q.strides[0] = 512; }));

@@ -83,7 +83,7 @@ TEST_CASE("variants that cannot be made are refused with what would do", "[varia
   CHECK(check_variant(across, builtin_choices(across, "sm_80").front().variant, "sm_80"));
   variant.span = Span::slice;
   CHECK(fails(check_variant(across, variant, "sm_90"), Code::invalid_argument,
-              {"norm_scope=token", "span=token", "staging=registers"}));
+              {"norm_scope=token", "span=token"}));
   variant = kPlain;
   variant.lanes = 0;
   CHECK(fails(check_variant({4, 4}, variant, "sm_90"), Code::invalid_argument, {"lanes"}));

@@ -61,7 +61,7 @@ Variant variant_of(Runtime& runtime, const Place& place, const Operation& op) {
   if (place.gpu) {
     if (const auto chosen = runtime.chosen_kernel(op)) return chosen->variant;
   }
-  return choose(builtin_choices(op.spec, place.target), op.bytes, op.without_gaps).variant;
+  return choose(builtin_choices(op.spec, place.target), op.bytes, op.takes_bulk).variant;
 }
 
 /// Adds the fused kernel of a call, compiled or found, if it is not among them and the call is one

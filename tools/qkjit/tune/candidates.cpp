@@ -39,6 +39,8 @@ int blocks_for(int threads, int quarters) {
 bool is_sensible(const Spec& spec, const Variant& v) {
   const int bytes = v.threads / 32 * (32 / v.lanes) * v.rows * spec.head_dim * size_of(spec.dtype);
   // By token, a block is launched with the threads that a token's heads need.
+  if (runs_by_token(spec) && v.staging != Staging::registers)
+    return v.threads <= 256 && v.rows <= 2;
   if (runs_by_token(spec)) return v.threads >= 256 && bytes >= kMostBlockBytes / 2;
   return v.threads <= 256 && kLeastBlockBytes <= bytes && bytes <= kMostBlockBytes;
 }
@@ -63,7 +65,7 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
   const bool modern = compute_capability(target) >= kFirstWithBulk;
   for (const int lanes : lane_counts(spec)) {
     for (const int rows : {1, 2, 4, 8}) {
-      for (const int threads : {32, 64, 128, 256, 512, 1024}) {
+      for (const int threads : {32, 64, 128, 160, 256, 512, 1024}) {
         for (const Staging staging : {Staging::registers, Staging::bulk_load, Staging::bulk}) {
           for (const int blocks : {0, blocks_for(threads, 2)}) {
             const Variant variant{.lanes = lanes,
@@ -81,6 +83,9 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
       }
     }
   }
+  // The first one serves every call.
+  std::ranges::stable_partition(
+      candidates, [](const Variant& variant) { return variant.staging == Staging::registers; });
   return candidates;
 }
 
