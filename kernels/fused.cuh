@@ -238,20 +238,26 @@ static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Dest
 }
 
 /// Where a slice goes, if not where its rows are staged for.
-template <Spec kSpec, Variant kVariant, class T, class SomeParams>
+template <Spec kSpec, Variant kVariant, class T, class SomeParams, class Handed = OwnScales>
 static QKJIT_DEVICE auto output_slice(const SomeParams& f, Tensor tensor, unsigned sequence,
                                       unsigned token, unsigned head, unsigned rows,
-                                      const Lane<T>& lane) {
-  if constexpr (has_other_outputs(kSpec)) {
-    return OutputSlice<kSpec, T, kVariant.store>(f, tensor, sequence, token, head, rows, lane);
-  } else {
+                                      const Lane<T>& lane, Handed&& scales = {}) {
+  using Destination = OutputSlice<kSpec, T, kVariant.store>;
+  if constexpr (!has_other_outputs(kSpec)) {
     return NoOutputSlice{};
+  } else if constexpr (!scales_tokens(kSpec)) {
+    return Destination(f, tensor, sequence, token, head, rows, lane);
+  } else if constexpr (finds_largest<Handed>) {
+    return LargestOfSlice<kSpec, T>(scales.of(tensor), rows, lane);
+  } else {
+    return Destination(f, tensor, sequence, token, head, rows, lane, scales);
   }
 }
 
 /// Copies a slice of V bit by bit, or to FP8, through registers however q and k are staged.
-template <Spec kSpec, Variant kVariant, class SomeParams>
-static QKJIT_DEVICE void copy_slice(const SomeParams& f, unsigned token, unsigned slice) {
+template <Spec kSpec, Variant kVariant, class SomeParams, class Handed>
+static QKJIT_DEVICE void copy_slice(const SomeParams& f, unsigned token, unsigned slice,
+                                    Handed& scales) {
   constexpr Spec kCopied{.head_dim = kSpec.head_dim, .dtype = kSpec.dtype};
   constexpr Variant kPlain{.lanes = kVariant.lanes,
                            .rows = kVariant.rows,
@@ -274,8 +280,8 @@ static QKJIT_DEVICE void copy_slice(const SomeParams& f, unsigned token, unsigne
   const SliceView<Storage> view = view_slice<Storage>(rows, token, head, T::kRowsPerSlice);
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   const RowsInRegisters<kCopied, kPlain> staged(view, lane);
-  const auto outputs =
-      output_slice<kSpec, kVariant, T>(f, Tensor::v, sequence, token, head, view.rows, lane);
+  const auto outputs = output_slice<kSpec, kVariant, T>(f, Tensor::v, sequence, token, head,
+                                                        view.rows, lane, scales);
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
     LaneRow<T> y = {};
@@ -294,18 +300,21 @@ static QKJIT_DEVICE void copy_slice(const SomeParams& f, unsigned token, unsigne
   }
 }
 
-template <Spec kSpec, Variant kVariant, class SomeParams>
+/// `scales` are what slices of a token hand on: OwnScales, TokenLargest or TokenScales.
+template <Spec kSpec, Variant kVariant, class SomeParams, class Handed>
 static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
-                                   unsigned number, unsigned slice) {
+                                   unsigned number, unsigned slice, Handed& scales) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   if constexpr (kSpec.v == Values::copy) {
     if (slice >= f.v.first_slice) {
-      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice);
+      if constexpr (finds_largest<Handed&> && kSpec.k_out == Out::same) return;
+      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice, scales);
     }
   }
   const Lane<T> lane;
   const bool is_q = slice < f.slices.of_q;
+  if (finds_largest<Handed&> && !is_fp8(kSpec, is_q)) return;
   const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
   if (!place.exists) return;
   const Rows& rows = place.rows;
@@ -316,7 +325,7 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpe
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   const auto find_outputs = [&] {
     return output_slice<kSpec, kVariant, T>(f, is_q ? Tensor::q : Tensor::k, place.sequence, token,
-                                            head, view.rows, lane);
+                                            head, view.rows, lane, scales);
   };
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
@@ -330,6 +339,27 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpe
   }
 }
 
+/// A whole token whose heads share scales. What is read again comes from a near cache.
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void run_scaled_token(const SomeParams& f,
+                                          const FrequenciesOf<kSpec>* frequencies, unsigned token) {
+  static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
+                "a block finds a token's scales: take span=token and staging=registers");
+  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
+  __shared__ float found[3 * kWarps];
+  const unsigned warp = threadIdx.x / 32;
+  const auto run = [&](auto& scales) {
+#pragma unroll 1
+    for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
+      run_slice<kSpec, kVariant>(f, frequencies, token, slice, scales);
+    }
+  };
+  TokenLargest largest;
+  run(largest);
+  const auto scales = TokenScales::of_block(largest, found);
+  run(scales);
+}
+
 /// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams, or
 /// for other outputs OutputParams.
 /// `frequencies` are those of computed angles, null with a table.
@@ -338,14 +368,17 @@ static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block,
                                const FrequenciesOf<kSpec>* frequencies = nullptr) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
-  if constexpr (kVariant.span == Span::slice) {
+  OwnScales own;
+  if constexpr (scales_tokens(kSpec)) {
+    run_scaled_token<kSpec, kVariant>(f, frequencies, block);
+  } else if constexpr (kVariant.span == Span::slice) {
     const unsigned index = block * kWarps + warp;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
-    run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token);
+    run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token, own);
   } else {
     for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, frequencies, block, slice);
+      run_slice<kSpec, kVariant>(f, frequencies, block, slice, own);
     }
   }
   // Not earlier: grids that only wait take the place, and the memory system's time, of this one.

@@ -44,6 +44,73 @@ QKJIT_DEVICE uint2 pack_fp8_chunk(const float (&y)[kChunk], float inv) {
   return {pairs[0] | pairs[1] << 16, pairs[2] | pairs[3] << 16};
 }
 
+/// What a lane has found of a token so far, where its heads share scales.
+struct TokenLargest {
+  float q = 0, k = 0, v = 0;
+
+  QKJIT_DEVICE float& of(Tensor tensor) {
+    return tensor == Tensor::v ? v : tensor == Tensor::q ? q : k;
+  }
+};
+
+/// Those scales, once all of the token is known.
+struct TokenScales {
+  float q, k, v;
+
+  QKJIT_DEVICE float of(Tensor tensor) const {
+    return tensor == Tensor::v ? v : tensor == Tensor::q ? q : k;
+  }
+
+  /// From what every lane of the block has found; `found` is shared memory of it, three a warp.
+  static QKJIT_DEVICE TokenScales of_block(TokenLargest own, float* found) {
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    const GroupLane whole{32, 16, 0, static_cast<int>(lane)};
+    const float largest[] = {largest_of_group(whole, own.q), largest_of_group(whole, own.k),
+                             largest_of_group(whole, own.v)};
+    if (lane < 3) found[3 * warp + lane] = lane == 0 ? largest[0] : largest[lane == 1 ? 1 : 2];
+    __syncthreads();
+    TokenLargest all;
+    for (unsigned i = 0; i < warps; ++i) {
+      all.q = larger_magnitude(all.q, found[3 * i]);
+      all.k = larger_magnitude(all.k, found[3 * i + 1]);
+      all.v = larger_magnitude(all.v, found[3 * i + 2]);
+    }
+    return {scale_of(all.q), scale_of(all.k), scale_of(all.v)};
+  }
+};
+
+/// Whether slices are only looked at.
+template <class Handed>
+constexpr bool finds_largest = false;
+template <>
+inline constexpr bool finds_largest<TokenLargest&> = true;
+
+/// Where a scale is not shared by a token's heads, there is nothing to hand on.
+struct OwnScales {};
+
+/// Takes the rows of a slice for what is largest in them.
+template <Spec kSpec, class T>
+class LargestOfSlice {
+ public:
+  QKJIT_DEVICE LargestOfSlice(float& largest, unsigned rows, const Lane<T>& lane)
+      : largest_(largest), rows_(rows), lane_(lane) {}
+
+  QKJIT_DEVICE void put(int i, LaneRow<T>& y) const {
+    if (!lane_.has_row(i, rows_)) return;
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+      largest_ = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest_);
+    }
+  }
+  QKJIT_DEVICE void put_chunk(int, int, const Chunk<kSpec.dtype>&) const {}
+
+ private:
+  float& largest_;
+  unsigned rows_;
+  const Lane<T>& lane_;
+};
+
 /// Where the rows of a slice go. Slots and given scales are on their way since it was made, of
 /// which nothing waits before the first row is stored.
 template <Spec kSpec, class T, Hint kStore>
@@ -64,6 +131,18 @@ class OutputSlice {
         if (is_fp8_ && lane.has_row(i, rows)) given_[i] = *scale(i);
       }
     }
+  }
+
+  /// With the scale that the token's heads share, which the first of them writes.
+  template <class Call>
+  QKJIT_DEVICE OutputSlice(const Call& call, Tensor tensor, unsigned sequence, unsigned token,
+                           unsigned head, unsigned rows, const Lane<T>& lane,
+                           const TokenScales& scales)
+      : OutputSlice(call, tensor, sequence, token, head, rows, lane) {
+#pragma unroll
+    for (float& given : given_) given = scales.of(tensor);
+    const bool is_first = head == 0 && lane.in_group == 0 && lane.row(0) == 0;
+    if (is_fp8_ && is_first && has_row(0)) *out_.scale = scales.of(tensor);
   }
 
   /// The lane group's i-th row, of which nothing is left as it was.

@@ -94,9 +94,9 @@ enum class Weights { shared, per_head };
 /// How the values of an output are stored: as the dtype, or as FP8 e4m3 with scales beside them.
 enum class Out { same, fp8_e4m3 };
 
-/// Whose an FP8 scale is: given for the call, with what sharing its strides say; or found for each
-/// head of each token, and written.
-enum class OutScale { given, head };
+/// Whose an FP8 scale is: given for the call, with what sharing its strides say; or found and
+/// written, for each head of each token, or for all heads that a token has of q, of k and of V.
+enum class OutScale { given, head, token };
 
 /// Where k's result goes, and V: to outputs shaped as they are, or to slots of a paged cache.
 enum class Cache { none, paged };
@@ -195,6 +195,10 @@ QKJIT_CONSTEXPR bool has_other_outputs(const Spec& spec) {
 QKJIT_CONSTEXPR bool is_fp8(const Spec& spec, bool is_q) {
   return (is_q ? spec.q_out : spec.k_out) == Out::fp8_e4m3;
 }
+
+/// Whether a token's heads share a scale that is found: then a block has a whole token, finds what
+/// is largest in it, and does all again to store it.
+QKJIT_CONSTEXPR bool scales_tokens(const Spec& spec) { return spec.out_scale == OutScale::token; }
 
 /// Bytes of an element there.
 QKJIT_CONSTEXPR int size_of_out(const Spec& spec, bool is_q) {

@@ -213,12 +213,16 @@ typedef enum qkjit_v { QKJIT_V_NONE = 0, QKJIT_V_COPY = 1 } qkjit_v;
 typedef enum qkjit_out { QKJIT_OUT_SAME = 0, QKJIT_OUT_FP8_E4M3 = 1 } qkjit_out;
 
 /* Whose an FP8 scale is.
- *   STATIC  the caller's: one, one a head, or one a head of each sequence (FlashAttention's
- * descale) HEAD    each head of each token has its own, which the call writes: its largest
- * magnitude / 448, at least 1 / (448 * 512), as in vLLM; NaN does not count */
+ *   STATIC  the caller's: one, one a head, or one a head of each sequence, as FlashAttention's
+ *           descale
+ *   HEAD    each head's of each token, which the call writes: its largest magnitude / 448, at least
+ *           1 / (448 * 512), as in vLLM; NaN does not count
+ *   TOKEN   the same, one for all heads that a token has of q, one for those of k, and one for V's;
+ *           not with NORM_SCOPE_TOKEN and WEIGHTS_PER_HEAD */
 typedef enum qkjit_out_scale {
   QKJIT_OUT_SCALE_STATIC = 0,
-  QKJIT_OUT_SCALE_HEAD = 1
+  QKJIT_OUT_SCALE_HEAD = 1,
+  QKJIT_OUT_SCALE_TOKEN = 2
 } qkjit_out_scale;
 
 /* Where k's result goes, and V: to k_out and v_out, or to slots of a paged KV cache. */
@@ -280,7 +284,7 @@ typedef struct qkjit_spec {
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
  * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
  * ",batch=folded|strided", ",v=none|copy", ",out=same|fp8_e4m3" or, where they differ,
- * ",q_out=..." and ",k_out=...", ",out_scale=static|head", ",cache=none|paged" and
+ * ",q_out=..." and ",k_out=...", ",out_scale=static|head|token", ",cache=none|paged" and
  * ",slots=int64|int32". Strict: an unknown field, a bad value, a repeated field, or norm beside
  * q_norm or k_norm and out beside q_out or k_out, is INVALID_ARGUMENT and names it; so is a
  * spec->struct_size that is not this library's. What means nothing for the rest of a spec is
@@ -476,7 +480,8 @@ typedef struct qkjit_args {
   qkjit_tensor v_out; /* shaped as v; where it goes, bit by bit, or as FP8 */
   /* Scales of what is FP8, fp32. OUT_SCALE_STATIC reads them: [1], [heads] or, with batches,
    * [batch, heads]; strides may be 0 and a dimension 1, where several share one. OUT_SCALE_HEAD
-   * writes them: [tokens, heads], with batches [batch, tokens, heads]. */
+   * writes them: [tokens, heads], with batches [batch, tokens, heads]. OUT_SCALE_TOKEN
+   * too, without the heads. */
   qkjit_tensor q_scale;
   qkjit_tensor k_scale;
   qkjit_tensor v_scale;

@@ -227,9 +227,26 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
   }
 }
 
-/// What is computed by itself: a row; under a norm across heads a token's q, and its k.
+/// A token's q or k whose heads share an FP8 scale: once to find it, and again to store them.
+template <class Run>
+void run_scaled_token(const Spec& spec, const Params& params, const CpuOutputs* outputs,
+                      unsigned unit, const Run& run) {
+  const bool is_q = unit % 2 == 0;
+  const Rows& rows = is_q ? params.q : params.k;
+  RowOutput output{outputs, is_q ? Tensor::q : Tensor::k};
+  float largest = 0;
+  output.largest = &largest;
+  for (unsigned head = 0; head < rows.heads && is_fp8(spec, is_q); ++head) {
+    run(RowView{rows, unit / 2, head}, output);
+  }
+  output.largest = nullptr, output.shared_scale = scale_of(largest);
+  for (unsigned head = 0; head < rows.heads; ++head) run(RowView{rows, unit / 2, head}, output);
+}
+
+/// What is computed by itself: a row; a token's q, and its k, under a norm across heads, and where
+/// heads share an FP8 scale.
 unsigned unit_count(const Spec& spec, const Params& params) {
-  if (!norms_across_heads(spec)) return params.row_count;
+  if (!norms_across_heads(spec) && !scales_tokens(spec)) return params.row_count;
   return 2 * (params.row_count / (params.q.heads + params.k.heads));
 }
 
@@ -251,17 +268,23 @@ void run_units(const Spec& spec, const Params& params, const Batches* batches,
     return;
   }
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
-  const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
-  for (unsigned row = begin; row < end; ++row) {
-    const RowView view = find_row(params, row, by_heads);
-    const bool is_q = &view.rows == &params.q;
+  const auto run = [&](const RowView& view, const RowOutput& output) {
+    const bool is_q = output.tensor == Tensor::q;
     const Norm norm = is_q ? spec.q_norm : spec.k_norm;
-    const RowOutput output{outputs, is_q ? Tensor::q : Tensor::k};
     if (batches) {
       run_row_of_sequence<kDType>(spec, params, *batches, view, is_q, norm, inv_head_dim, output);
     } else {
       run_row<kDType>(spec, params, computed, view, norm, inv_head_dim, output);
     }
+  };
+  const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
+  for (unsigned unit = begin; unit < end; ++unit) {
+    if (scales_tokens(spec)) {
+      run_scaled_token(spec, params, outputs, unit, run);
+      continue;
+    }
+    const RowView view = find_row(params, unit, by_heads);
+    run(view, {outputs, &view.rows == &params.q ? Tensor::q : Tensor::k});
   }
 }
 

@@ -134,6 +134,9 @@ GenericLaunch generic_launch(const Operation& op) {
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
   if (runs_by_token(op.spec))
     return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};
+  if (scales_tokens(op.spec)) {
+    return {params, {static_cast<unsigned>(op.tokens), kGenericThreads}, op.frequencies};
+  }
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}, op.frequencies};
 }
 

@@ -85,22 +85,25 @@ Result<ScaleView> check_given_scales(const OutputArguments& a, const HeadView& i
   return ScaleView{a.scale_name, t.data, extent_of(t, {rank - 2, -1, rank - 1}), false};
 }
 
-/// [tokens, heads] or [batch, tokens, heads].
-Result<ScaleView> check_written_scales(const OutputArguments& a, const HeadView& in) {
+/// [tokens, heads] or [batch, tokens, heads], without heads if these share it.
+Result<ScaleView> check_written_scales(const OutputArguments& a, const Spec& spec,
+                                       const HeadView& in) {
   const qkjit_tensor& t = a.scale;
-  const int rank = in.is_batched ? 3 : 2;
-  const auto form =
-      check_form(a.scale_name, t, in.is_batched ? "[batch, tokens, heads]" : "[tokens, heads]",
-                 rank, QKJIT_FP32);
+  const bool by_token = scales_tokens(spec);
+  const int token = in.is_batched ? 1 : 0, head = by_token ? -1 : token + 1;
+  const std::string shape =
+      fmt::format("[{}tokens{}]", in.is_batched ? "batch, " : "", by_token ? "" : ", heads");
+  const auto form = check_form(a.scale_name, t, shape, by_token ? token + 1 : head + 1, QKJIT_FP32);
   if (!form) return tl::unexpected(form.error());
-  const Extent extent = extent_of(t, {rank - 3, rank - 2, rank - 1});
+  const Extent extent = extent_of(t, {token - 1, token, head});
   const Extent& e = in.extent;
-  if (extent.batches != e.batches || extent.tokens != e.tokens || extent.heads != e.heads) {
+  const std::int64_t heads = by_token ? 1 : e.heads;
+  if (extent.batches != e.batches || extent.tokens != e.tokens || extent.heads != heads) {
     return fail(Code::invalid_argument,
-                "{} is of {} tokens and {} heads{}: it must have those of {}, {} and {}{}",
+                "{} is of {} tokens and {} heads{}: {} and {}{} are needed, by those of {}",
                 a.scale_name, extent.tokens, extent.heads,
-                in.is_batched ? fmt::format(", {} times", extent.batches) : "", a.in_name, e.tokens,
-                e.heads, in.is_batched ? fmt::format(", {} times", e.batches) : "");
+                in.is_batched ? fmt::format(", {} times", extent.batches) : "", e.tokens, heads,
+                in.is_batched ? fmt::format(", {} times", e.batches) : "", a.in_name);
   }
   return ScaleView{a.scale_name, t.data, extent, true};
 }
@@ -162,7 +165,7 @@ Result<ScaleView> check_scales(const OutputArguments& a, const Spec& spec, const
   }
   if (in.tokens() == 0) return ScaleView{};
   return spec.out_scale == OutScale::given ? check_given_scales(a, in)
-                                           : check_written_scales(a, in);
+                                           : check_written_scales(a, spec, in);
 }
 
 bool folds(const ScaleView& scales) {

@@ -52,7 +52,7 @@ inline constexpr std::array<std::string_view, 2> kNames<Values> = {"none", "copy
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Out> = {"same", "fp8_e4m3"};
 template <>
-inline constexpr std::array<std::string_view, 2> kNames<OutScale> = {"static", "head"};
+inline constexpr std::array<std::string_view, 3> kNames<OutScale> = {"static", "head", "token"};
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Cache> = {"none", "paged"};
 template <>

@@ -83,6 +83,16 @@ Result<void> check_batches(const Spec& spec) {
   return fail(Code::unsupported, "{} with v=copy: it takes v=none; copy V by itself", field);
 }
 
+/// Where a block has a token's q or its k, it has no place yet for what is largest in them.
+Result<void> check_scales(const Spec& spec) {
+  if (!scales_tokens(spec) || !runs_by_token(spec)) return {};
+  return fail(
+      Code::unsupported,
+      "out_scale=token with {}: it takes norms and weights of each head; use out_scale=head "
+      "or static",
+      norms_across_heads(spec) ? "norm_scope=token" : "weights=per_head");
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -120,6 +130,7 @@ Result<void> check(const Spec& spec) {
   if (auto checked = check_scope(spec); !checked) return checked;
   if (auto checked = check_batches(spec); !checked) return checked;
   if (auto checked = check_angles(spec); !checked) return checked;
+  if (auto checked = check_scales(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   return check_sections(spec);
 }

@@ -98,6 +98,9 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   if (staged && v.span != Span::slice && !runs_by_token(spec)) {
     return refuse("bulk copies need span=slice");
   }
+  if (scales_tokens(spec) && (staged || v.span != Span::token)) {
+    return refuse("out_scale=token needs span=token and staging=registers");
+  }
   if (v.staging == Staging::bulk && has_other_outputs(spec)) {
     return refuse(
         "bulk copies store rows of the dtype in order: FP8 and a paged cache need "

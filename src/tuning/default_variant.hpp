@@ -57,6 +57,7 @@ constexpr Variant default_variant(const Spec& spec) {
   if (runs_by_token(spec)) return by_token_variant(spec);
   constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
+  if (scales_tokens(spec)) return {.lanes = lanes, .rows = 1, .threads = 256, .span = Span::token};
   if (2 * lanes * kChunk == spec.head_dim) {
     // A kernel that copies V too spills where it is to leave room for so many.
     return {.lanes = lanes, .rows = 1, .threads = 128, .blocks = spec.v == Values::copy ? 6 : 8};

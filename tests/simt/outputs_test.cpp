@@ -49,12 +49,20 @@ constexpr Spec with_values(Spec spec, Batch batch = Batch::folded) {
 /// The spec in every form of outputs, as the default variant, or in turns others.
 template <Spec kSpec, int kFirst, int kStep = 1, int kForm = kFirst>
 void check_forms(std::size_t number) {
-  if constexpr (kForm < test::kOutputForms) {
-    constexpr Spec kHere = test::output_spec(kSpec, kForm);
+  constexpr Spec kHere = test::output_spec(kSpec, kForm);
+  if constexpr (kForm >= test::kOutputForms) {
+    return;
+  } else if constexpr (scales_tokens(kHere) && runs_by_token(kHere)) {
+    check_forms<kSpec, kFirst, kStep, kForm + kStep>(number);  // refused
+  } else {
     constexpr Variant kVariant = [=] {
       Variant variant = default_variant(kHere);
       if (runs_by_token(kHere)) return kForm % 3 == 0 ? variant : staged_token_variant(kHere);
       variant.pdl = kForm % 3 == 0;
+      if (scales_tokens(kHere)) {
+        variant.threads = 64;
+        return variant;
+      }
       if (kForm % 4 == 1) variant.staging = Staging::bulk_load, variant.rows = 2;
       if (kForm % 4 == 2) variant.span = Span::token, variant.rows = 3;
       return variant;

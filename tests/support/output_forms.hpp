@@ -13,7 +13,7 @@ constexpr Spec with_outputs(Spec spec, Out q_out, Out k_out, OutScale scale = Ou
   return spec;
 }
 
-inline constexpr int kOutputForms = 10;
+inline constexpr int kOutputForms = 12;
 
 /// Form `n` of the list, in which every two values of the fields meet.
 constexpr Spec output_spec(Spec spec, int n) {
@@ -39,8 +39,12 @@ constexpr Spec output_spec(Spec spec, int n) {
       return with_outputs(spec, kSame, kSame, kGiven, kPaged, Slots::int32);
     case 8:
       return with_outputs(spec, kFp8, kFp8, kHead, kPaged, Slots::int32);
-    default:
+    case 9:
       return with_outputs(spec, kFp8, kFp8, kHead, kNone);
+    case 10:
+      return with_outputs(spec, kFp8, kFp8, OutScale::token, kNone);
+    default:
+      return with_outputs(spec, kSame, kFp8, OutScale::token, kPaged, Slots::int32);
   }
 }
 

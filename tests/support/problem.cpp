@@ -207,6 +207,12 @@ void Problem::place_scales(const char* name, qkjit_tensor qkjit_args::*field, in
   }
   const std::int64_t tokens = is_q ? config_.tokens : config_.tokens_of_k(), row = heads + 1;
   if (config_.batches > 0) add(config_.batches, tokens * row + (config_.gap_of_batches ? 5 : 0));
+  if (scales_tokens(spec)) {
+    view = {nullptr, QKJIT_FP32, 0, {}, {}};
+    if (config_.batches > 0) add(config_.batches, tokens + (config_.gap_of_batches ? 5 : 0));
+    add(tokens, 1);
+    return place_dense(name, field, view, sizeof(float));
+  }
   add(tokens, row);
   add(heads, 1);
   place_dense(name, field, view, sizeof(float));

@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(44, kSpec);
+  std::vector<Spec> specs(45, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -68,6 +68,7 @@ std::vector<Spec> neighbours() {
   specs[41].cache = Cache::paged;
   specs[42].cache = Cache::paged, specs[42].slots = Slots::int32;
   specs[43].q_out = specs[43].k_out = Out::fp8_e4m3;
+  specs[44].q_out = Out::fp8_e4m3, specs[44].out_scale = OutScale::token;
   return specs;
 }
 

@@ -72,7 +72,7 @@ TEST_CASE("outputs have a text, and what means nothing is dropped", "[outputs]")
   };
   for (const char* fields :
        {",out=fp8_e4m3", ",q_out=fp8_e4m3,k_out=same", ",q_out=same,k_out=fp8_e4m3,out_scale=head",
-        ",cache=paged", ",out=fp8_e4m3,out_scale=head,cache=paged,slots=int32"}) {
+        ",cache=paged", ",out=fp8_e4m3,out_scale=token,cache=paged,slots=int32"}) {
     CHECK(canonical(fields) == text + fields);
   }
   CHECK(canonical(",q_out=fp8_e4m3,k_out=fp8_e4m3") == text + ",out=fp8_e4m3");
@@ -134,6 +134,31 @@ TEST_CASE("fp8: found scales are written, so they lie apart", "[outputs]") {
                 found([](auto& a) { a.q_scale.data = a.k_scale.data; })));
   CHECK(refuses({"positions lies in the memory of an output"},
                 found([](auto& a) { a.q_scale.data = a.positions.data; })));
+}
+
+TEST_CASE("fp8: scales that a token's heads share", "[outputs]") {
+  const auto shared = [](auto spoil) {
+    return fp8([spoil](auto& a) {
+      a.spec.out_scale = QKJIT_OUT_SCALE_TOKEN;
+      a.q_scale = qkjit_tensor_1d(address(0x900000), QKJIT_FP32, 4);
+      a.k_scale = qkjit_tensor_1d(address(0x910000), QKJIT_FP32, 4);
+      spoil(a);
+    });
+  };
+  const auto op = check_args(with(shared(kNothing)));
+  REQUIRE(op.has_value());
+  CHECK((op->outputs.q.token_stride == 1 && op->outputs.q.head_stride == 0));
+  CHECK(generic_launch(*op).grid.blocks == 4);
+  CHECK(refuses({"q_scale has rank 2", "[tokens]"}, shared([](auto& a) {
+                  a.q_scale = qkjit_tensor_2d(a.q_scale.data, QKJIT_FP32, 4, 3);
+                })));
+  CHECK(refuses({"k_scale is of 3 tokens", "4 and 1"},
+                shared([](auto& a) { a.k_scale.shape[0] = 3; })));
+  for (const char* field : {"norm_scope=token", "weights=per_head"}) {
+    const auto spec = parse_spec(std::string("head_dim=64,rope_dim=64,layout=neox,dtype=bf16,") +
+                                 field + ",out=fp8_e4m3,out_scale=token");
+    CHECK(fails(supports(*spec), Code::unsupported, {"out_scale=token with", field, "head"}));
+  }
 }
 
 TEST_CASE("fp8: scales of each sequence keep batches from folding", "[outputs]") {

@@ -181,11 +181,17 @@ class Checker {
     const std::int64_t batch = number / sizes_.tokens, token = number % sizes_.tokens;
     const bool has_own = args_.k_positions.data != nullptr;
     const bool fp8 = spec_.k_out == Out::fp8_e4m3, paged = spec_.cache == Cache::paged;
-    check_heads('q', args_.q, {args_.q_out, args_.q_scale, spec_.q_out == Out::fp8_e4m3, false},
-                q_norm_, {args_.positions, batch, token});
-    check_heads('k', args_.k, {paged ? args_.k_cache : args_.k_out, args_.k_scale, fp8, paged},
-                k_norm_, {has_own ? args_.k_positions : args_.positions, batch, token});
-    check_copied({paged ? args_.v_cache : args_.v_out, args_.v_scale, fp8, paged}, batch, token);
+    check_heads(
+        'q', args_.q,
+        {args_.q_out, args_.q_scale, spec_.q_out == Out::fp8_e4m3, false, Heads(args_.q).heads()},
+        q_norm_, {args_.positions, batch, token});
+    check_heads(
+        'k', args_.k,
+        {paged ? args_.k_cache : args_.k_out, args_.k_scale, fp8, paged, Heads(args_.k).heads()},
+        k_norm_, {has_own ? args_.k_positions : args_.positions, batch, token});
+    check_copied(
+        {paged ? args_.v_cache : args_.v_out, args_.v_scale, fp8, paged, Heads(args_.v).heads()},
+        batch, token);
   }
 
   /// Rows of V must have the bits that they had, or be what FP8 makes of them.
@@ -266,10 +272,15 @@ class Checker {
 
   /// Of `values_`.
   void check_fp8_row(CheckResult::Worst at, std::int64_t first, const Output& output) {
-    const bool is_found = spec_.out_scale != OutScale::given;
-    const double scale =
-        scale_at(output.scale, is_found, std::max<std::int64_t>(at.batch, 0), at.token, at.head);
-    const bool right_scale = !is_found || is_scale_of(values_, scale);
+    const double scale = scale_at(output.scale, spec_.out_scale,
+                                  std::max<std::int64_t>(at.batch, 0), at.token, at.head);
+    const bool fits = spec_.out_scale == OutScale::given || is_scale_of(values_, scale);
+    const bool is_shared = spec_.out_scale == OutScale::token;
+    const bool right_scale = fits || (is_shared && is_scale_beyond(values_, scale));
+    if (at.head == 0) any_fits_ = false;
+    any_fits_ |= fits;
+    // Of the heads that share a scale, one asked for it.
+    if (is_shared && at.head + 1 == output.heads && !any_fits_) ++result_.wrong;
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
       const Value& value = values_[static_cast<std::size_t>(at.element)];
       const unsigned bits = static_cast<const std::uint8_t*>(output.out.data)[first + at.element];
@@ -339,6 +350,7 @@ class Checker {
   Doubles x_;  // of heads that share a variance, as elements_
   std::vector<Element> elements_;
   std::vector<Value> values_;  // of a head that goes to FP8
+  bool any_fits_ = false;      // of the token's heads so far, whether one asks for the scale
   CheckResult result_;
 };
 

@@ -28,6 +28,24 @@ std::int64_t slot_at(const qkjit_tensor& slot_mapping, std::int64_t token) {
   return static_cast<const std::int32_t*>(slot_mapping.data)[token];
 }
 
+/// What a row asks for, and by how much it may be off.
+struct WantedScale {
+  double scale, off;
+  bool judged;
+};
+
+WantedScale scale_wanted(std::span<const Value> row) {
+  double largest = 0, off = 0;
+  for (const Value& value : row) {
+    if (!value.judged) return {0, 0, false};
+    if (std::isnan(value.value)) continue;
+    largest = std::max(largest, std::fabs(value.value));
+    off = std::max(off, value.tolerance);
+  }
+  const double scale = std::max(largest / kLargest, kLeastScale);
+  return {scale, std::isinf(scale) ? 0 : off / kLargest + kRounding * scale, true};
+}
+
 }  // namespace
 
 double decode_e4m3(unsigned bits) {
@@ -60,16 +78,13 @@ Value value_for_fp8(const Spec& spec, const Element& element) {
 Value exact_value(double x) { return {x, 0, true}; }
 
 bool is_scale_of(std::span<const Value> row, double scale) {
-  double largest = 0, off = 0;
-  for (const Value& value : row) {
-    if (!value.judged) return true;
-    if (std::isnan(value.value)) continue;
-    largest = std::max(largest, std::fabs(value.value));
-    off = std::max(off, value.tolerance);
-  }
-  const double expected = std::max(largest / kLargest, kLeastScale);
-  if (std::isinf(expected) || scale == expected) return scale == expected;
-  return std::fabs(scale - expected) <= off / kLargest + kRounding * expected;
+  const WantedScale wanted = scale_wanted(row);
+  return !wanted.judged || scale == wanted.scale || std::fabs(scale - wanted.scale) <= wanted.off;
+}
+
+bool is_scale_beyond(std::span<const Value> row, double scale) {
+  const WantedScale wanted = scale_wanted(row);
+  return !wanted.judged || scale >= wanted.scale - wanted.off;
 }
 
 Verdict judge_fp8(const Value& value, double scale, unsigned actual) {
@@ -90,13 +105,19 @@ double off_in_ulps(const Value& value, double scale, unsigned actual) {
   return std::fabs(decode_e4m3(actual) - wanted) / std::ldexp(1, exponent - 3);
 }
 
-double scale_at(const qkjit_tensor& t, bool is_found, std::int64_t batch, std::int64_t token,
+double scale_at(const qkjit_tensor& t, OutScale whose, std::int64_t batch, std::int64_t token,
                 std::int64_t head) {
-  std::int64_t at = t.shape[t.rank - 1] == 1 ? 0 : head;
-  const int first = t.rank - (is_found ? 3 : 2);  // dimension of the batch, if there is one
-  if (first == 0 && t.shape[0] > 1) at += batch * t.strides[0];
-  if (is_found) at += token * t.strides[t.rank - 2];
-  return static_cast<const float*>(t.data)[at];
+  const bool is_found = whose != OutScale::given, has_heads = whose != OutScale::token;
+  // Dimensions of the head, the token and the batch, which may all be missing.
+  const int of_head = has_heads ? t.rank - 1 : -1;
+  const int of_token = is_found ? t.rank - 1 - (has_heads ? 1 : 0) : -1;
+  const int of_batch = is_found ? of_token - 1 : of_head - 1;
+  const auto offset = [&](int dimension, std::int64_t index) {
+    const bool is_shared = dimension < 0 || t.shape[dimension] == 1;
+    return is_shared ? 0 : index * t.strides[dimension];
+  };
+  return static_cast<const float*>(
+      t.data)[offset(of_head, head) + offset(of_token, token) + offset(of_batch, batch)];
 }
 
 std::optional<std::int64_t> row_of(const qkjit_args& args, const Output& output, std::int64_t batch,

@@ -26,15 +26,16 @@ Value value_for_fp8(const Spec& spec, const Element& element);
 /// Of V, which nothing is computed of.
 Value exact_value(double x);
 
-/// Whether `scale` is the one that a row's values ask for.
+/// Whether `scale` is the one that a row's values ask for; or one that a larger row may ask for.
 bool is_scale_of(std::span<const Value> row, double scale);
+bool is_scale_beyond(std::span<const Value> row, double scale);
 
 Verdict judge_fp8(const Value& value, double scale, unsigned actual);
 /// How far it is off, in ulps of e4m3.
 double off_in_ulps(const Value& value, double scale, unsigned actual);
 
 /// The scale that a call was given, or wrote, for a head; `t` is q_scale, k_scale or v_scale.
-double scale_at(const qkjit_tensor& t, bool is_found, std::int64_t batch, std::int64_t token,
+double scale_at(const qkjit_tensor& t, OutScale whose, std::int64_t batch, std::int64_t token,
                 std::int64_t head);
 
 /// Where a result goes.
@@ -42,6 +43,7 @@ struct Output {
   const qkjit_tensor& out;
   const qkjit_tensor& scale;
   bool is_fp8, is_paged;
+  std::int64_t heads;
 };
 
 /// The first element of a head's result; none if its token has no slot.

@@ -136,12 +136,13 @@ std::vector<Case> grid_cases() {
     packed.view = {.row_stride = 3 * 24 * 128, .q_offset = 0, .k_offset = 24 * 128};
     cases.push_back(std::move(packed));
   }
-  for (const int form : {0, 1, 2, 3}) {  // FP8, and into a paged cache
+  for (const int form : {0, 1, 2, 3, 4}) {  // FP8, and into a paged cache
     Spec spec = usual(Layout::neox);
     if (form != 2) spec.q_out = spec.k_out = Out::fp8_e4m3;
     if (form == 1) spec.out_scale = OutScale::head;
-    if (form >= 2) spec.cache = Cache::paged, spec.v = Values::copy;
-    constexpr const char* kNames[] = {"fp8", "fp8 by head", "paged", "paged fp8"};
+    if (form == 4) spec.out_scale = OutScale::token;
+    if (form == 2 || form == 3) spec.cache = Cache::paged, spec.v = Values::copy;
+    constexpr const char* kNames[] = {"fp8", "fp8 by head", "paged", "paged fp8", "fp8 by token"};
     cases.push_back(grid_case(spec, 16384, 32, 8));
     cases.back().name += fmt::format(" {}", kNames[form]);
   }

@@ -68,6 +68,7 @@ void add_outputs(const Case& wanted, const Placement& at, const Spec& own, std::
   const auto scale = [&](bool is_q, std::size_t begin, int heads) {
     const qkjit_tensor absent = QKJIT_TENSOR_INIT;
     if (!is_fp8(own, is_q) || heads == 0) return absent;
+    if (scales_tokens(own)) return qkjit_tensor_1d(pool + begin, QKJIT_FP32, wanted.tokens);
     return own.out_scale == OutScale::given
                ? qkjit_tensor_1d(pool + begin, QKJIT_FP32, heads)
                : qkjit_tensor_2d(pool + begin, QKJIT_FP32, wanted.tokens, heads);
@@ -100,9 +101,10 @@ double bytes_beyond_copy(const Case& wanted) {
   const double head = static_cast<double>(wanted.tokens) * spec.head_dim;
   const double rows =
       head * (wanted.heads_q * (of_q - size) + wanted.heads_k * (of_k - size) + v * (size + of_k));
-  const int scaled =
-      (is_fp8(spec, true) ? wanted.heads_q : 0) + (is_fp8(spec, false) ? wanted.heads_k + v : 0);
-  const double scales = spec.out_scale == OutScale::given ? 0.0 : 4.0 * scaled;
+  const auto scaled = [&](int heads) { return scales_tokens(spec) ? heads > 0 : heads; };
+  const int of_token = (is_fp8(spec, true) ? scaled(wanted.heads_q) : 0) +
+                       (is_fp8(spec, false) ? scaled(wanted.heads_k) + scaled(v) : 0);
+  const double scales = spec.out_scale == OutScale::given ? 0.0 : 4.0 * of_token;
   const double slots = spec.cache == Cache::none ? 0 : spec.slots == Slots::int64 ? 8 : 4;
   return rows + static_cast<double>(wanted.tokens) * (scales + slots);
 }
