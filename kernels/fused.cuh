@@ -5,6 +5,7 @@
 
 #include "butterfly.cuh"
 #include "norm.cuh"
+#include "output_rows.cuh"
 #include "rope.cuh"
 #include "rows.cuh"
 #include "sequence.cuh"
@@ -211,9 +212,9 @@ static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec
 }
 
 /// Normalises, rotates and stores the rows of a slice, which begins with `head` and whose loads
-/// have begun.
-template <Spec kSpec, Norm kNorm, class Staged>
-static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p,
+/// have begun: where they are staged for, or to other outputs.
+template <Spec kSpec, Norm kNorm, class Staged, class Destination>
+static QKJIT_DEVICE void run_rows(const Staged& staged, const Destination& outputs, const Params& p,
                                   const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
                                   unsigned token, unsigned head,
                                   const Lane<typename Staged::T>& lane) {
@@ -236,31 +237,53 @@ static QKJIT_DEVICE void run_rows(const Staged& staged, const Params& p,
     if constexpr (kNormFirst) normalize_row<kSpec, kNorm, T>(y, constants, p.eps, lane);
     if constexpr (kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane);
     if constexpr (!kNormFirst) normalize_row<kSpec, kNorm, T>(y, constants, p.eps, lane);
+    if constexpr (has_other_outputs(kSpec)) {
+      outputs.put(i, y);
+    } else {
 #pragma unroll
-    for (int slot = 0; slot < T::kSlots; ++slot) {
-      if (lane.first_element(slot) >= kSpec.head_dim) continue;
-      staged.put(i, slot, Chunk<kSpec.dtype>::pack(y[slot]));
+      for (int slot = 0; slot < T::kSlots; ++slot) {
+        if (lane.first_element(slot) >= kSpec.head_dim) continue;
+        staged.put(i, slot, Chunk<kSpec.dtype>::pack(y[slot]));
+      }
     }
   }
   staged.finish();
 }
 
 /// run_rows() with the norm of the tensor that the slice is of, which its whole warp shares.
-template <Spec kSpec, class Staged>
-static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Params& p,
-                                     const FrequenciesOf<kSpec>* frequencies, const Rows& rows,
-                                     unsigned token, unsigned head,
+template <Spec kSpec, class Staged, class Destination>
+static QKJIT_DEVICE void run_rows_of(bool is_q, const Staged& staged, const Destination& outputs,
+                                     const Params& p, const FrequenciesOf<kSpec>* frequencies,
+                                     const Rows& rows, unsigned token, unsigned head,
                                      const Lane<typename Staged::T>& lane) {
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_rows<kSpec, kSpec.q_norm>(staged, p, frequencies, rows, token, head, lane);
+    run_rows<kSpec, kSpec.q_norm>(staged, outputs, p, frequencies, rows, token, head, lane);
   } else {
-    run_rows<kSpec, kSpec.k_norm>(staged, p, frequencies, rows, token, head, lane);
+    run_rows<kSpec, kSpec.k_norm>(staged, outputs, p, frequencies, rows, token, head, lane);
   }
 }
 
-/// Copies a slice of V bit by bit, through registers however q and k are staged.
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void copy_slice(const BatchedParams& f, unsigned token, unsigned slice) {
+/// Where a slice goes, if not where its rows are staged for.
+template <Spec kSpec, Variant kVariant, class T, class SomeParams, class Handed = OwnScales>
+static QKJIT_DEVICE auto output_slice(const SomeParams& f, Tensor tensor, unsigned sequence,
+                                      unsigned token, unsigned head, unsigned rows,
+                                      const Lane<T>& lane, Handed&& scales = {}) {
+  using Destination = OutputSlice<kSpec, T, kVariant.store>;
+  if constexpr (!has_other_outputs(kSpec)) {
+    return NoOutputSlice{};
+  } else if constexpr (!scales_tokens(kSpec)) {
+    return Destination(f, tensor, sequence, token, head, rows, lane);
+  } else if constexpr (finds_largest<Handed>) {
+    return LargestOfSlice<kSpec, T>(scales.of(tensor), rows, lane);
+  } else {
+    return Destination(f, tensor, sequence, token, head, rows, lane, scales);
+  }
+}
+
+/// Copies a slice of V bit by bit, or to FP8, through registers however q and k are staged.
+template <Spec kSpec, Variant kVariant, class SomeParams, class Handed>
+static QKJIT_DEVICE void copy_slice(const SomeParams& f, unsigned token, unsigned slice,
+                                    Handed& scales) {
   constexpr Spec kCopied{.head_dim = kSpec.head_dim, .dtype = kSpec.dtype};
   constexpr Variant kPlain{.lanes = kVariant.lanes,
                            .rows = kVariant.rows,
@@ -270,38 +293,54 @@ static QKJIT_DEVICE void copy_slice(const BatchedParams& f, unsigned token, unsi
   using T = Tile<kCopied, kPlain>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   Rows rows = f.v.rows;
+  unsigned sequence = 0;
   if constexpr (kSpec.batch == Batch::strided) {
     const TokenOfSequence in = find_in_sequence(f.batches, token);
+    sequence = in.sequence;
     if (in.token >= f.v.of.tokens) return;
     rows = rows_of_sequence(rows, f.v.of, size_of(kSpec.dtype), in.sequence);
     token = in.token;
   }
   const Lane<T> lane;
-  const SliceView<Storage> view =
-      view_slice<Storage>(rows, token, slice * T::kRowsPerSlice, T::kRowsPerSlice);
+  const unsigned head = slice * T::kRowsPerSlice;
+  const SliceView<Storage> view = view_slice<Storage>(rows, token, head, T::kRowsPerSlice);
   if constexpr (kVariant.pdl) wait_for_previous_grid();
   const RowsInRegisters<kCopied, kPlain> staged(view, lane);
+  const auto outputs = output_slice<kSpec, kVariant, T>(f, Tensor::v, sequence, token, head,
+                                                        view.rows, lane, scales);
 #pragma unroll
   for (int i = 0; i < T::kRows; ++i) {
+    LaneRow<T> y = {};
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
-      if (lane.first_element(slot) < kSpec.head_dim) staged.put(i, slot, staged.get(i, slot));
+      if (lane.first_element(slot) >= kSpec.head_dim) continue;
+      if constexpr (kSpec.k_out == Out::fp8_e4m3) {
+        staged.get(i, slot).unpack(y[slot]);
+      } else if constexpr (has_other_outputs(kSpec)) {
+        outputs.put_chunk(i, slot, staged.get(i, slot));
+      } else {
+        staged.put(i, slot, staged.get(i, slot));
+      }
     }
+    if constexpr (kSpec.k_out == Out::fp8_e4m3) outputs.put(i, y);
   }
 }
 
-template <Spec kSpec, Variant kVariant, class SomeParams>
+/// `scales` are what slices of a token hand on: OwnScales, TokenLargest or TokenScales.
+template <Spec kSpec, Variant kVariant, class SomeParams, class Handed>
 static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
-                                   unsigned number, unsigned slice) {
+                                   unsigned number, unsigned slice, Handed& scales) {
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   if constexpr (kSpec.v == Values::copy) {
     if (slice >= f.v.first_slice) {
-      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice);
+      if constexpr (finds_largest<Handed&> && kSpec.k_out == Out::same) return;
+      return copy_slice<kSpec, kVariant>(f, number, slice - f.v.first_slice, scales);
     }
   }
   const Lane<T> lane;
   const bool is_q = slice < f.slices.of_q;
+  if (finds_largest<Handed&> && !is_fp8(kSpec, is_q)) return;
   const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
   if (!place.exists) return;
   const Rows& rows = place.rows;
@@ -310,33 +349,64 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpe
   const SliceView<Storage> view = view_slice<Storage>(rows, token, head, T::kRowsPerSlice);
   // As late as can be: what needs no memory is done while the grid before still runs.
   if constexpr (kVariant.pdl) wait_for_previous_grid();
+  const auto find_outputs = [&] {
+    return output_slice<kSpec, kVariant, T>(f, is_q ? Tensor::q : Tensor::k, place.sequence, token,
+                                            head, view.rows, lane, scales);
+  };
   if constexpr (kVariant.staging == Staging::registers) {
     const RowsInRegisters<kSpec, kVariant> staged(view, lane);
-    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, head, lane);
+    run_rows_of<kSpec>(is_q, staged, find_outputs(), place.params, frequencies, rows, token, head,
+                       lane);
   } else {
     alignas(16) __shared__ Storage buffers[T::kWarps][T::kRowsPerSlice * kSpec.head_dim];
     __shared__ unsigned long long barriers[T::kWarps];
     const unsigned warp = threadIdx.x / 32;
     const RowsInShared<kSpec, kVariant> staged(view, lane, buffers[warp], &barriers[warp]);
-    run_rows_of<kSpec>(is_q, staged, place.params, frequencies, rows, token, head, lane);
+    run_rows_of<kSpec>(is_q, staged, find_outputs(), place.params, frequencies, rows, token, head,
+                       lane);
   }
 }
 
-/// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams.
+/// A whole token whose heads share scales. What is read again comes from a near cache.
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void run_scaled_token(const SomeParams& f,
+                                          const FrequenciesOf<kSpec>* frequencies, unsigned token) {
+  static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
+                "a block finds a token's scales: take span=token and staging=registers");
+  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
+  __shared__ float found[3 * kWarps];
+  const unsigned warp = threadIdx.x / 32;
+  const auto run = [&](auto& scales) {
+#pragma unroll 1
+    for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
+      run_slice<kSpec, kVariant>(f, frequencies, token, slice, scales);
+    }
+  };
+  TokenLargest largest;
+  run(largest);
+  const auto scales = TokenScales::of_block(largest, found);
+  run(scales);
+}
+
+/// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams, or
+/// for other outputs OutputParams.
 /// `frequencies` are those of computed angles, null with a table.
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block,
                                const FrequenciesOf<kSpec>* frequencies = nullptr) {
   constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
   const unsigned warp = threadIdx.x / 32;
-  if constexpr (kVariant.span == Span::slice) {
+  OwnScales own;
+  if constexpr (scales_tokens(kSpec)) {
+    run_scaled_token<kSpec, kVariant>(f, frequencies, block);
+  } else if constexpr (kVariant.span == Span::slice) {
     const unsigned index = block * kWarps + warp;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
-    run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token);
+    run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token, own);
   } else {
     for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, frequencies, block, slice);
+      run_slice<kSpec, kVariant>(f, frequencies, block, slice, own);
     }
   }
   // Not earlier: grids that only wait take the place, and the memory system's time, of this one.

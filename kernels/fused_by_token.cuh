@@ -1,5 +1,5 @@
 // The fused kernel where heads have vectors of their own: for a norm across heads, and for weights
-// of each head. A block owns a token's q, its k, or its v. Across heads, its warps take the sums of
+// of each head. A block owns a token's q, or its k. Across heads, its warps take the sums of
 // squares of all heads, meet, and then normalise, rotate and store. Nothing is stored before
 // everything was summed, so in place is as good as out of place.
 #pragma once
@@ -12,9 +12,12 @@ namespace qkjit {
 /// All heads that a token has of q or of k, through registers: as many as the block has room for at
 /// a time are a turn. After the sums, turns come in the reverse order, beginning with the one that
 /// is still held: where one turn is all, memory is read once.
-template <Spec kSpec, Variant kVariant, Norm kNorm>
-static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* frequencies,
-                                   const Rows& rows, unsigned token) {
+template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
+static QKJIT_DEVICE void run_heads(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
+                                   Tensor tensor, const PlaceOfToken<kSpec.batch>& place) {
+  const Params& p = place.params;
+  const Rows& rows = place.rows;
+  const unsigned token = place.token;
   using T = Tile<kSpec, kVariant>;
   constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
   const unsigned own = threadIdx.x / 32 * T::kRowsPerSlice;      // the warp's first head of a turn
@@ -54,15 +57,19 @@ static QKJIT_DEVICE void run_heads(const Params& p, const FrequenciesOf<kSpec>* 
 #pragma unroll 1
   for (unsigned i = 0; i < turns; ++i) {
     if (i > 0) held.load(head_of(i));
-    held.finish(constants, r, p.eps, head_of(i + 1));
+    held.finish(f, {tensor, place.sequence}, constants, r, head_of(i + 1));
   }
 }
 
 /// The same through shared memory, into which each warp copies its part of the heads at once. Few
 /// registers, and all of the token is on its way before anything is waited for.
-template <Spec kSpec, Variant kVariant, Norm kNorm>
-static QKJIT_DEVICE void run_staged_heads(const Params& p, const FrequenciesOf<kSpec>* frequencies,
-                                          const Rows& rows, unsigned token) {
+template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
+static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
+                                          const FrequenciesOf<kSpec>* frequencies, Tensor tensor,
+                                          const PlaceOfToken<kSpec.batch>& place) {
+  const Params& p = place.params;
+  const Rows& rows = place.rows;
+  const unsigned token = place.token;
   using T = Tile<kSpec, kVariant>;
   using Storage = typename Format<kSpec.dtype>::Storage;
   constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
@@ -104,50 +111,51 @@ static QKJIT_DEVICE void run_staged_heads(const Params& p, const FrequenciesOf<k
 #pragma unroll 1
   for (unsigned head = begin; head < end; head += T::kRowsPerSlice) {
     slice.load(head);
-    slice.finish(constants, r, p.eps, head + T::kRowsPerSlice);
+    slice.finish(f, {tensor, place.sequence}, constants, r, head + T::kRowsPerSlice);
   }
   if constexpr (kVariant.staging == Staging::bulk) {
     bulk_store(static_cast<Storage*>(rows.out) + row.out_offset(), own, bytes);
   }
 }
 
-template <Spec kSpec, Variant kVariant, Norm kNorm>
-static QKJIT_DEVICE void run_heads_of(const Params& p, const FrequenciesOf<kSpec>* frequencies,
-                                      const Rows& rows, unsigned token) {
+template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
+static QKJIT_DEVICE void run_heads_of(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
+                                      Tensor tensor, const PlaceOfToken<kSpec.batch>& place) {
   if constexpr (kVariant.staging == Staging::registers) {
-    run_heads<kSpec, kVariant, kNorm>(p, frequencies, rows, token);
+    run_heads<kSpec, kVariant, kNorm>(f, frequencies, tensor, place);
   } else {
-    run_staged_heads<kSpec, kVariant, kNorm>(p, frequencies, rows, token);
+    run_staged_heads<kSpec, kVariant, kNorm>(f, frequencies, tensor, place);
   }
 }
 
 /// Copies V's heads of a token, in as many slices as they are.
-template <Spec kSpec, Variant kVariant>
-static QKJIT_DEVICE void copy_heads(const BatchedParams& f, unsigned number) {
+template <Spec kSpec, Variant kVariant, class SomeParams>
+static QKJIT_DEVICE void copy_heads(const SomeParams& f, unsigned number) {
   constexpr unsigned kRowsPerSlice = Tile<kSpec, kVariant>::kRowsPerSlice;
   const unsigned warps = blockDim.x / 32;
+  OwnScales scales;
   for (unsigned slice = threadIdx.x / 32; slice * kRowsPerSlice < f.v.rows.heads; slice += warps) {
-    copy_slice<kSpec, kVariant>(f, number, slice);
+    copy_slice<kSpec, kVariant>(f, number, slice, scales);
   }
 }
 
-/// Takes FusedParams, or for Batch::strided or Values::copy BatchedParams. `frequencies` are those
-/// of computed angles, null with a table.
+/// Takes FusedParams, for Batch::strided or Values::copy BatchedParams, for other outputs
+/// OutputParams. `frequencies` are those of computed angles, null with a table.
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused_by_token(const SomeParams& f,
                                         const FrequenciesOf<kSpec>* frequencies = nullptr) {
   static_assert(kVariant.span == Span::token, "a block shares a token's heads: take span=token");
-  const auto [number, tensor] = TensorOfBlock::of(kSpec, blockIdx.x);
+  const TensorOfBlock block = TensorOfBlock::of(kSpec, blockIdx.x);
   if constexpr (kSpec.v == Values::copy) {
-    if (tensor == 2) return copy_heads<kSpec, kVariant>(f, number);
+    if (block.tensor == Tensor::v) return copy_heads<kSpec, kVariant>(f, block.token);
   }
-  const bool is_q = tensor == 0;
-  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, number);
+  const bool is_q = block.tensor == Tensor::q;
+  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, block.token);
   if (!place.exists) return;
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_heads_of<kSpec, kVariant, kSpec.q_norm>(place.params, frequencies, place.rows, place.token);
+    run_heads_of<kSpec, kVariant, kSpec.q_norm>(f, frequencies, block.tensor, place);
   } else {
-    run_heads_of<kSpec, kVariant, kSpec.k_norm>(place.params, frequencies, place.rows, place.token);
+    run_heads_of<kSpec, kVariant, kSpec.k_norm>(f, frequencies, block.tensor, place);
   }
   if constexpr (kVariant.pdl) allow_next_grid();
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "generic_norm.cuh"
+#include "generic_outputs.cuh"
 #include "phases.cuh"
 #include "rope.cuh"
 
@@ -309,20 +310,18 @@ QKJIT_DEVICE void rotate_any_rows(const GenericParams& g, const Source& plain, A
   }
 }
 
-/// `frequencies` are those of computed angles, null with a table.
-template <DType kDType, int kSlots, Forms kForms>
-static QKJIT_DEVICE void generic(const GenericParams& g,
-                                 const AllFrequencies* frequencies = nullptr) {
+/// The slices of a warp's groups, from `index` on and before `end`: finish(lane, rows, y) is called
+/// at last. `shown` is shared memory of the warp.
+template <DType kDType, int kSlots, Forms kForms, class Finish>
+static QKJIT_DEVICE void run_any_slices(const GenericParams& g, const AllFrequencies* frequencies,
+                                        unsigned index, unsigned end, float* shown,
+                                        const Finish& finish) {
   using Storage = typename Format<kDType>::Storage;
-  constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
-  alignas(16) __shared__ float shown[kWarps][32 * kSlots * kChunk];
-  const unsigned warp = threadIdx.x / 32;
-  const unsigned index = (blockIdx.x * kWarps + warp) * g.groups.per_warp;
-  if (index >= g.slices.count) return;  // whole warps leave
+  constexpr int kRows = generic_rows(kSlots);
   const Spec spec = kForms == Forms::common ? common_form(g.spec) : g.spec;
   AnyLane lane = AnyLane::of(g.groups);
   const auto rows =
-      AnyRows<Storage, kRows>::template of<kForms>(g, index + lane.group, lane.is_left_over);
+      AnyRows<Storage, kRows>::template of<kForms>(g, index + lane.group, end, lane.is_left_over);
   const AnyToken token{rows.token, rows.is_q, rows.first_head, rows.apart,
                        rows.is_v ? 0 : rows.heads};
 
@@ -360,7 +359,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
   };
   const auto rotate = [&] {
     if (spec.rope_dim == 0) return;
-    rotate_any_rows<kDType, kSlots, kForms>(g, plain, token, lane, angles, shown[warp], y);
+    rotate_any_rows<kDType, kSlots, kForms>(g, plain, token, lane, angles, shown, y);
   };
   if constexpr (kForms == Forms::common) {
     normalize();
@@ -377,10 +376,57 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
       }
     }
   }
-  if (kForms != Forms::common && rows.is_v) {
-    copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
+  finish(lane, rows, y);
+}
+
+/// `frequencies` are those of computed angles, null with a table.
+template <DType kDType, int kSlots, Forms kForms>
+static QKJIT_DEVICE void generic(const GenericParams& g,
+                                 const AllFrequencies* frequencies = nullptr) {
+  constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
+  alignas(16) __shared__ float shown[kWarps][32 * kSlots * kChunk];
+  const unsigned warp = threadIdx.x / 32, per_block = kWarps * g.groups.per_warp;
+  const unsigned own = warp * g.groups.per_warp;
+  if constexpr (kForms == Forms::common) {
+    const unsigned index = blockIdx.x * per_block + own;
+    if (index >= g.slices.count) return;  // whole warps leave
+    run_any_slices<kDType, kSlots, kForms>(g, frequencies, index, g.slices.count, shown[warp],
+                                           [&](const auto& lane, const auto& rows, const auto& y) {
+                                             store_any_rows<kDType, kRows, kSlots>(g.whole_rows,
+                                                                                   lane, rows, y);
+                                           });
   } else {
-    store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+    // Where a token's heads share scales, a block has a token, twice; else as many as it has
+    // groups.
+    __shared__ float found[3 * kWarps];
+    const bool scales_found = scales_tokens(g.spec);
+    const unsigned begin = blockIdx.x * (scales_found ? g.slices.per_token : per_block);
+    const unsigned end = scales_found ? begin + g.slices.per_token : g.slices.count;
+    TokenLargest largest;
+    TokenScales scales = {};
+    const auto finish = [&](bool stores) {
+      return [&, stores](const auto& lane, const auto& rows, auto& y) {
+        if (!stores) {
+          find_any_largest<kDType, kRows, kSlots>(g, lane, rows, y, largest);
+        } else if (has_other_outputs(g.spec)) {
+          store_any_outputs<kDType, kRows, kSlots>(g, lane, rows, y, scales);
+        } else if (rows.is_v) {
+          copy_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows);
+        } else {
+          store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+        }
+      };
+    };
+#pragma unroll 1  // twice, but once in the code
+    for (int pass = scales_found ? 0 : 1; pass < 2; ++pass) {
+      if (scales_found && pass == 1) scales = TokenScales::of_block(largest, found);
+#pragma unroll 1
+      for (unsigned index = begin + own; index < end; index += per_block) {
+        run_any_slices<kDType, kSlots, kForms>(g, frequencies, index, end, shown[warp],
+                                               finish(pass == 1));
+        if (!scales_found) break;
+      }
+    }
   }
 }
 

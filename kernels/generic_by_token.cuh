@@ -39,8 +39,8 @@ class AnyHeads {
     }
   }
 
-  QKJIT_DEVICE bool is_q() const { return block_.tensor == 0; }
-  QKJIT_DEVICE bool is_v() const { return block_.tensor == 2; }
+  QKJIT_DEVICE bool is_q() const { return block_.tensor == Tensor::q; }
+  QKJIT_DEVICE bool is_v() const { return block_.tensor == Tensor::v; }
   QKJIT_DEVICE unsigned count() const { return rows_.heads; }
   QKJIT_DEVICE float inv_width() const { return rows_.inv_width; }
   /// Whether they share a reciprocal rms.
@@ -52,7 +52,7 @@ class AnyHeads {
   QKJIT_DEVICE void load(unsigned head) {
     const bool has_head = head < rows_.heads && !lane_.is_left_over;
     const RowView row{rows_, token_, has_head ? head : 0};
-    head_ = {token_,
+    head_ = {block_.token,
              is_q(),
              is_v(),
              row.head,
@@ -69,7 +69,7 @@ class AnyHeads {
     load_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_.in, 0, head_.elements, held_);
   }
 
-  /// Copies the head, one of V's.
+  /// Copies the head, one of V's, or stores it as FP8.
   QKJIT_DEVICE void copy() const { copy_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_); }
 
   /// Takes the head through its steps. With `sums` only until its sum of squares is known, which it
@@ -94,7 +94,11 @@ class AnyHeads {
                                                 y_);
       }
     }
-    store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
+    if (has_other_outputs(g_.spec)) {
+      store_any_outputs<kDType, 1, kSlots>(g_, lane_, head_, y_);
+    } else {
+      store_any_rows<kDType, 1, kSlots>(g_.whole_rows, lane_, head_, y_);
+    }
   }
 
  private:

@@ -27,9 +27,10 @@ struct GenericParams {
   bool wide_table;   ///< cosines and sines of all rows lie on 16 bytes
   Batches batches;   ///< read if the spec has Batch::strided, which Forms::common has not
   ValueRows v;       ///< read if the spec has Values::copy, likewise
+  Outputs outputs;   ///< read if has_other_outputs(), likewise
 };
 
-static_assert(sizeof(GenericParams) == 704,
+static_assert(sizeof(GenericParams) == 840,
               "host and device must agree: change both sides and this size");
 
 constexpr int kGenericMaxHeadDim = 1024;
@@ -76,6 +77,10 @@ QKJIT_CONSTEXPR Spec common_form(Spec spec) {
   spec.table_heads = TableHeads::shared;
   spec.bounds = Bounds::unchecked;
   if (!is_given_or_implicit(spec.positions)) spec.positions = Positions::int64;
+  spec.q_out = spec.k_out = Out::same;
+  spec.out_scale = OutScale::given;
+  spec.cache = Cache::none;
+  spec.slots = Slots::int64;
   return spec;
 }
 

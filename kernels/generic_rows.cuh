@@ -55,11 +55,13 @@ struct AnyRows {
   long long in_step, out_step;  ///< from row to row
   int elements[kRows];          ///< of a row: 0 if there is no such row
 
-  /// `index` is the group's slice. A group without one goes along with the last, for nothing.
+  /// `index` is the group's slice, of those before `end_of_slices`. A group without one goes along
+  /// with the last, for nothing.
   template <Forms kForms>
-  static QKJIT_DEVICE AnyRows of(const GenericParams& g, unsigned index, bool is_left_over) {
-    const bool has_slice = index < g.slices.count && !is_left_over;
-    index = index < g.slices.count ? index : g.slices.count - 1;
+  static QKJIT_DEVICE AnyRows of(const GenericParams& g, unsigned index, unsigned end_of_slices,
+                                 bool is_left_over) {
+    const bool has_slice = index < end_of_slices && !is_left_over;
+    index = index < end_of_slices ? index : end_of_slices - 1;
     const unsigned token = index / g.slices.by_token;
     const unsigned slice = index - token * g.slices.per_token;
     const bool is_q = slice < g.slices.of_q;

@@ -64,6 +64,12 @@ class StagedHeads {
   unsigned rows_ = 0;
 };
 
+/// What the heads are of.
+struct Origin {
+  Tensor tensor;
+  unsigned sequence;
+};
+
 /// A slice of a token's heads of q or of k. `Heads` is where its chunks are.
 template <Spec kSpec, Variant kVariant, Norm kNorm, class Heads>
 class HeadSlice {
@@ -99,7 +105,11 @@ class HeadSlice {
 
   /// Finishes and stores the slice, whose first row's vectors were asked for, and asks for those of
   /// the slice that begins with `next`. `r` is the reciprocal rms, where heads share it.
-  QKJIT_DEVICE void finish(Constants& constants, float r, float eps, unsigned next) {
+  template <class SomeParams>
+  QKJIT_DEVICE void finish(const SomeParams& f, const Origin& origin, Constants& constants, float r,
+                           unsigned next) {
+    const auto outputs = output_slice<kSpec, kVariant, T>(f, origin.tensor, origin.sequence, token_,
+                                                          first_, view_.rows, lane_);
 #pragma unroll
     for (int i = 0; i < T::kRows; ++i) {
       load_angles(i, constants);
@@ -107,18 +117,22 @@ class HeadSlice {
       take(i, constants, y);
       if constexpr (kNorm != Norm::none) {
         if constexpr (!norms_across_heads(kSpec)) {
-          r = reciprocal_rms(sum_of(y), T::kInvHeadDim, eps);
+          r = reciprocal_rms(sum_of(y), T::kInvHeadDim, f.common.eps);
         }
         unpack_vectors(constants);
         ask_for_vectors_of(i + 1 < T::kRows ? first_ : next, (i + 1) % T::kRows);
         scale_row<kSpec, kNorm, T>(y, constants, r);
       }
       if constexpr (!kRotatesFirst && kSpec.rope_dim > 0) rotate_row<kSpec, T>(y, constants, lane_);
+      if constexpr (has_other_outputs(kSpec)) {
+        outputs.put(i, y);
+      } else {
 #pragma unroll
-      for (int slot = 0; slot < T::kSlots; ++slot) {
-        if (lane_.first_element(slot) >= kSpec.head_dim) continue;
-        const auto chunk = Chunk<kSpec.dtype>::pack(y[slot]);
-        heads_.put(view_, lane_, i, slot, chunk);
+        for (int slot = 0; slot < T::kSlots; ++slot) {
+          if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+          const auto chunk = Chunk<kSpec.dtype>::pack(y[slot]);
+          heads_.put(view_, lane_, i, slot, chunk);
+        }
       }
     }
   }

@@ -3,17 +3,18 @@
 #pragma once
 
 #include "butterfly.cuh"
+#include "outputs.cuh"
 
 namespace qkjit {
 
 /// Blocks go through the tensors of a token after another: q, k, and v if it is copied.
 struct TensorOfBlock {
   unsigned token;
-  unsigned tensor;
+  Tensor tensor;
 
   static QKJIT_DEVICE TensorOfBlock of(const Spec& spec, unsigned block) {
     const unsigned tensors = tensors_of(spec);
-    return {block / tensors, block % tensors};
+    return {block / tensors, static_cast<Tensor>(block % tensors)};
   }
 };
 

@@ -30,6 +30,13 @@ QKJIT_DEVICE void store_16_bytes([[maybe_unused]] Hint hint, uint4* to, uint4 va
   *to = value;
 }
 
+QKJIT_DEVICE void store_8_bytes([[maybe_unused]] Hint hint, uint2* to, uint2 value) {
+#if defined(__CUDACC__)
+  if (hint == Hint::streaming) return __stcs(to, value);
+#endif
+  *to = value;
+}
+
 /// Two 16-bit values in one register, the first in the low half.
 template <DType kDType>
 QKJIT_DEVICE unsigned pack_pair(float low, float high) {

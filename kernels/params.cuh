@@ -94,9 +94,32 @@ struct BatchedParams : FusedParams {
   ValueRows v;
 };
 
+/// The FP8 scales of q, of k or of V: given, or written. Strides count elements and are 0 where
+/// several share one.
+struct Scales {
+  float* data;  ///< null without FP8
+  long long sequence_stride, token_stride, head_stride;
+};
+
+/// What outputs of another kind need; see has_other_outputs().
+struct Outputs {
+  Scales q, k, v;
+  /// Of a paged cache the slots of k's tokens, sequence after sequence; a negative one is none.
+  /// Blocks are to slots what sequences are to tokens: Sequences::out_stride of k and of V is from
+  /// one to the next.
+  const void* slots;
+  Divisor by_block;  ///< divides by `block_size`
+  unsigned block_size;
+};
+
+/// What a kernel with other outputs takes; all others read its begin only.
+struct OutputParams : BatchedParams {
+  Outputs outputs;
+};
+
 /// What a kernel of two streams takes: the calls of both, one grid after the other.
 struct DualParams {
-  BatchedParams streams[2];
+  OutputParams streams[2];
   unsigned first_blocks;  ///< of the grid, those of the first stream
 };
 
@@ -112,7 +135,9 @@ static_assert(sizeof(FusedParams) == 328,
               "host and device must agree: change both sides and this size");
 static_assert(sizeof(BatchedParams) == 568,
               "host and device must agree: change both sides and this size");
-static_assert(sizeof(DualParams) == 1144,
+static_assert(sizeof(OutputParams) == 688,
+              "host and device must agree: change both sides and this size");
+static_assert(sizeof(DualParams) == 1384,
               "host and device must agree: change both sides and this size");
 
 }  // namespace qkjit

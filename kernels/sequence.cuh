@@ -17,7 +17,7 @@ QKJIT_DEVICE TokenOfSequence find_in_sequence(const Batches& batches, unsigned n
   return {sequence, number - sequence * batches.tokens};
 }
 
-/// The rows of a sequence, with elements of `element_size` bytes.
+/// The rows of a sequence, with elements of `element_size` bytes. Other outputs go by find_out().
 QKJIT_DEVICE Rows rows_of_sequence(Rows rows, const Sequences& of, int element_size,
                                    unsigned sequence) {
   const long long in = sequence * of.in_stride, out = sequence * of.out_stride;
@@ -44,10 +44,11 @@ struct PlaceOfToken {
   const Rows& rows;
   unsigned token;
   bool exists;
+  unsigned sequence;
 
   static QKJIT_DEVICE PlaceOfToken of(const Spec&, const FusedParams& f, bool is_q,
                                       unsigned number) {
-    return {f.common, is_q ? f.common.q : f.common.k, number, true};
+    return {f.common, is_q ? f.common.q : f.common.k, number, true, 0};
   }
 };
 
@@ -57,6 +58,7 @@ struct PlaceOfToken<Batch::strided> {
   Rows rows;
   unsigned token;
   bool exists;  ///< q or k may have fewer tokens than there are numbers
+  unsigned sequence;
 
   static QKJIT_DEVICE PlaceOfToken of(const Spec& spec, const BatchedParams& f, bool is_q,
                                       unsigned number) {
@@ -65,7 +67,7 @@ struct PlaceOfToken<Batch::strided> {
     const TokenOfSequence in = find_in_sequence(f.batches, number);
     return {positions_of_sequence(f.common, spec.positions, f.batches, of, in.sequence),
             rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token,
-            in.token < of.tokens};
+            in.token < of.tokens, in.sequence};
   }
 };
 

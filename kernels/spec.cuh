@@ -104,6 +104,19 @@ enum class TableHeads { shared, per_head };
 /// the nearest row and is reported.
 enum class Bounds { unchecked, checked };
 
+/// How the values of an output are stored: as the dtype, or as FP8 e4m3 with scales beside them.
+enum class Out { same, fp8_e4m3 };
+
+/// Whose an FP8 scale is: given for the call, with what sharing its strides say; or found and
+/// written, for each head of each token, or for all heads that a token has of q, of k and of V.
+enum class OutScale { given, head, token };
+
+/// Where k's result goes, and V: to outputs shaped as they are, or to slots of a paged cache.
+enum class Cache { none, paged };
+
+/// Type of the slots.
+enum class Slots { int64, int32 };
+
 struct Spec {
   int head_dim = 0;
   int rope_dim = 0;  ///< rotated elements of a head; 0 is norm only
@@ -129,6 +142,11 @@ struct Spec {
   Values v = Values::none;
   TableHeads table_heads = TableHeads::shared;
   Bounds bounds = Bounds::unchecked;
+  Out q_out = Out::same;
+  Out k_out = Out::same;  ///< of V too
+  OutScale out_scale = OutScale::given;
+  Cache cache = Cache::none;
+  Slots slots = Slots::int64;
 
   friend QKJIT_CONSTEXPR bool operator==(const Spec&, const Spec&) = default;
 };
@@ -180,6 +198,29 @@ QKJIT_CONSTEXPR DType dtype_of_weights(const Spec& spec) {
 /// The first rotated element of a head.
 QKJIT_CONSTEXPR int rotated_begin(const Spec& spec) {
   return spec.placement == RopePlacement::tail ? spec.head_dim - spec.rope_dim : 0;
+}
+
+QKJIT_CONSTEXPR bool has_fp8(const Spec& spec) {
+  return spec.q_out == Out::fp8_e4m3 || spec.k_out == Out::fp8_e4m3;
+}
+
+/// Whether an output is of another kind than rows of the dtype in a tensor shaped as its input.
+QKJIT_CONSTEXPR bool has_other_outputs(const Spec& spec) {
+  return has_fp8(spec) || spec.cache == Cache::paged;
+}
+
+/// Whether q's output is FP8, or those of k and V are.
+QKJIT_CONSTEXPR bool is_fp8(const Spec& spec, bool is_q) {
+  return (is_q ? spec.q_out : spec.k_out) == Out::fp8_e4m3;
+}
+
+/// Whether a token's heads share a scale that is found: then a block has a whole token, finds what
+/// is largest in it, and does all again to store it.
+QKJIT_CONSTEXPR bool scales_tokens(const Spec& spec) { return spec.out_scale == OutScale::token; }
+
+/// Bytes of an element there.
+QKJIT_CONSTEXPR int size_of_out(const Spec& spec, bool is_q) {
+  return is_fp8(spec, is_q) ? 1 : size_of(spec.dtype);
 }
 
 QKJIT_CONSTEXPR bool has_sections(const Spec& spec) { return spec.sections[0] > 0; }

@@ -63,7 +63,7 @@ class LaunchCache {
   }
 
  private:
-  static constexpr std::size_t kCalls = 128 / kStreams;  // some 270 KB a thread
+  static constexpr std::size_t kCalls = 128 / kStreams;  // some 320 KB a thread
 
   LaunchCache() : calls_(kCalls) {}
 

@@ -16,12 +16,13 @@ namespace qkjit {
 namespace {
 
 /// The pointers of a call that is not empty, by name.
-std::array<std::pair<std::string_view, const void*>, 16> pointers(const Operation& op) {
+std::array<std::pair<std::string_view, const void*>, 20> pointers(const Operation& op) {
   const Params& p = op.params;
+  const bool is_paged = op.spec.cache == Cache::paged;
   return {{{"q", p.q.in},
            {"k", p.k.in},
            {"q_out", p.q.out},
-           {"k_out", p.k.out},
+           {is_paged ? "k_cache" : "k_out", p.k.out},
            {"q_weight", p.q.weight},
            {"k_weight", p.k.weight},
            {"q_bias", p.q.bias},
@@ -31,9 +32,13 @@ std::array<std::pair<std::string_view, const void*>, 16> pointers(const Operatio
            {"positions", p.positions},
            {"k_positions", op.batches.k.positions},
            {"v", op.v.rows.in},
-           {"v_out", op.v.rows.out},
+           {is_paged ? "v_cache" : "v_out", op.v.rows.out},
            {"segment_offsets", p.segments.offsets},
-           {"position_error", p.position_error}}};
+           {"position_error", p.position_error},
+           {"q_scale", op.outputs.q.data},
+           {"k_scale", op.outputs.k.data},
+           {"v_scale", op.outputs.v.data},
+           {"slot_mapping", op.outputs.slots}}};
 }
 
 std::uint64_t next_number() {
@@ -122,8 +127,10 @@ Result<Dispatch> Runtime::launch_on_host(const qkjit_args& args) {
 }
 
 Dispatch Runtime::run_on_host(const Operation& op) {
-  run_on_cpu(op.spec, op.params, op.batches_apart(), options_.cpu_threads, op.frequencies.get());
-  copy_on_cpu(op.spec, op.v, static_cast<unsigned>(op.tokens) / op.batches.tokens);
+  const CpuOutputs outputs{op.params, op.batches, op.v, op.outputs};
+  run_on_cpu(op.spec, op.params, op.batches_apart(), options_.cpu_threads, op.frequencies.get(),
+             &outputs);
+  if (op.v.rows.heads > 0) copy_on_cpu(op.spec, op.sequences(), outputs);
   return count({Path::cpu, Reason::host_memory});
 }
 
@@ -140,6 +147,7 @@ Result<void> Runtime::check_host_memory(const Operation& op) {
           name);
     }
   }
+  if (auto checked = check_slots(op); !checked) return checked;
   return check_positions(op);
 }
 

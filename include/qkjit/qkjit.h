@@ -74,7 +74,8 @@ typedef enum qkjit_dtype {
   QKJIT_FP16 = 1,
   QKJIT_FP32 = 2,
   QKJIT_INT32 = 3,
-  QKJIT_INT64 = 4
+  QKJIT_INT64 = 4,
+  QKJIT_FP8_E4M3 = 5 /* of outputs: 4 bits of exponent, up to 448, without infinity */
 } qkjit_dtype;
 
 typedef enum qkjit_layout {
@@ -224,6 +225,31 @@ typedef enum qkjit_table_heads {
  */
 typedef enum qkjit_bounds { QKJIT_BOUNDS_UNCHECKED = 0, QKJIT_BOUNDS_CHECKED = 1 } qkjit_bounds;
 
+/* How the values of an output are stored. FP8_E4M3 holds e4m3(v * (1 / scale)), where v is what
+ * SAME would store, in rounding=fused the fp32 value before it is rounded; 1 / scale is rounded
+ * once, as in vLLM's scaled_fp8_quant. To nearest even; beyond 448, infinity too, it is 448, and
+ * NaN 0x7f. */
+typedef enum qkjit_out { QKJIT_OUT_SAME = 0, QKJIT_OUT_FP8_E4M3 = 1 } qkjit_out;
+
+/* Whose an FP8 scale is.
+ *   STATIC  the caller's: one, one a head, or one a head of each sequence, as FlashAttention's
+ *           descale
+ *   HEAD    each head's of each token, which the call writes: its largest magnitude / 448, at least
+ *           1 / (448 * 512), as in vLLM; NaN does not count
+ *   TOKEN   the same, one for all heads that a token has of q, one for those of k, and one for V's;
+ *           not with NORM_SCOPE_TOKEN and WEIGHTS_PER_HEAD */
+typedef enum qkjit_out_scale {
+  QKJIT_OUT_SCALE_STATIC = 0,
+  QKJIT_OUT_SCALE_HEAD = 1,
+  QKJIT_OUT_SCALE_TOKEN = 2
+} qkjit_out_scale;
+
+/* Where k's result goes, and V: to k_out and v_out, or to slots of a paged KV cache. */
+typedef enum qkjit_cache { QKJIT_CACHE_NONE = 0, QKJIT_CACHE_PAGED = 1 } qkjit_cache;
+
+/* Type of slot_mapping. */
+typedef enum qkjit_slots { QKJIT_SLOTS_INT64 = 0, QKJIT_SLOTS_INT32 = 1 } qkjit_slots;
+
 typedef struct qkjit_spec {
   size_t struct_size;
   int32_t head_dim; /* 1..1024; the fused kernel takes every multiple of 8 up to 512 */
@@ -252,6 +278,11 @@ typedef struct qkjit_spec {
   qkjit_v v;
   qkjit_table_heads table_heads;
   qkjit_bounds bounds;
+  qkjit_out q_out;
+  qkjit_out k_out; /* of V too */
+  qkjit_out_scale out_scale;
+  qkjit_cache cache;
+  qkjit_slots slots;
 } qkjit_spec;
 
 #define QKJIT_SPEC_INIT                                                                           \
@@ -261,7 +292,8 @@ typedef struct qkjit_spec {
         QKJIT_WEIGHT_DTYPE_SAME, QKJIT_NORM_ORDER_BEFORE, QKJIT_FP32, QKJIT_TABLE_HALF,           \
         QKJIT_PLACEMENT_HEAD, {0, 0, 0}, QKJIT_SECTIONS_CONTIGUOUS, QKJIT_NORM_SCOPE_HEAD,        \
         QKJIT_ANGLES_TABLE, QKJIT_WEIGHTS_SHARED, QKJIT_BATCH_FOLDED, QKJIT_V_NONE,               \
-        QKJIT_TABLE_HEADS_SHARED, QKJIT_BOUNDS_UNCHECKED                                          \
+        QKJIT_TABLE_HEADS_SHARED, QKJIT_BOUNDS_UNCHECKED, QKJIT_OUT_SAME, QKJIT_OUT_SAME,         \
+        QKJIT_OUT_SCALE_STATIC, QKJIT_CACHE_NONE, QKJIT_SLOTS_INT64                               \
   }
 
 /* Reads the canonical text, "head_dim=128,rope_dim=128,layout=interleaved,dtype=bf16" with
@@ -272,9 +304,11 @@ typedef struct qkjit_spec {
  * ",norm_order=before|after", ",table=fp32|bf16|fp16", ",table_width=half|full|elements",
  * ",placement=head|tail", ",sections=24+20+20", ",section_order=contiguous|interleaved",
  * ",norm_scope=head|token", ",angles=table|computed", ",weights=shared|per_head",
- * ",batch=folded|strided", ",v=none|copy", ",table_heads=shared|per_head" and
- * ",bounds=unchecked|checked". Strict: an unknown field, a bad value, a repeated
- * field, or norm beside q_norm or k_norm, is INVALID_ARGUMENT and names it; so is a
+ * ",batch=folded|strided", ",v=none|copy", ",table_heads=shared|per_head",
+ * ",bounds=unchecked|checked", ",out=same|fp8_e4m3" or, where they differ, ",q_out=..." and
+ * ",k_out=...", ",out_scale=static|head|token", ",cache=none|paged" and ",slots=int64|int32".
+ * Strict: an unknown field, a bad value, a repeated field, or norm beside q_norm or k_norm and out
+ * beside q_out or k_out, is INVALID_ARGUMENT and names it; so is a
  * spec->struct_size that is not this library's. What means nothing for the rest of a spec is
  * dropped. */
 QKJIT_API qkjit_status qkjit_spec_parse(const char* text, qkjit_spec* spec);
@@ -494,7 +528,7 @@ typedef struct qkjit_args {
   qkjit_tensor k_positions;      /* those of k alone, with BATCH_STRIDED; positions are then q's */
   qkjit_tensor v;               /* with V_COPY: [tokens, heads_v, head_dim] or with batches, as many
                                    tokens as k; any heads, strides of its own */
-  qkjit_tensor v_out;           /* shaped as v; where it goes, bit by bit */
+  qkjit_tensor v_out;           /* shaped as v; where it goes, bit by bit, or as FP8 */
   qkjit_grid grid;              /* as it is in QKJIT_ARGS_INIT unless positions are GRID */
   qkjit_tensor segment_offsets; /* of SEGMENTS: int32 [n], the position of each one's first token;
                                    positions is then int32 [n + 1], from 0 to the tokens */
@@ -505,6 +539,28 @@ typedef struct qkjit_args {
    * far: below 0 all was in order. In host memory it is left alone, as such a call is
    * INVALID_ARGUMENT. */
   qkjit_tensor position_error;
+  /* Scales of what is FP8, fp32. OUT_SCALE_STATIC reads them: [1], [heads] or, with batches,
+   * [batch, heads]; strides may be 0 and a dimension 1, where several share one. OUT_SCALE_HEAD
+   * writes them: [tokens, heads], with batches [batch, tokens, heads]. OUT_SCALE_TOKEN
+   * too, without the heads. */
+  qkjit_tensor q_scale;
+  qkjit_tensor k_scale;
+  qkjit_tensor v_scale;
+  /* With CACHE_PAGED, in place of k_out and v_out: [blocks, block_size, heads, head_dim] of the
+   * dtype, or FP8, in this order of dimensions whatever the order in memory, less than 2^31 slots:
+   *   vLLM        k = kv[0], v = kv[1] of [2, blocks, block_size, heads, head_dim], as they are
+   *   FlashInfer  NHD: k is page [i, 0] and v page [i, 1] of [blocks, 2, block_size, heads,
+   * head_dim], so that blocks lie 2 * block_size * heads * head_dim apart; HND: of [blocks, 2,
+   *               heads, block_size, head_dim], with the strides {2 * heads * block_size *
+   * head_dim, head_dim, block_size * head_dim, 1} SGLang      [slots, heads, head_dim] as [slots,
+   * 1, heads, head_dim] Nothing else in the cache is touched. */
+  qkjit_tensor k_cache;
+  qkjit_tensor v_cache;
+  /* With CACHE_PAGED, of the spec's type: [tokens of k], those of each sequence after the other's.
+   * Token t goes to block slot / block_size, place slot % block_size; a negative slot leaves it
+   * out, and its k and v are not written. No two tokens may have one slot. One beyond the cache
+   * writes outside of it, or in host memory is INVALID_ARGUMENT. */
+  qkjit_tensor slot_mapping;
 } qkjit_args;
 
 #define QKJIT_TENSOR_INIT                             \
@@ -518,7 +574,8 @@ typedef struct qkjit_args {
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
         QKJIT_TENSOR_INIT, 0, 1e-6f, QKJIT_PATH_NONE, QKJIT_FREQUENCIES_INIT, QKJIT_TENSOR_INIT,  \
         QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_GRID_INIT, QKJIT_TENSOR_INIT,                 \
-        QKJIT_TENSOR_INIT                                                                         \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT,               \
+        QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT, QKJIT_TENSOR_INIT                                   \
   }
 
 /* A contiguous view of the given shape. */

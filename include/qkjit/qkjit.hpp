@@ -39,6 +39,16 @@
 //   args.frequencies.yarn_low = 20, args.frequencies.yarn_high = 46;
 //   args.frequencies.attention_factor = 1.1386294361119891;
 //
+// K in FP8 straight into a paged cache of vLLM's, V beside it, for a spec with
+// cache=paged,v=copy,k_out=fp8_e4m3:
+//
+//   args.v = qkjit::tensor(v, QKJIT_BF16, {tokens, 8, 128});
+//   args.k_cache = qkjit::tensor(kv, QKJIT_FP8_E4M3, {blocks, 16, 8, 128});
+//   args.v_cache = qkjit::tensor(kv + blocks * 16 * 8 * 128, QKJIT_FP8_E4M3, {blocks, 16, 8, 128});
+//   args.slot_mapping = qkjit::tensor(slots, QKJIT_INT64, {tokens});
+//   args.k_scale = qkjit::tensor(k_scale, QKJIT_FP32, {1});
+//   args.v_scale = qkjit::tensor(v_scale, QKJIT_FP32, {1});
+//
 // In host memory, on the CPU, with the same bits:
 //
 //   auto done = runtime.launch(args, qkjit::Stream::host());
@@ -168,7 +178,7 @@ inline Result<qkjit_spec> parse_spec(const std::string& text) {
 
 /// A spec's canonical text.
 inline Result<std::string> to_string(const qkjit_spec& spec) {
-  char text[512];
+  char text[1024];
   const qkjit_status code = qkjit_spec_format(&spec, text, sizeof(text), nullptr);
   if (code != QKJIT_OK) return Status(code);
   return std::string(text);

@@ -39,6 +39,12 @@ std::string entry_name(const Spec& spec) {
   if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
   if (has_head_tables(spec)) name += "_head_tables";
   if (spec.bounds == Bounds::checked) name += "_checked";
+  if (spec.q_out != Out::same) name += fmt::format("_q_{}", name_of(spec.q_out));
+  if (spec.k_out != Out::same) name += fmt::format("_k_{}", name_of(spec.k_out));
+  if (has_fp8(spec)) name += fmt::format("_{}", name_of(spec.out_scale));
+  if (spec.cache != Cache::none) {
+    name += fmt::format("_{}_{}", name_of(spec.cache), name_of(spec.slots));
+  }
   return name;
 }
 
@@ -57,14 +63,19 @@ std::string spec_initializer(const Spec& spec) {
       "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
       "qkjit::Weights::{},\n"
       "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{},\n"
-      "                .table_heads = qkjit::TableHeads::{}, .bounds = qkjit::Bounds::{}}}",
+      "                .table_heads = qkjit::TableHeads::{}, .bounds = qkjit::Bounds::{},\n"
+      "                .q_out = qkjit::Out::{}, .k_out = qkjit::Out::{}, .out_scale = "
+      "qkjit::OutScale{{{}}},\n"
+      "                .cache = qkjit::Cache::{}, .slots = qkjit::Slots::{}}}",
       spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
       name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
       name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
       name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
       name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
       name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights), name_of(spec.batch),
-      name_of(spec.v), name_of(spec.table_heads), name_of(spec.bounds));
+      name_of(spec.v), name_of(spec.table_heads), name_of(spec.bounds), name_of(spec.q_out),
+      name_of(spec.k_out), static_cast<int>(spec.out_scale), name_of(spec.cache),
+      name_of(spec.slots));
 }
 
 std::string variant_initializer(const Variant& v) {
@@ -122,13 +133,19 @@ std::string body(std::string_view params, std::string_view frequencies, std::str
       params, frequencies, call, arguments);
 }
 
+/// The first of the structs of params.cuh that has all that the kernel reads.
+std::string_view params_of(const Spec& spec) {
+  if (has_other_outputs(spec)) return "OutputParams";
+  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
+  return is_plain ? "FusedParams" : "BatchedParams";
+}
+
 }  // namespace
 
 Source fused_source(const Spec& spec, const Variant& v) {
   const std::string entry = entry_name(spec);
   const bool by_token = runs_by_token(spec);
   const std::string_view function = by_token ? "fused_by_token" : "fused";
-  const bool is_plain = spec.batch == Batch::folded && spec.v == Values::none;
   const std::string frequencies = spec.angles == Angles::computed
                                       ? fmt::format("Frequencies<{}>", spec.rope_dim / 2)
                                       : std::string();
@@ -137,7 +154,7 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "extern \"C\" __global__ void __launch_bounds__({1})\n"
       "{2}{3}",
       function, bounds_of(v), entry,
-      body(is_plain ? "FusedParams" : "BatchedParams", frequencies,
+      body(params_of(spec), frequencies,
            fmt::format("{}<{},\n               {}>", function, spec_initializer(spec),
                        variant_initializer(v)),
            by_token ? "params" : "params, blockIdx.x"));

@@ -1,12 +1,11 @@
-// Rows that are only copied, in host memory.
+// Rows that are not computed, in host memory.
 #pragma once
 
-#include "kernels/params.cuh"
-#include "kernels/spec.cuh"
+#include "cpu/store.hpp"
 
 namespace qkjit {
 
-/// V of `sequences` sequences, bit by bit; nothing if it has no heads.
-void copy_on_cpu(const Spec& spec, const ValueRows& v, unsigned sequences);
+/// V of `sequences` sequences, bit by bit or to FP8.
+void copy_on_cpu(const Spec& spec, unsigned sequences, const CpuOutputs& outputs);
 
 }  // namespace qkjit

@@ -39,6 +39,10 @@ float sum_row(const Row& x, int head_dim, const ChunkSum& chunk_sum) {
   return sums[0];
 }
 
+std::span<float> values_of(const Spec& spec, Row& y) {
+  return std::span(y).first(static_cast<std::size_t>(spec.head_dim));
+}
+
 float load_weight(DType dtype, const void* from, std::int64_t i) {
   const auto load = [&]<DType kDType>() {
     using F = Format<kDType>;
@@ -156,11 +160,10 @@ void rotate_token_row(const Spec& spec, const Params& params, ComputedAngles* co
 /// A row of q or k, with the norm of its tensor.
 template <DType kDType>
 void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, const RowView& row,
-             Norm norm, float inv_head_dim) {
+             Norm norm, float inv_head_dim, const RowOutput& output) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const Storage* in = static_cast<const Storage*>(row.rows.in) + row.in_offset();
-  Storage* out = static_cast<Storage*>(row.rows.out) + row.out_offset();
   const auto normalize_if = [&](NormOrder order, Row& y) {
     if (norm == Norm::none || spec.norm_order != order) return;
     const std::int64_t first = runs_by_token(spec) ? std::int64_t{row.head} * spec.head_dim : 0;
@@ -172,7 +175,7 @@ void run_row(const Spec& spec, const Params& params, ComputedAngles* computed, c
   normalize_if(NormOrder::before, y);
   rotate_token_row<kDType>(spec, params, computed, row.token, row.head, y);
   normalize_if(NormOrder::after, y);
-  for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+  store_row<kDType>(spec, row, output, values_of(spec, y));
 }
 
 /// The sum of a token's squares, of all heads of q or of k, as arithmetic.cuh has it. `load` gives
@@ -193,7 +196,7 @@ float sum_heads(const Spec& spec, unsigned heads, const Load& load) {
 /// A token's q or k under a norm across heads. Nothing is stored before all of it was read.
 template <DType kDType>
 void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed, const Rows& rows,
-               Norm norm, unsigned token) {
+               Norm norm, unsigned token, const RowOutput& output) {
   using F = Format<kDType>;
   using Storage = typename F::Storage;
   const bool rotates_first = norm != Norm::none && spec.norm_order == NormOrder::after;
@@ -219,8 +222,7 @@ void run_heads(const Spec& spec, const Params& params, ComputedAngles* computed,
     const std::int64_t first = std::int64_t{head} * spec.head_dim;
     if (norm != Norm::none) scale_row<kDType>(spec, norm, rows, first, r, y);
     if (!rotates_first) rotate(head, y);
-    Storage* out = static_cast<Storage*>(rows.out) + RowView{rows, token, head}.out_offset();
-    for (int i = 0; i < spec.head_dim; ++i) out[i] = F::store(y[i]);
+    store_row<kDType>(spec, {rows, token, head}, output, values_of(spec, y));
   }
 }
 
@@ -229,61 +231,89 @@ struct Place {
   Params params;
   Rows rows;
   unsigned token;
+  unsigned sequence;
   bool exists;  ///< q or k may have fewer tokens than there are numbers
 };
 
 Place find_place(const Spec& spec, const Params& params, const Batches* batches, bool is_q,
                  unsigned number) {
   const Rows& rows = is_q ? params.q : params.k;
-  if (!batches) return {params, rows, number, true};
+  if (!batches) return {params, rows, number, 0, true};
   const Sequences& of = is_q ? batches->q : batches->k;
   const TokenOfSequence in = find_in_sequence(*batches, number);
   return {positions_of_sequence(params, spec.positions, *batches, of, in.sequence),
-          rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token,
+          rows_of_sequence(rows, of, size_of(spec.dtype), in.sequence), in.token, in.sequence,
           in.token < of.tokens};
 }
 
-/// What is computed by itself: a row; under a norm across heads a token's q, and its k.
+/// A token's q or k whose heads share an FP8 scale: once to find it, and again to store them.
+template <class Run>
+void run_scaled_token(const Spec& spec, const Params& params, const CpuOutputs* outputs,
+                      unsigned unit, const Run& run) {
+  const bool is_q = unit % 2 == 0;
+  const Rows& rows = is_q ? params.q : params.k;
+  RowOutput output{outputs, is_q ? Tensor::q : Tensor::k};
+  float largest = 0;
+  output.largest = &largest;
+  for (unsigned head = 0; head < rows.heads && is_fp8(spec, is_q); ++head) {
+    run(RowView{rows, unit / 2, head}, output);
+  }
+  output.largest = nullptr, output.shared_scale = scale_of(largest);
+  for (unsigned head = 0; head < rows.heads; ++head) run(RowView{rows, unit / 2, head}, output);
+}
+
+/// What is computed by itself: a row; a token's q, and its k, under a norm across heads, and where
+/// heads share an FP8 scale.
 unsigned unit_count(const Spec& spec, const Params& params) {
-  if (!norms_across_heads(spec)) return params.row_count;
+  if (!norms_across_heads(spec) && !scales_tokens(spec)) return params.row_count;
   return 2 * (params.row_count / (params.q.heads + params.k.heads));
 }
 
 template <DType kDType>
 void run_units(const Spec& spec, const Params& params, const Batches* batches,
-               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
+               const AllFrequencies* frequencies, const CpuOutputs* outputs, unsigned begin,
+               unsigned end) {
   const FloatEnvironment ieee;
   std::optional<ComputedAngles> angles;
   if (frequencies) angles.emplace(spec, *frequencies);
   ComputedAngles* const computed = angles ? &*angles : nullptr;
   const float inv_head_dim = 1.0f / static_cast<float>(spec.head_dim);
   const Divisor by_heads = Divisor::of(params.q.heads + params.k.heads);
-  for (unsigned unit = begin; unit < end; ++unit) {
-    const bool is_token = norms_across_heads(spec);
-    const RowView view = is_token ? RowView{unit % 2 == 0 ? params.q : params.k, unit / 2, 0}
-                                  : find_row(params, unit, by_heads);
-    const bool is_q = &view.rows == &params.q;
+  const auto run = [&](const RowView& view, RowOutput output) {
+    const bool is_q = output.tensor == Tensor::q;
     const Norm norm = is_q ? spec.q_norm : spec.k_norm;
     const Place place = find_place(spec, params, batches, is_q, view.token);
-    if (!place.exists) continue;
-    if (is_token) {
-      run_heads<kDType>(spec, place.params, computed, place.rows, norm, place.token);
+    output.sequence = place.sequence;
+    if (!place.exists) return;
+    if (norms_across_heads(spec)) {
+      run_heads<kDType>(spec, place.params, computed, place.rows, norm, place.token, output);
     } else {
       run_row<kDType>(spec, place.params, computed, {place.rows, place.token, view.head}, norm,
-                      inv_head_dim);
+                      inv_head_dim, output);
     }
+  };
+  for (unsigned unit = begin; unit < end; ++unit) {
+    if (scales_tokens(spec)) {
+      run_scaled_token(spec, params, outputs, unit, run);
+      continue;
+    }
+    const RowView view = norms_across_heads(spec)
+                             ? RowView{unit % 2 == 0 ? params.q : params.k, unit / 2, 0}
+                             : find_row(params, unit, by_heads);
+    run(view, {outputs, &view.rows == &params.q ? Tensor::q : Tensor::k});
   }
 }
 
 void run_range(const Spec& spec, const Params& params, const Batches* batches,
-               const AllFrequencies* frequencies, unsigned begin, unsigned end) {
+               const AllFrequencies* frequencies, const CpuOutputs* outputs, unsigned begin,
+               unsigned end) {
   switch (spec.dtype) {
     case DType::bf16:
-      return run_units<DType::bf16>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::bf16>(spec, params, batches, frequencies, outputs, begin, end);
     case DType::fp16:
-      return run_units<DType::fp16>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::fp16>(spec, params, batches, frequencies, outputs, begin, end);
     case DType::fp32:
-      return run_units<DType::fp32>(spec, params, batches, frequencies, begin, end);
+      return run_units<DType::fp32>(spec, params, batches, frequencies, outputs, begin, end);
   }
 }
 
@@ -299,7 +329,7 @@ unsigned useful_threads(const Spec& spec, const Params& params, int limit) {
 }  // namespace
 
 void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads,
-                const AllFrequencies* frequencies) {
+                const AllFrequencies* frequencies, const CpuOutputs* outputs) {
   const std::uint64_t count = useful_threads(spec, params, threads);
   const std::uint64_t units = unit_count(spec, params);
   const auto boundary = [&](std::uint64_t i) { return static_cast<unsigned>(units * i / count); };
@@ -308,7 +338,7 @@ void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, 
   workers.reserve(count - 1);
   for (std::uint64_t i = 1; i < count; ++i) {
     const auto work = [&, i] {
-      run_range(spec, params, batches, frequencies, boundary(i), boundary(i + 1));
+      run_range(spec, params, batches, frequencies, outputs, boundary(i), boundary(i + 1));
     };
     try {
       workers.emplace_back(work);
@@ -316,7 +346,7 @@ void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, 
       work();  // the system gives no more threads: slower, never half done
     }
   }
-  run_range(spec, params, batches, frequencies, 0, boundary(1));
+  run_range(spec, params, batches, frequencies, outputs, 0, boundary(1));
 }
 
 }  // namespace qkjit

@@ -2,6 +2,7 @@
 // kernels.
 #pragma once
 
+#include "cpu/store.hpp"
 #include "kernels/frequencies.cuh"
 #include "kernels/params.cuh"
 
@@ -10,8 +11,8 @@ namespace qkjit {
 /// Runs every row, on up to `threads` threads (0: all cores), and returns when all are done. The
 /// arguments are checked already (src/op); every pointer is host memory, every position in the
 /// table. `batches` are null if they fold; `frequencies` are those of computed angles, null with a
-/// table.
+/// table; `outputs` are read if has_other_outputs().
 void run_on_cpu(const Spec& spec, const Params& params, const Batches* batches, int threads,
-                const AllFrequencies* frequencies = nullptr);
+                const AllFrequencies* frequencies = nullptr, const CpuOutputs* outputs = nullptr);
 
 }  // namespace qkjit

@@ -6,7 +6,7 @@ namespace qkjit {
 namespace {
 
 bool folds(const HeadViews& views) {
-  return !views.exist() || (folds(views.in.extent) && folds(views.out.extent));
+  return !views.exist() || (folds(views.in.extent) && (views.is_paged || folds(views.out.extent)));
 }
 
 }  // namespace
@@ -53,9 +53,10 @@ bool folds(const HeadViews& q, const HeadViews& k, const HeadViews& v, const Rot
          folds(v) && positions_fold(rotation, spec, lengths);
 }
 
-Sequences to_sequences(const HeadViews& views, const PositionView& positions, int element_size) {
-  return {.in_stride = views.in.extent.batch_stride / element_size,
-          .out_stride = views.out.extent.batch_stride / element_size,
+Sequences to_sequences(const HeadViews& views, const PositionView& positions, int in_size,
+                       int out_size) {
+  return {.in_stride = views.in.extent.batch_stride / in_size,
+          .out_stride = views.out.extent.batch_stride / out_size,
           .positions = positions.memory.data,
           .position_stride = positions.batch_stride,
           .position_axis_stride = positions.axis_stride,
@@ -64,15 +65,18 @@ Sequences to_sequences(const HeadViews& views, const PositionView& positions, in
 
 HeadViews folded(const HeadViews& views) {
   HeadViews one = views;
-  one.in.extent = folded(views.in.extent), one.out.extent = folded(views.out.extent);
+  one.in.extent = folded(views.in.extent);
+  if (!views.is_paged) one.out.extent = folded(views.out.extent);
   return one;
 }
 
 Batches to_batches(const HeadViews& q, const HeadViews& k, const Rotation& rotation,
-                   std::int64_t longest, int element_size) {
+                   std::int64_t longest, const Spec& spec) {
   const auto tokens = static_cast<unsigned>(longest);
-  return {to_sequences(q, rotation.q_positions, element_size),
-          to_sequences(k, rotation.k_positions, element_size), tokens, Divisor::of(tokens)};
+  const int size = size_of(spec.dtype);
+  return {to_sequences(q, rotation.q_positions, size, size_of_out(spec, true)),
+          to_sequences(k, rotation.k_positions, size, size_of_out(spec, false)), tokens,
+          Divisor::of(tokens)};
 }
 
 }  // namespace qkjit

@@ -11,6 +11,7 @@ namespace qkjit {
 /// q or k and its output; of nothing if the call has none, or no tokens of it.
 struct HeadViews {
   HeadView in, out;
+  bool is_paged = false;  ///< `out` is a cache, whose blocks are no sequences
 
   bool exist() const { return in.tokens() > 0; }
 };
@@ -29,8 +30,9 @@ bool folds(const HeadViews& q, const HeadViews& k, const HeadViews& v, const Rot
 HeadViews folded(const HeadViews& views);
 
 /// What a kernel is told of them. `longest` is that of q and k.
-Sequences to_sequences(const HeadViews& views, const PositionView& positions, int element_size);
+Sequences to_sequences(const HeadViews& views, const PositionView& positions, int in_size,
+                       int out_size);
 Batches to_batches(const HeadViews& q, const HeadViews& k, const Rotation& rotation,
-                   std::int64_t longest, int element_size);
+                   std::int64_t longest, const Spec& spec);
 
 }  // namespace qkjit

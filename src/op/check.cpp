@@ -10,6 +10,7 @@
 
 #include "kernels/tile.cuh"
 #include "op/batches.hpp"
+#include "op/outputs.hpp"
 #include "op/rotation.hpp"
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
@@ -24,6 +25,7 @@ constexpr std::int64_t kMostRows = std::numeric_limits<std::int32_t>::max();
 struct HeadTensors : HeadViews {
   const void *weight, *bias;
   std::int64_t vector_bytes;  ///< of weight and bias each
+  ScaleView scales = {};
 };
 
 /// What belongs to q, or to k, with the names for messages.
@@ -31,15 +33,16 @@ struct HeadArguments {
   std::string_view in_name, out_name, weight_name, bias_name;
   const qkjit_tensor &in, &out, &weight, &bias;
   Norm norm;
+  OutputArguments output;
 };
 
 HeadArguments q_of(const qkjit_args& args, const Spec& spec) {
-  return {"q",        "q_out",       "q_weight",  "q_bias",   args.q,
-          args.q_out, args.q_weight, args.q_bias, spec.q_norm};
+  return {"q",        "q_out",       "q_weight",  "q_bias",    args.q,
+          args.q_out, args.q_weight, args.q_bias, spec.q_norm, output_of_q(args, spec)};
 }
 HeadArguments k_of(const qkjit_args& args, const Spec& spec) {
-  return {"k",        "k_out",       "k_weight",  "k_bias",   args.k,
-          args.k_out, args.k_weight, args.k_bias, spec.k_norm};
+  return {"k",        "k_out",       "k_weight",  "k_bias",    args.k,
+          args.k_out, args.k_weight, args.k_bias, spec.k_norm, output_of_k(args, spec)};
 }
 
 Result<void> check_weight(const HeadArguments& heads, const Spec& spec, std::int64_t count) {
@@ -73,7 +76,8 @@ Result<HeadTensors> check_absent(const HeadArguments& arguments, const HeadArgum
   }
   for (const auto& [name, tensor] : {std::pair{arguments.out_name, &arguments.out},
                                      {arguments.weight_name, &arguments.weight},
-                                     {arguments.bias_name, &arguments.bias}}) {
+                                     {arguments.bias_name, &arguments.bias},
+                                     {arguments.output.scale_name, &arguments.output.scale}}) {
     if (!is_given(*tensor)) continue;
     return fail(Code::invalid_argument, "{} is given without {}: give both or neither", name,
                 arguments.in_name);
@@ -86,7 +90,6 @@ Result<HeadTensors> check_absent(const HeadArguments& arguments, const HeadArgum
 Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArguments& other,
                                 const Spec& spec) {
   if (!is_given(arguments.in)) return check_absent(arguments, other);
-  const qkjit_tensor& out = arguments.out;
   auto input = check_head_tensor(arguments.in_name, arguments.in, spec, nullptr);
   if (!input) return tl::unexpected(input.error());
   const std::int64_t count = input->extent.heads;
@@ -94,15 +97,15 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArgume
     return fail(Code::invalid_argument, "{} has {} heads: below 2^31 can be had; split the call",
                 arguments.in_name, count);
   }
-  HeadTensors heads{{*input, *input},
+  const auto output = check_output(arguments.output, spec, *input);
+  if (!output) return tl::unexpected(output.error());
+  const auto scales = check_scales(arguments.output, spec, *input);
+  if (!scales) return tl::unexpected(scales.error());
+  HeadTensors heads{{*input, *output, arguments.output.is_paged},
                     arguments.weight.data,
                     arguments.bias.data,
-                    weight_length(spec, count) * size_of(dtype_of_weights(spec))};
-  if (is_given(out)) {  // a shape without memory is a mistake, not "in place"
-    auto output = check_head_tensor(arguments.out_name, out, spec, &*input);
-    if (!output) return tl::unexpected(output.error());
-    heads.out = *output;
-  }
+                    weight_length(spec, count) * size_of(dtype_of_weights(spec)),
+                    *scales};
   if (heads.exist()) {
     for (auto checked :
          {check_weight(arguments, spec, count), check_bias(arguments, spec, count)}) {
@@ -115,7 +118,8 @@ Result<HeadTensors> check_heads(const HeadArguments& arguments, const HeadArgume
 /// V and where it goes, if the spec says so.
 Result<HeadTensors> check_values(const qkjit_args& args, const Spec& spec) {
   if (spec.v == Values::none) {
-    for (const auto& [name, tensor] : {std::pair{"v", &args.v}, {"v_out", &args.v_out}}) {
+    for (const auto& [name, tensor] :
+         {std::pair{"v", &args.v}, {"v_out", &args.v_out}, {"v_scale", &args.v_scale}}) {
       if (!is_given(*tensor)) continue;
       return fail(Code::invalid_argument,
                   "{} is given, but the spec says v=none: leave it out, or use v=copy", name);
@@ -125,27 +129,44 @@ Result<HeadTensors> check_values(const qkjit_args& args, const Spec& spec) {
   }
   const auto in = check_head_tensor("v", args.v, spec, nullptr);
   if (!in) return tl::unexpected(in.error());
-  const auto out = check_head_tensor("v_out", args.v_out, spec, &*in);
+  const OutputArguments output = output_of_v(args, spec);
+  const auto out = check_output(output, spec, *in);
   if (!out) return tl::unexpected(out.error());
-  return HeadTensors{{*in, *out}, nullptr, nullptr, 0};
+  const auto scales = check_scales(output, spec, *in);
+  if (!scales) return tl::unexpected(scales.error());
+  return HeadTensors{{*in, *out, output.is_paged}, nullptr, nullptr, 0, *scales};
 }
 
 Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v) {
   struct Named {
     std::string_view name;
     const Extent& extent;
+    const Extent* in_place = nullptr;  ///< of an output, the input that it may be
 
     bool exists() const { return extent.tokens > 0 && extent.batches > 0; }
   };
-  const bool q_in_place = q.in.extent == q.out.extent, k_in_place = k.in.extent == k.out.extent;
-  const std::array<Named, 6> views = {{{"q", q.in.extent},
+  const auto output = [](const HeadTensors& heads, std::string_view in, std::string_view out,
+                         std::string_view cache) {
+    const Extent &from = heads.in.extent, &to = heads.out.extent;
+    if (heads.is_paged) return Named{cache, to};
+    return Named{from == to ? in : out, to, &from};
+  };
+  const std::array<Named, 9> views = {{{"q", q.in.extent},
                                        {"k", k.in.extent},
-                                       {q_in_place ? "q" : "q_out", q.out.extent},
-                                       {k_in_place ? "k" : "k_out", k.out.extent},
                                        {"v", v.in.extent},
-                                       {"v_out", v.out.extent}}};
-  for (const Named& out : {views[2], views[3], views[5]}) {
-    if (!out.exists()) continue;
+                                       output(q, "q", "q_out", ""),
+                                       output(k, "k", "k_out", "k_cache"),
+                                       output(v, "v_out", "v_out", "v_cache"),
+                                       {"q_scale", q.scales.extent},
+                                       {"k_scale", k.scales.extent},
+                                       {"v_scale", v.scales.extent}}};
+  const auto is_read = [&](const Named& view) {
+    return &view < &views[3] || (&view == &views[6] && !q.scales.is_written) ||
+           (&view == &views[7] && !k.scales.is_written) ||
+           (&view == &views[8] && !v.scales.is_written);
+  };
+  for (const Named& out : views) {
+    if (!out.exists() || is_read(out)) continue;
     if (overlaps_itself(out.extent)) {
       return fail(
           Code::invalid_argument,
@@ -156,9 +177,8 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const He
           out.extent.token_stride, out.extent.head_stride, out.extent.row);
     }
     for (const Named& other : views) {
-      const bool same_rows = out.name.front() == other.name.front();
-      if (!other.exists()) continue;
-      if (same_rows && out.extent == other.extent) continue;  // in place, or itself
+      if (!other.exists() || &other == &out) continue;
+      if (&other.extent == out.in_place && out.extent == other.extent) continue;
       if (overlap(out.extent, other.extent)) {
         return fail(
             Code::invalid_argument,
@@ -173,7 +193,7 @@ Result<void> check_overlaps(const HeadTensors& q, const HeadTensors& k, const He
 
 /// Outputs must not lie over what other rows still read: weights, biases, table and positions.
 Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const HeadTensors& v,
-                             const Rotation& rotation) {
+                             const Rotation& rotation, const SlotView& slots) {
   const auto vector = [](std::string_view name, const void* data, std::int64_t bytes) {
     return ReadOnly{name, data, {reinterpret_cast<std::uintptr_t>(data), 1, 1, 0, 0, bytes}};
   };
@@ -181,12 +201,14 @@ Result<void> check_read_only(const HeadTensors& q, const HeadTensors& k, const H
        {rotation.segment_offsets, rotation.position_error,
         vector("q_weight", q.weight, q.vector_bytes), vector("k_weight", k.weight, k.vector_bytes),
         vector("q_bias", q.bias, q.vector_bytes), vector("k_bias", k.bias, k.vector_bytes),
-        rotation.cosines, rotation.sines, rotation.q_positions.memory,
-        rotation.k_positions.memory}) {
+        rotation.cosines, rotation.sines, rotation.q_positions.memory, rotation.k_positions.memory,
+        ReadOnly{"slot_mapping", slots.data, slots.extent}}) {
     if (!range.data) continue;
     bool is_written = false;
     for (const HeadTensors* heads : {&q, &k, &v}) {
+      const ScaleView& scales = heads->scales;
       is_written |= heads->exist() && overlap(heads->out.extent, range.extent);
+      is_written |= scales.is_written && overlap(scales.extent, range.extent);
     }
     if (!is_written) continue;
     return fail(Code::invalid_argument,
@@ -202,30 +224,42 @@ float inverse_width(const Spec& spec, std::int64_t heads) {
   return 1.0f / static_cast<float>(heads * spec.head_dim);
 }
 
-Rows to_rows(const HeadTensors& heads, const Spec& spec) {
+Rows to_rows(const HeadTensors& heads, const Spec& spec, bool is_q) {
   const Extent &in = heads.in.extent, &out = heads.out.extent;
-  const std::int64_t element_size = size_of(spec.dtype);
+  const std::int64_t element_size = size_of(spec.dtype), out_size = size_of_out(spec, is_q);
   return {.in = heads.in.data,
           .out = heads.out.data,
           .weight = heads.weight,
           .bias = heads.bias,
           .in_token_stride = in.token_stride / element_size,
           .in_head_stride = in.head_stride / element_size,
-          .out_token_stride = out.token_stride / element_size,
-          .out_head_stride = out.head_stride / element_size,
+          .out_token_stride = out.token_stride / out_size,
+          .out_head_stride = out.head_stride / out_size,
           .heads = heads.exist() ? static_cast<unsigned>(in.heads) : 0,
           .inv_width = inverse_width(spec, in.heads)};
 }
 
-bool is_aligned(const HeadTensors& heads) {
-  return on_16_bytes(heads.in.extent) && on_16_bytes(heads.out.extent) &&
+/// A chunk of FP8 is 8 bytes.
+bool is_aligned(const HeadTensors& heads, bool is_fp8) {
+  return on_16_bytes(heads.in.extent) && lies_on(heads.out.extent, is_fp8 ? 8 : 16) &&
          on_16_bytes(heads.weight) && on_16_bytes(heads.bias);
 }
 
-bool has_no_gaps(const HeadTensors& heads) {
+/// Where bulk copies can load, and unless outputs are of another kind, store.
+bool has_no_gaps(const HeadTensors& heads, const Spec& spec) {
   if (!heads.exist()) return true;
   const auto dense = [](const Extent& e) { return e.heads == 1 || e.head_stride == e.row; };
-  return dense(heads.in.extent) && dense(heads.out.extent);
+  return dense(heads.in.extent) && (has_other_outputs(spec) || dense(heads.out.extent));
+}
+
+Outputs to_outputs(const std::array<ScaleView, 3>& scales, const SlotView& slots) {
+  const auto block_size = static_cast<unsigned>(slots.block_size);
+  return {to_scales(scales[0]),
+          to_scales(scales[1]),
+          to_scales(scales[2]),
+          slots.data,
+          slots.data ? Divisor::of(block_size) : Divisor{},
+          block_size};
 }
 
 /// A kernel that stages a token has all heads of its q, or of its k, in shared memory.
@@ -280,7 +314,12 @@ Result<Spec> to_spec(const qkjit_spec& spec) {
                    enum_of<Batch>(spec.batch),
                    enum_of<Values>(spec.v),
                    enum_of<TableHeads>(spec.table_heads),
-                   enum_of<Bounds>(spec.bounds)};
+                   enum_of<Bounds>(spec.bounds),
+                   enum_of<Out>(spec.q_out),
+                   enum_of<Out>(spec.k_out),
+                   enum_of<OutScale>(spec.out_scale),
+                   enum_of<Cache>(spec.cache),
+                   enum_of<Slots>(spec.slots)};
   // First, since to normalise also drops what means nothing here.
   if (auto checked = check_enumerators(given); !checked) return tl::unexpected(checked.error());
   return normalized(given);
@@ -311,7 +350,12 @@ qkjit_spec to_c(const Spec& spec) {
           static_cast<qkjit_batch>(spec.batch),
           static_cast<qkjit_v>(spec.v),
           static_cast<qkjit_table_heads>(spec.table_heads),
-          static_cast<qkjit_bounds>(spec.bounds)};
+          static_cast<qkjit_bounds>(spec.bounds),
+          static_cast<qkjit_out>(spec.q_out),
+          static_cast<qkjit_out>(spec.k_out),
+          static_cast<qkjit_out_scale>(spec.out_scale),
+          static_cast<qkjit_cache>(spec.cache),
+          static_cast<qkjit_slots>(spec.slots)};
 }
 
 Result<Operation> check_args(const qkjit_args& args) {
@@ -346,6 +390,8 @@ Result<Operation> check_args(const qkjit_args& args) {
   auto v = check_values(args, *spec);
   if (!v) return tl::unexpected(v.error());
   if (auto checked = check_length_of_v(*k, *v); !checked) return tl::unexpected(checked.error());
+  const auto slots = check_slots(args, *spec, *k, *v);
+  if (!slots) return tl::unexpected(slots.error());
   Operation op{.spec = *spec,
                .support = std::move(*support),
                .params = {},
@@ -380,14 +426,16 @@ Result<Operation> check_args(const qkjit_args& args) {
   if (auto checked = check_overlaps(*q, *k, *v); !checked) return tl::unexpected(checked.error());
   const auto rotation = check_rotation(args, *spec, *lengths);
   if (!rotation) return tl::unexpected(rotation.error());
-  if (auto checked = check_read_only(*q, *k, *v, *rotation); !checked) {
+  if (auto checked = check_read_only(*q, *k, *v, *rotation, *slots); !checked) {
     return tl::unexpected(checked.error());
   }
   op.tokens = lengths->batches * lengths->longest();
-  op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths);
+  op.is_folded = folds(*q, *k, *v, *rotation, *spec, *lengths) && folds(q->scales) &&
+                 folds(k->scales) && folds(v->scales);
   if (op.is_folded) {
-    for (HeadViews* views : {&*q, &*k, &*v}) {
-      if (views->exist()) *views = folded(*views);
+    for (HeadTensors* heads : {&*q, &*k, &*v}) {
+      if (heads->exist()) static_cast<HeadViews&>(*heads) = folded(*heads);
+      heads->scales = folded(heads->scales);
     }
   } else if (spec->batch == Batch::folded && op.support.dispatch.path == Path::fused) {
     op.support = {{Path::generic, Reason::batch}, std::string(sentence_of(Reason::batch))};
@@ -399,8 +447,8 @@ Result<Operation> check_args(const qkjit_args& args) {
   op.frequencies = rotation->frequencies;
   op.table_names = {rotation->cosines.name, rotation->sines.name};
   op.params = {
-      .q = to_rows(*q, *spec),
-      .k = to_rows(*k, *spec),
+      .q = to_rows(*q, *spec, true),
+      .k = to_rows(*k, *spec, false),
       .cosines = rotation->cosines.data,
       .sines = rotation->sines.data,
       .positions = rotation->q_positions.memory.data,
@@ -416,12 +464,17 @@ Result<Operation> check_args(const qkjit_args& args) {
       .first_token = 0,
       .segments = {static_cast<const int*>(rotation->segment_offsets.data), rotation->segments},
       .grid = rotation->grid};
-  op.batches =
-      to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), element_size);
-  op.v = {to_rows(*v, *spec), to_sequences(*v, {}, element_size), 0};
-  op.aligned_rows = is_aligned(*q) && is_aligned(*k) && is_aligned(*v);
+  op.batches = to_batches(*q, *k, *rotation, op.is_folded ? op.tokens : lengths->longest(), *spec);
+  op.v = {to_rows(*v, *spec, false), to_sequences(*v, {}, element_size, size_of_out(*spec, false)),
+          0};
+  op.scales = {q->scales, k->scales, v->scales};
+  op.slots = *slots;
+  op.outputs = to_outputs(op.scales, *slots);
+  op.aligned_rows = is_aligned(*q, is_fp8(*spec, true)) && is_aligned(*k, is_fp8(*spec, false)) &&
+                    is_aligned(*v, is_fp8(*spec, false));
   op.aligned = op.aligned_rows && rotation->aligned;
-  op.takes_bulk = has_no_gaps(*q) && has_no_gaps(*k) && has_room(*spec, std::max(heads_q, heads_k));
+  op.takes_bulk = has_no_gaps(*q, *spec) && has_no_gaps(*k, *spec) &&
+                  has_room(*spec, std::max(heads_q, heads_k));
   op.bytes = static_cast<std::uint64_t>(rows * spec->head_dim * element_size);
   return op;
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/frequencies.cuh"
 #include "kernels/params.cuh"
+#include "op/outputs.hpp"
 #include "qkjit/qkjit.h"
 #include "spec/path.hpp"
 #include "spec/support.hpp"
@@ -34,7 +35,12 @@ struct Operation {
   std::uint64_t bytes;  ///< of q, k and v
   Path requested;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< of computed angles; null with a table
+  Outputs outputs = {};                               ///< of nothing unless has_other_outputs()
+  std::array<ScaleView, 3> scales = {};               ///< those of `outputs`: of q, k and V
+  SlotView slots = {};
 
+  unsigned sequences() const { return static_cast<unsigned>(tokens) / batches.tokens; }
+  std::int64_t k_tokens() const { return std::int64_t{sequences()} * batches.k.tokens; }
   /// Null if batches fold.
   const Batches* batches_apart() const { return is_folded ? nullptr : &batches; }
 };

@@ -17,24 +17,46 @@ struct Memory {
 
 std::uintptr_t address_of(const void* data) { return reinterpret_cast<std::uintptr_t>(data); }
 
-Extent rows_of(const Operation& op, const Rows& rows, const Sequences& of, bool out) {
-  const std::int64_t size = size_of(op.spec.dtype), tokens = op.batches.tokens;
-  return {address_of(out ? rows.out : rows.in),
+Extent rows_of(const Operation& op, const Rows& rows, const Sequences& of) {
+  const std::int64_t size = size_of(op.spec.dtype);
+  return {address_of(rows.in),
           of.tokens,
           rows.heads,
-          (out ? rows.out_token_stride : rows.in_token_stride) * size,
-          (out ? rows.out_head_stride : rows.in_head_stride) * size,
+          rows.in_token_stride * size,
+          rows.in_head_stride * size,
           op.spec.head_dim * size,
-          op.tokens / tokens,
-          (out ? of.out_stride : of.in_stride) * size};
+          op.sequences(),
+          of.in_stride * size};
+}
+
+/// Of k and V a cache, if there is one.
+Extent out_of(const Operation& op, const Rows& rows, const Sequences& of, bool is_q) {
+  const std::int64_t size = size_of_out(op.spec, is_q);
+  const bool is_paged = op.spec.cache == Cache::paged && !is_q;
+  return {address_of(rows.out),
+          is_paged ? op.slots.block_size : of.tokens,
+          rows.heads,
+          rows.out_token_stride * size,
+          rows.out_head_stride * size,
+          op.spec.head_dim * size,
+          is_paged ? op.slots.blocks : op.sequences(),
+          of.out_stride * size};
 }
 
 std::vector<Memory> written(const Operation& op) {
   std::vector<Memory> all;
   const Params& p = op.params;
-  if (p.q.heads > 0) all.push_back({"q_out", rows_of(op, p.q, op.batches.q, true)});
-  if (p.k.heads > 0) all.push_back({"k_out", rows_of(op, p.k, op.batches.k, true)});
-  if (op.v.rows.heads > 0) all.push_back({"v_out", rows_of(op, op.v.rows, op.v.of, true)});
+  const bool is_paged = op.spec.cache == Cache::paged;
+  if (p.q.heads > 0) all.push_back({"q_out", out_of(op, p.q, op.batches.q, true)});
+  if (p.k.heads > 0) {
+    all.push_back({is_paged ? "k_cache" : "k_out", out_of(op, p.k, op.batches.k, false)});
+  }
+  if (op.v.rows.heads > 0) {
+    all.push_back({is_paged ? "v_cache" : "v_out", out_of(op, op.v.rows, op.v.of, false)});
+  }
+  for (const ScaleView& scales : op.scales) {
+    if (scales.is_written) all.push_back({scales.name, scales.extent});
+  }
   return all;
 }
 
@@ -67,9 +89,9 @@ std::vector<Memory> read(const Operation& op) {
                    {address_of(data), op.table_rows, op.table_heads, p.table_row_bytes,
                     p.table_head_stride, bytes}});
   };
-  if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q, false)});
-  if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k, false)});
-  if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of, false)});
+  if (p.q.heads > 0) all.push_back({"q", rows_of(op, p.q, op.batches.q)});
+  if (p.k.heads > 0) all.push_back({"k", rows_of(op, p.k, op.batches.k)});
+  if (op.v.rows.heads > 0) all.push_back({"v", rows_of(op, op.v.rows, op.v.of)});
   const auto vector_of = [&](const Rows& rows) {
     return std::int64_t{weight_length(op.spec, rows.heads)} * size_of(dtype_of_weights(op.spec));
   };
@@ -84,6 +106,10 @@ std::vector<Memory> read(const Operation& op) {
   add_table(op.table_names[1], p.sines, values);
   add("segment_offsets", p.segments.offsets, 1, 0, 4 * std::int64_t{p.segments.count});
   add("position_error", p.position_error, 1, 0, 4);
+  for (const ScaleView& scales : op.scales) {
+    if (scales.data && !scales.is_written) all.push_back({scales.name, scales.extent});
+  }
+  if (op.slots.data) all.push_back({"slot_mapping", op.slots.extent});
   for (const Sequences* of : {&op.batches.q, &op.batches.k}) {
     if (of->positions && of->tokens > 0) all.push_back({"positions", positions_of(op, *of)});
   }

@@ -31,6 +31,11 @@ Extent joined(Extent extent) {
   return extent;
 }
 
+/// Bytes from the first of a batch to behind its last.
+std::int64_t length_of_batch(const Extent& e) {
+  return (e.tokens - 1) * e.token_stride + (e.heads - 1) * e.head_stride + e.row;
+}
+
 /// The stride that both levels go by, if they do; a single one goes by any.
 struct CommonStride {
   bool exists;
@@ -80,7 +85,13 @@ bool overlap(const Extent& first, const Extent& second) {
   const CommonStride head = common(a.head_stride, a.heads, b.head_stride, b.heads);
   if (!batch.exists || !token.exists || !head.exists) return true;
   const auto delta = static_cast<std::int64_t>(b.begin - a.begin);
-  for (std::int64_t i = -(a.batches - 1); i < b.batches; ++i) {
+  // Batches further apart than either is long cannot meet: caches have very many.
+  std::int64_t first_batch = -(a.batches - 1), last_batch = b.batches - 1;
+  if (batch.value > 0) {
+    first_batch = std::max(first_batch, floor_of(-length_of_batch(b) - delta, batch.value));
+    last_batch = std::min(last_batch, floor_of(length_of_batch(a) - delta, batch.value) + 1);
+  }
+  for (std::int64_t i = first_batch; i <= last_batch; ++i) {
     for (std::int64_t d = -(a.heads - 1); d < b.heads; ++d) {
       if (meets(delta + i * batch.value + d * head.value, token.value, a, b)) return true;
     }

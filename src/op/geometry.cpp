@@ -88,13 +88,13 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
     // As few slices for a warp as can be, and then as few warps.
     const unsigned in_token = ceil_div(heads, rows_per_slice);
     const unsigned needed = ceil_div(in_token, ceil_div(in_token, warps));
-    return {{{op.params, slices}, op.batches, op.v},
+    return {{{{op.params, slices}, op.batches, op.v}, op.outputs},
             {blocks_of_tensors(op), 32 * needed, staged_bytes(op.spec, v, heads), v.pdl},
             op.frequencies};
   }
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
-  return {{{op.params, slices}, op.batches, values_of(op, rows_per_slice)},
+  return {{{{op.params, slices}, op.batches, values_of(op, rows_per_slice)}, op.outputs},
           {blocks, static_cast<unsigned>(v.threads), 0, v.pdl},
           op.frequencies};
 }
@@ -131,10 +131,14 @@ GenericLaunch generic_launch(const Operation& op) {
                              .plain_table = has_plain_table(op.spec),
                              .wide_table = has_wide_table(op.params),
                              .batches = op.batches,
-                             .v = values_of(op, rows)};
+                             .v = values_of(op, rows),
+                             .outputs = op.outputs};
   const unsigned per_block = groups.per_warp * (kGenericThreads / 32u);
   if (runs_by_token(op.spec))
     return {params, {blocks_of_tensors(op), kGenericThreads}, op.frequencies};
+  if (scales_tokens(op.spec)) {
+    return {params, {static_cast<unsigned>(op.tokens), kGenericThreads}, op.frequencies};
+  }
   return {params, {ceil_div(params.slices.count, per_block), kGenericThreads}, op.frequencies};
 }
 

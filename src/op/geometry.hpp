@@ -11,7 +11,7 @@
 namespace qkjit {
 
 struct FusedLaunch {
-  BatchedParams params;  ///< of which a kernel for folded batches takes the begin
+  OutputParams params;  ///< of which most kernels take the begin
   Grid grid;
   std::shared_ptr<const AllFrequencies> frequencies;  ///< the second argument of computed angles
 };

@@ -6,8 +6,9 @@
 namespace qkjit {
 namespace {
 
-constexpr std::array<std::string_view, 5> kDtypeNames = {"bf16", "fp16", "fp32", "int32", "int64"};
-constexpr std::array<std::uintptr_t, 5> kDtypeSizes = {2, 2, 4, 4, 8};
+constexpr std::array<std::string_view, 6> kDtypeNames = {"bf16",  "fp16",  "fp32",
+                                                         "int32", "int64", "fp8_e4m3"};
+constexpr std::array<std::uintptr_t, 6> kDtypeSizes = {2, 2, 4, 4, 8, 1};
 static_assert(static_cast<int>(DType::fp32) == QKJIT_FP32, "kDtypeNames covers both enums");
 
 std::string_view dtype_name(int dtype) {
@@ -77,12 +78,12 @@ std::string shape_of(bool is_batched, const Extent& e, int head_dim) {
 }  // namespace
 
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t, const Spec& spec,
-                                   const HeadView* input) {
+                                   const HeadView* input, Out out) {
   const bool is_batched = t.rank == 4;
   const int first = is_batched ? 1 : 0;  // dimension of the tokens
   auto checked =
       check_form(name, t, "[tokens, heads, head_dim] or [batch, tokens, heads, head_dim]",
-                 first + 3, static_cast<int>(spec.dtype));
+                 first + 3, dtype_of_out(spec, out));
   if (!checked) return tl::unexpected(checked.error());
   const std::int64_t batches = is_batched ? t.shape[0] : 1, tokens = t.shape[first],
                      heads = t.shape[first + 1];
@@ -91,7 +92,7 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
                 t.shape[first + 2], spec.head_dim);
   }
   if (heads < 1) return fail(Code::invalid_argument, "{} has no heads: give at least one", name);
-  const std::int64_t size = size_of(spec.dtype);
+  const std::int64_t size = out == Out::fp8_e4m3 ? 1 : size_of(spec.dtype);
   std::int64_t bytes = spec.head_dim * size;
   const bool has_rows = batches > 0 && tokens > 0;
   Extent extent{reinterpret_cast<std::uintptr_t>(t.data), tokens, heads, 0, 0, bytes, batches};
@@ -123,6 +124,10 @@ Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& t,
   return HeadView{t.data, extent, is_batched};
 }
 
+int dtype_of_out(const Spec& spec, Out out) {
+  return out == Out::fp8_e4m3 ? QKJIT_FP8_E4M3 : static_cast<int>(spec.dtype);
+}
+
 Result<void> check_vector(std::string_view name, const qkjit_tensor& t, const Spec& spec,
                           std::int64_t heads) {
   const bool by_head = runs_by_token(spec);
@@ -143,9 +148,12 @@ bool on_16_bytes(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
 }
 
-bool on_16_bytes(const Extent& extent) {
-  return extent.begin % 16 == 0 && extent.token_stride % 16 == 0 && extent.head_stride % 16 == 0 &&
-         extent.batch_stride % 16 == 0;
+bool on_16_bytes(const Extent& extent) { return lies_on(extent, 16); }
+
+bool lies_on(const Extent& extent, std::int64_t bytes) {
+  return extent.begin % static_cast<std::uintptr_t>(bytes) == 0 &&
+         extent.token_stride % bytes == 0 && extent.head_stride % bytes == 0 &&
+         extent.batch_stride % bytes == 0;
 }
 
 }  // namespace qkjit

@@ -34,14 +34,18 @@ struct HeadView {
 /// `input` is the view whose shape the tensor must have, or null: then it may have any, with at
 /// least one head.
 Result<HeadView> check_head_tensor(std::string_view name, const qkjit_tensor& tensor,
-                                   const Spec& spec, const HeadView* input);
+                                   const Spec& spec, const HeadView* input, Out out = Out::same);
+
+/// The qkjit_dtype of an output.
+int dtype_of_out(const Spec& spec, Out out);
 
 /// A weight or a bias of so many heads, below 2^31.
 Result<void> check_vector(std::string_view name, const qkjit_tensor& tensor, const Spec& spec,
                           std::int64_t heads);
 
-/// 16-byte boundaries: of a pointer, and of every row of a view.
+/// 16-byte boundaries: of a pointer, and of every row of a view; or others of such a view.
 bool on_16_bytes(const void* pointer);
 bool on_16_bytes(const Extent& extent);
+bool lies_on(const Extent& extent, std::int64_t bytes);
 
 }  // namespace qkjit

@@ -55,6 +55,14 @@ inline constexpr std::array<std::string_view, 2> kNames<TableHeads> = {"shared",
 template <>
 inline constexpr std::array<std::string_view, 2> kNames<Bounds> = {"unchecked", "checked"};
 template <>
+inline constexpr std::array<std::string_view, 2> kNames<Out> = {"same", "fp8_e4m3"};
+template <>
+inline constexpr std::array<std::string_view, 3> kNames<OutScale> = {"static", "head", "token"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Cache> = {"none", "paged"};
+template <>
+inline constexpr std::array<std::string_view, 2> kNames<Slots> = {"int64", "int32"};
+template <>
 inline constexpr std::array<std::string_view, 2> kNames<Span> = {"slice", "token"};
 template <>
 inline constexpr std::array<std::string_view, 3> kNames<Pairing> = {"in_lane", "shuffle",

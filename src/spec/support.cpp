@@ -99,6 +99,16 @@ Result<void> check_angles(const Spec& spec) {
               name_of(spec.table), name_of(spec.table_width), name_of(spec.table_heads));
 }
 
+/// Where a block has a token's q or its k, it has no place yet for what is largest in them.
+Result<void> check_scales(const Spec& spec) {
+  if (!scales_tokens(spec) || !runs_by_token(spec)) return {};
+  return fail(
+      Code::unsupported,
+      "out_scale=token with {}: it takes norms and weights of each head; use out_scale=head "
+      "or static",
+      norms_across_heads(spec) ? "norm_scope=token" : "weights=per_head");
+}
+
 template <class E>
 Result<void> check_enumerator(const char* name, E value) {
   if (is_enumerator(value)) return {};
@@ -135,6 +145,7 @@ Result<void> check(const Spec& spec) {
   }
   if (auto checked = check_scope(spec); !checked) return checked;
   if (auto checked = check_angles(spec); !checked) return checked;
+  if (auto checked = check_scales(spec); !checked) return checked;
   if (auto checked = check_elements(spec); !checked) return checked;
   if (auto checked = check_positions(spec); !checked) return checked;
   if (auto checked = check_bounds(spec); !checked) return checked;
@@ -170,7 +181,12 @@ Result<void> check_enumerators(const Spec& spec) {
                        check_enumerator("batch", spec.batch),
                        check_enumerator("v", spec.v),
                        check_enumerator("table_heads", spec.table_heads),
-                       check_enumerator("bounds", spec.bounds)}) {
+                       check_enumerator("bounds", spec.bounds),
+                       check_enumerator("q_out", spec.q_out),
+                       check_enumerator("k_out", spec.k_out),
+                       check_enumerator("out_scale", spec.out_scale),
+                       check_enumerator("cache", spec.cache),
+                       check_enumerator("slots", spec.slots)}) {
     if (!checked) return checked;
   }
   return {};

@@ -7,25 +7,30 @@
 namespace qkjit {
 namespace {
 
-/// One norm for q and k. The fields of each say it where they differ.
-Field<Spec> common_norm_field() {
-  Field<Spec> field = enum_field("norm", &Spec::q_norm, false);
-  field.parse = [parse_q = field.parse](std::string_view value, Spec& to) -> Result<void> {
+/// One field for q and k, such as norm. The fields of each say it where they differ.
+template <class E>
+Field<Spec> common_field(std::string_view name, E Spec::*of_q, E Spec::*of_k,
+                         std::vector<std::string_view> of_each) {
+  Field<Spec> field = enum_field(name, of_q, false);
+  field.parse = [=, parse_q = field.parse](std::string_view value, Spec& to) -> Result<void> {
     auto parsed = parse_q(value, to);
-    to.k_norm = to.q_norm;
+    to.*of_k = to.*of_q;
     return parsed;
   };
-  field.is_default = [](const Spec& from) {
-    return from.q_norm != from.k_norm || from.q_norm == Spec{}.q_norm;
+  field.is_default = [=](const Spec& from) {
+    return from.*of_q != from.*of_k || from.*of_q == Spec{}.*of_q;
   };
-  field.not_with = {"q_norm", "k_norm"};
+  field.not_with = std::move(of_each);
   return field;
 }
 
-Field<Spec> single_norm_field(std::string_view name, Norm Spec::*member) {
-  Field<Spec> field = enum_field(name, member, false);
-  field.is_default = [](const Spec& from) { return from.q_norm == from.k_norm; };
-  field.not_with = {"norm"};
+/// `own` is that of q or of k.
+template <class E>
+Field<Spec> single_field(std::string_view name, E Spec::*own, E Spec::*of_q, E Spec::*of_k,
+                         std::string_view common) {
+  Field<Spec> field = enum_field(name, own, false);
+  field.is_default = [=](const Spec& from) { return from.*of_q == from.*of_k; };
+  field.not_with = {common};
   return field;
 }
 
@@ -38,9 +43,9 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("dtype", &Spec::dtype, true),
       enum_field("rounding", &Spec::rounding, false),
       enum_field("positions", &Spec::positions, false),
-      common_norm_field(),
-      single_norm_field("q_norm", &Spec::q_norm),
-      single_norm_field("k_norm", &Spec::k_norm),
+      common_field("norm", &Spec::q_norm, &Spec::k_norm, {"q_norm", "k_norm"}),
+      single_field("q_norm", &Spec::q_norm, &Spec::q_norm, &Spec::k_norm, "norm"),
+      single_field("k_norm", &Spec::k_norm, &Spec::q_norm, &Spec::k_norm, "norm"),
       enum_field("weight", &Spec::weight, false),
       enum_field("bias", &Spec::bias, false),
       enum_field("weight_dtype", &Spec::weight_dtype, false),
@@ -57,6 +62,12 @@ const std::vector<Field<Spec>>& fields() {
       enum_field("v", &Spec::v, false),
       enum_field("table_heads", &Spec::table_heads, false),
       enum_field("bounds", &Spec::bounds, false),
+      common_field("out", &Spec::q_out, &Spec::k_out, {"q_out", "k_out"}),
+      single_field("q_out", &Spec::q_out, &Spec::q_out, &Spec::k_out, "out"),
+      single_field("k_out", &Spec::k_out, &Spec::q_out, &Spec::k_out, "out"),
+      enum_field("out_scale", &Spec::out_scale, false),
+      enum_field("cache", &Spec::cache, false),
+      enum_field("slots", &Spec::slots, false),
   };
   return all;
 }
@@ -94,7 +105,11 @@ Spec normalized(Spec spec) {
     spec.section_order = defaults.section_order;
   }
   if (!has_norm(spec)) {
-    spec.rounding = rotates_eagerly(spec.rounding) ? Rounding::eager : Rounding::fused;
+    // What goes to FP8 is rounded to the dtype first, or is not.
+    const bool rounds = has_fp8(spec) && spec.rounding != Rounding::fused;
+    spec.rounding = rotates_eagerly(spec.rounding) ? Rounding::eager
+                    : rounds                       ? Rounding::split
+                                                   : Rounding::fused;
     spec.weight = defaults.weight, spec.norm_order = defaults.norm_order;
     spec.norm_scope = defaults.norm_scope;
   }
@@ -103,6 +118,8 @@ Spec normalized(Spec spec) {
   const bool has_vectors = reads_weights || spec.bias == Bias::yes;
   if (is_same || !has_vectors) spec.weight_dtype = WeightDType::same;
   if (norms_across_heads(spec) || !has_vectors) spec.weights = defaults.weights;
+  if (!has_fp8(spec)) spec.out_scale = defaults.out_scale;
+  if (spec.cache == Cache::none) spec.slots = defaults.slots;
   return spec;
 }
 

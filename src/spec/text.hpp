@@ -21,8 +21,8 @@ Result<Spec> parse_spec(std::string_view text);
 
 /// The spec that names the same kernel: without rotation, what describes it and the norm's place
 /// mean nothing; with a whole head rotated, it is no matter from which end; without a norm there is
-/// nothing to round before the rotation; and a weight_dtype that no tensor has, or that is the
-/// dtype, is `same`.
+/// nothing to round before the rotation; a weight_dtype that no tensor has, or that is the dtype,
+/// is `same`; and without FP8 there are no scales, without a cache no slots.
 Spec normalized(Spec spec);
 
 /// For documents: a field of the canonical text, the values of an enumeration (of others none), and

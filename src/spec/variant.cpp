@@ -98,6 +98,14 @@ Result<void> check_variant(const Spec& spec, const Variant& v, std::string_view 
   if (staged && v.span != Span::slice && !runs_by_token(spec)) {
     return refuse("bulk copies need span=slice");
   }
+  if (scales_tokens(spec) && (staged || v.span != Span::token)) {
+    return refuse("out_scale=token needs span=token and staging=registers");
+  }
+  if (v.staging == Staging::bulk && has_other_outputs(spec)) {
+    return refuse(
+        "bulk copies store rows of the dtype in order: FP8 and a paged cache need "
+        "staging=registers or bulk_load");
+  }
   if ((staged || v.pdl) && compute_capability(target) < kFirstWithBulk) {
     return refuse("bulk copies and pdl need sm_90 or newer");
   }

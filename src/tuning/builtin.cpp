@@ -30,7 +30,7 @@ struct Row {
            (of.rope_dim == kAnyRope || of.rope_dim == spec.rope_dim) && of.layout == spec.layout &&
            of.is_fp32 == (spec.dtype == DType::fp32) && (of.is_normed || !has_norm(spec)) &&
            of.by_element == (spec.table_width == TableWidth::elements) &&
-           of.angles == spec.angles && spec.v == Values::none &&
+           of.angles == spec.angles && spec.v == Values::none && !has_other_outputs(spec) &&
            spec.placement == RopePlacement::head && !runs_by_token(spec);
   }
 };

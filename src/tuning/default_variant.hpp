@@ -38,14 +38,15 @@ constexpr Variant by_token_variant(const Spec& spec) {
       .lanes = lanes, .rows = std::max(1, 128 / lane_bytes), .threads = 512, .span = Span::token};
 }
 
-/// The same where heads have no gaps: staged in shared memory, both ways. On an H200, 4,096 tokens
-/// (docs/kernels.md): 40 + 40 heads 93.5 % of a copy's time, 48 + 8 heads 91, 96 + 8 heads 90.5.
+/// The same where heads have no gaps: staged in shared memory, both ways unless outputs are of
+/// another kind. On an H200, 4,096 tokens (docs/kernels.md): 40 + 40 heads 93.5 % of a copy's time,
+/// 48 + 8 heads 91, 96 + 8 heads 90.5.
 constexpr Variant staged_token_variant(const Spec& spec) {
   return {.lanes = default_lanes(spec),
           .rows = 1,
           .threads = 128,
           .span = Span::token,
-          .staging = Staging::bulk};
+          .staging = has_other_outputs(spec) ? Staging::bulk_load : Staging::bulk};
 }
 
 /// Staged in registers. Where lanes have two chunks, one row in flight, and registers for half of a
@@ -56,6 +57,7 @@ constexpr Variant default_variant(const Spec& spec) {
   if (runs_by_token(spec)) return by_token_variant(spec);
   constexpr unsigned kBlockBytes = 8192;
   const int lanes = default_lanes(spec);
+  if (scales_tokens(spec)) return {.lanes = lanes, .rows = 1, .threads = 256, .span = Span::token};
   if (2 * lanes * kChunk == spec.head_dim) {
     // A kernel that copies V too spills where it is to leave room for so many.
     return {.lanes = lanes, .rows = 1, .threads = 128, .blocks = spec.v == Values::copy ? 6 : 8};

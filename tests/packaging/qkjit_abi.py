@@ -25,7 +25,8 @@ class Spec(Sized):
                 ("k_norm", c_int), ("weight", c_int), ("bias", c_int), ("weight_dtype", c_int), ("norm_order", c_int),
                 ("table", c_int), ("table_width", c_int), ("placement", c_int), ("sections", c_int32 * 3),
                 ("section_order", c_int), ("norm_scope", c_int), ("angles", c_int), ("weights", c_int), ("batch", c_int),
-                ("v", c_int), ("table_heads", c_int), ("bounds", c_int)]
+                ("v", c_int), ("table_heads", c_int), ("bounds", c_int), ("q_out", c_int), ("k_out", c_int),
+                ("out_scale", c_int), ("cache", c_int), ("slots", c_int)]
 
     def __init__(self, **fields):
         super().__init__(**{"table": FP32, **fields})
@@ -68,7 +69,8 @@ class Args(Sized):
                 ("cos_sin_cache", Tensor), ("cos", Tensor), ("sin", Tensor), ("positions", Tensor),
                 ("position_offset", c_int64), ("eps", c_float), ("path", c_int), ("frequencies", Frequencies),
                 ("k_positions", Tensor), ("v", Tensor), ("v_out", Tensor), ("grid", Grid), ("segment_offsets", Tensor),
-                ("position_error", Tensor)]
+                ("position_error", Tensor), ("q_scale", Tensor), ("k_scale", Tensor), ("v_scale", Tensor),
+                ("k_cache", Tensor), ("v_cache", Tensor), ("slot_mapping", Tensor)]
 
 
 class Stats(Sized):

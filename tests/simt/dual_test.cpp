@@ -5,7 +5,7 @@
 #include "op/dual.hpp"
 #include "tests/catch.hpp"
 #include "tests/simt/paths.hpp"
-#include "tests/support/batch_forms.hpp"
+#include "tests/support/output_forms.hpp"
 #include "tuning/dual_choices.hpp"
 
 using namespace qkjit;
@@ -72,6 +72,14 @@ TEST_CASE("dual: streams of different specs") {
   check_dual<kText, kImage>(1);
   check_dual<kPairs, kSmall>(2);
   check_dual<kSmall, kImage>(3);
+}
+
+TEST_CASE("dual: either stream with other outputs") {
+  constexpr auto kFp8 = [](Spec spec) { return test::output_spec(spec, 9); };
+  constexpr auto kPaged = [](Spec spec) { return test::output_spec(spec, 3); };
+  check_dual<kFp8(kImage), kImage>(0);
+  check_dual<kPairs, kPaged(kImage)>(1);
+  check_dual<kPaged(kPairs), kPaged(kPairs)>(2);
 }
 
 TEST_CASE("dual: either stream in batches") {

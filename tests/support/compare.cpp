@@ -12,18 +12,26 @@
 namespace qkjit::test {
 namespace {
 
-/// Calls `visit(token, head, begin)` for every row of q, k or an output, with the row's first byte
-/// in its block.
+/// Scales are rows of one element.
+qkjit_tensor row_view(const Argument& a) {
+  qkjit_tensor view = a.view;
+  if (is_scale(a)) view.shape[view.rank] = view.strides[view.rank] = 1, ++view.rank;
+  return view;
+}
+
+/// Calls `visit(token, head, begin)` for every row of q, k, an output or scales, with the row's
+/// first byte in its block.
 template <class Visit>
 void for_each_row(const Argument& a, Visit visit) {
   const std::size_t size = element_size(a.view.dtype);
-  visit_rows(a.view, [&](std::int64_t token, std::int64_t head, std::int64_t at) {
+  visit_rows(row_view(a), [&](std::int64_t token, std::int64_t head, std::int64_t at) {
     visit(token, head, a.offset + static_cast<std::size_t>(at) * size);
   });
 }
 
 std::size_t row_bytes(const Argument& a) {
-  return static_cast<std::size_t>(a.view.shape[a.view.rank - 1]) * element_size(a.view.dtype);
+  const qkjit_tensor view = row_view(a);
+  return static_cast<std::size_t>(view.shape[view.rank - 1]) * element_size(view.dtype);
 }
 
 std::string value_at(const Block& block, std::size_t at, qkjit_dtype dtype) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/table.cuh"
 #include "spec/names.hpp"
@@ -80,7 +81,7 @@ std::int64_t any_position(Positions type, Random& random) {
 }  // namespace
 
 std::size_t element_size(qkjit_dtype dtype) {
-  constexpr std::array<std::size_t, 5> kSizes = {2, 2, 4, 4, 8};
+  constexpr std::array<std::size_t, 6> kSizes = {2, 2, 4, 4, 8, 1};
   return kSizes[dtype];
 }
 
@@ -88,13 +89,14 @@ std::string to_text(const ProblemConfig& c) {
   return fmt::format(
       "{}, batches={}{}, {}positions{}, tokens={}/{}, heads={}/{}/{}, {} {}, {} data, "
       "position_offset={}, misalignment={}, {} table, "
-      "table_gap={}, eps={}, seed={}",
+      "table_gap={}, eps={}, scales={}, pages={}, block_size={}, seed={}",
       qkjit::to_text(c.spec), c.batches, c.gap_of_batches ? " with gaps" : "",
       c.batch_positions ? "" : "shared ", c.own_k_positions ? " of each" : "", c.tokens,
       c.tokens_of_k(), c.heads_q, c.heads_k, c.heads_v,
       kStridesNames[static_cast<std::size_t>(c.strides)], c.in_place ? "in place" : "out of place",
       c.data == Data::normal ? "normal" : "special", c.position_offset, c.misalignment,
-      c.joint_table ? "joint" : "separate", c.table_gap, c.eps, c.seed);
+      c.joint_table ? "joint" : "separate", c.table_gap, c.eps, static_cast<int>(c.scales),
+      static_cast<int>(c.pages), c.block_size, c.seed);
 }
 
 qkjit_grid ProblemConfig::grid() const {
@@ -155,14 +157,90 @@ void Problem::place_heads() {
     place_heads("q", &qkjit_args::q, head_view(strides, q, true));
     place_heads("k", &qkjit_args::k, head_view(strides, k, false));
   }
-  const Strides other = strides == Strides::gaps ? Strides::contiguous : Strides::gaps;
-  if (!config_.in_place) {
-    place_heads("q_out", &qkjit_args::q_out, head_view(other, q, true));
-    place_heads("k_out", &qkjit_args::k_out, head_view(other, k, false));
-  }
   const Strides of_v = strides == Strides::packed ? Strides::contiguous : strides;
   place_heads("v", &qkjit_args::v, head_view(of_v, v, false));
-  place_heads("v_out", &qkjit_args::v_out, head_view(other, v, false));
+  place_outputs(strides == Strides::gaps ? Strides::contiguous : Strides::gaps);
+  place_scales("q_scale", &qkjit_args::q_scale, q, true);
+  place_scales("k_scale", &qkjit_args::k_scale, k, false);
+  place_scales("v_scale", &qkjit_args::v_scale, v, false);
+}
+
+/// What can be in place is, if the configuration says so.
+void Problem::place_outputs(Strides strides) {
+  const Spec& spec = config_.spec;
+  const auto place = [&](const char* name, qkjit_tensor qkjit_args::*field, int heads, bool is_q) {
+    qkjit_tensor view = head_view(strides, heads, is_q);
+    if (is_fp8(spec, is_q)) view.dtype = QKJIT_FP8_E4M3;
+    const bool in_place = field != &qkjit_args::v_out && config_.in_place && !is_fp8(spec, is_q);
+    if (!in_place) place_heads(name, field, view);
+  };
+  place("q_out", &qkjit_args::q_out, config_.heads_q, true);
+  if (spec.cache == Cache::paged) return place_caches();
+  place("k_out", &qkjit_args::k_out, config_.heads_k, false);
+  place("v_out", &qkjit_args::v_out, config_.heads_v, false);
+}
+
+/// Blocks for all tokens of k and one more, in one allocation or in two.
+void Problem::place_caches() {
+  if (config_.heads_k == 0) return;
+  const Spec& spec = config_.spec;
+  const std::int64_t tokens = config_.tokens_of_k() * std::max(config_.batches, 1);
+  const std::int64_t size = config_.block_size, blocks = (tokens + size - 1) / size + 1;
+  const std::int64_t k = config_.heads_k, v = config_.heads_v, head_dim = spec.head_dim;
+  const bool combined = config_.pages != Pages::apart && k == v;
+  const bool by_head = combined && config_.pages == Pages::combined_by_head;
+  const auto view_of = [&](std::int64_t heads) {
+    const std::int64_t block = size * heads * head_dim * (combined ? 2 : 1);
+    return qkjit_tensor{
+        nullptr,
+        is_fp8(spec, false) ? QKJIT_FP8_E4M3 : static_cast<qkjit_dtype>(spec.dtype),
+        4,
+        {blocks, size, heads, head_dim},
+        {block, by_head ? head_dim : heads * head_dim, by_head ? size * head_dim : head_dim, 1}};
+  };
+  place_heads("k_cache", &qkjit_args::k_cache, view_of(k));
+  if (combined) {  // V's part of a page follows k's
+    Argument cache = arguments_.back();
+    const auto part =
+        static_cast<std::size_t>(size * k * head_dim) * element_size(cache.view.dtype);
+    blocks_[cache.block].bytes.insert(blocks_[cache.block].bytes.end(), part, kCanary);
+    cache.name = "v_cache", cache.field = &qkjit_args::v_cache, cache.offset += part;
+    arguments_.push_back(cache);
+  } else {
+    place_heads("v_cache", &qkjit_args::v_cache, view_of(v));
+  }
+  const auto type = spec.slots == Slots::int64 ? QKJIT_INT64 : QKJIT_INT32;
+  place_dense("slot_mapping", &qkjit_args::slot_mapping, qkjit_tensor_1d(nullptr, type, tokens),
+              element_size(type));
+}
+
+/// Found ones have gaps between tokens, and canaries there.
+void Problem::place_scales(const char* name, qkjit_tensor qkjit_args::*field, int heads,
+                           bool is_q) {
+  const Spec& spec = config_.spec;
+  if (heads == 0 || !is_fp8(spec, is_q)) return;
+  qkjit_tensor view{nullptr, QKJIT_FP32, 0, {}, {}};
+  const auto add = [&](std::int64_t count, std::int64_t stride) {
+    view.shape[view.rank] = count, view.strides[view.rank] = stride;
+    ++view.rank;
+  };
+  if (spec.out_scale == OutScale::given) {
+    const bool of_sequences = config_.scales == ScaleForm::sequences && config_.batches > 0;
+    if (of_sequences) add(config_.batches, heads + 3);
+    add(config_.scales == ScaleForm::one ? 1 : heads, 1);
+    return place_dense(name, field, view, sizeof(float));
+  }
+  const std::int64_t tokens = is_q ? config_.tokens : config_.tokens_of_k(), row = heads + 1;
+  if (config_.batches > 0) add(config_.batches, tokens * row + (config_.gap_of_batches ? 5 : 0));
+  if (scales_tokens(spec)) {
+    view = {nullptr, QKJIT_FP32, 0, {}, {}};
+    if (config_.batches > 0) add(config_.batches, tokens + (config_.gap_of_batches ? 5 : 0));
+    add(tokens, 1);
+    return place_dense(name, field, view, sizeof(float));
+  }
+  add(tokens, row);
+  add(heads, 1);
+  place_dense(name, field, view, sizeof(float));
 }
 
 qkjit_tensor Problem::head_view(Strides strides, int heads, bool is_q) const {
@@ -293,8 +371,14 @@ void Problem::fill() {
   const Spec& spec = config_.spec;
   std::uint64_t number = 0;
   for (const Argument& a : arguments_) {
+    if (a.field == &qkjit_args::slot_mapping) {
+      fill_slots(a);
+      continue;
+    }
+    const bool is_found = is_scale(a) && spec.out_scale != OutScale::given;
     if (a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out ||
-        a.field == &qkjit_args::v_out) {
+        a.field == &qkjit_args::v_out || a.field == &qkjit_args::k_cache ||
+        a.field == &qkjit_args::v_cache || is_found) {
       continue;
     }
     Random random(config_.seed * 16 + number++);
@@ -314,12 +398,29 @@ void Problem::fill() {
       const bool of_k = a.field == &qkjit_args::k_positions;
       Random positions(config_.seed * 16 + (of_k ? 13 : 14));
       fill_positions(a, positions);
+    } else if (is_scale(a)) {
+      fill_weights(config_.data, DType::fp32, random, begin, static_cast<int>(span_of(a.view)));
     } else if (!is_table(a)) {
       fill_weights(config_.data, dtype_of_weights(spec), random, begin,
                    static_cast<int>(a.view.shape[0]));
     }
   }
   if (spec.rope_dim > 0 && spec.angles == Angles::table) fill_table();
+}
+
+/// Any slots, each once, and every fourth token has none.
+void Problem::fill_slots(const Argument& a) {
+  const auto cache = *std::ranges::find(arguments_, &qkjit_args::k_cache, &Argument::field);
+  std::vector<std::int64_t> slots(
+      static_cast<std::size_t>(cache.view.shape[0] * cache.view.shape[1]));
+  std::iota(slots.begin(), slots.end(), std::int64_t{0});
+  Random random(config_.seed * 16 + 11);
+  std::ranges::shuffle(slots, random);
+  const std::size_t size = element_size(a.view.dtype);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(a.view.shape[0]); ++i) {
+    const std::int64_t slot = i % 4 == 2 ? -1 - static_cast<std::int64_t>(i) : slots[i];
+    std::memcpy(begin_of(a) + i * size, &slot, size);
+  }
 }
 
 /// Any bits, NaNs of any payload too: whatever V is, it is copied.
@@ -399,16 +500,30 @@ void Problem::fill_table() {
 bool is_head_tensor(const Argument& a) {
   return a.field == &qkjit_args::q || a.field == &qkjit_args::k || a.field == &qkjit_args::q_out ||
          a.field == &qkjit_args::k_out || a.field == &qkjit_args::v ||
-         a.field == &qkjit_args::v_out;
+         a.field == &qkjit_args::v_out || a.field == &qkjit_args::k_cache ||
+         a.field == &qkjit_args::v_cache;
+}
+
+bool is_scale(const Argument& a) {
+  return a.field == &qkjit_args::q_scale || a.field == &qkjit_args::k_scale ||
+         a.field == &qkjit_args::v_scale;
+}
+
+bool Problem::has(qkjit_tensor qkjit_args::*field) const {
+  return std::ranges::find(arguments_, field, &Argument::field) != arguments_.end();
 }
 
 std::vector<Argument> Problem::outputs() const {
   std::vector<Argument> outputs;
   for (const Argument& a : arguments_) {
-    const bool is_input = a.field == &qkjit_args::q || a.field == &qkjit_args::k;
-    const bool is_output = a.field == &qkjit_args::q_out || a.field == &qkjit_args::k_out;
-    const bool is_v = a.field == &qkjit_args::v_out;
-    if (is_v || (config_.in_place ? is_input : is_output)) outputs.push_back(a);
+    const bool q_in_place = a.field == &qkjit_args::q && !has(&qkjit_args::q_out);
+    const bool k_in_place =
+        a.field == &qkjit_args::k && !has(&qkjit_args::k_out) && !has(&qkjit_args::k_cache);
+    const bool is_input =
+        a.field == &qkjit_args::q || a.field == &qkjit_args::k || a.field == &qkjit_args::v;
+    const bool is_output = is_head_tensor(a) && !is_input;
+    const bool is_found = is_scale(a) && config_.spec.out_scale != OutScale::given;
+    if (q_in_place || k_in_place || is_output || is_found) outputs.push_back(a);
   }
   return outputs;
 }

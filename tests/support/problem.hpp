@@ -24,6 +24,13 @@ enum class Strides {
   gaps,        ///< q with gaps after every head and token, k head-major with gaps
 };
 
+/// How the blocks of a paged cache lie: [blocks, block_size, heads, head_dim] of k and of V apart,
+/// as in vLLM; both in one page, as in FlashInfer, token by token or head by head.
+enum class Pages { apart, combined, combined_by_head };
+
+/// Of given FP8 scales, one for all; one a head; one a head of each sequence.
+enum class ScaleForm { one, heads, sequences };
+
 struct ProblemConfig {
   Spec spec;
   std::int64_t tokens = 5;
@@ -46,6 +53,9 @@ struct ProblemConfig {
   bool own_k_positions = false;  ///< k_positions too
   int heads_v = 0;               ///< of specs with Values::copy, of which k has heads too
   bool head_major_table = true;  ///< of heads with tables of their own: [heads, rows] in memory
+  ScaleForm scales = ScaleForm::heads;
+  Pages pages = Pages::apart;  ///< combined ones if V has as many heads as k
+  int block_size = 4;
 
   std::int64_t tokens_of_k() const { return tokens_k < 0 ? tokens : tokens_k; }
   /// Of all sequences, which have as many each.
@@ -98,7 +108,8 @@ class Problem {
   std::vector<Block>& blocks() { return blocks_; }
   const std::vector<Block>& blocks() const { return blocks_; }
   std::span<const Argument> arguments() const { return arguments_; }
-  /// The arguments that the call writes: q_out and k_out, or in place q and k; and v_out.
+  /// The arguments that the call writes: q_out and k_out, or in place q and k, or caches; v_out;
+  /// and scales that are found.
   std::vector<Argument> outputs() const;
 
   /// The call on this problem's own memory.
@@ -124,6 +135,11 @@ class Problem {
   void fill_values(const Argument& v);
   void fill_segments(const Argument& segments);
   void fill_positions(const Argument& positions, Random& random);
+  void place_outputs(Strides strides);
+  void place_caches();
+  void place_scales(const char* name, qkjit_tensor qkjit_args::*field, int heads, bool is_q);
+  void fill_slots(const Argument& slots);
+  bool has(qkjit_tensor qkjit_args::*field) const;
   std::byte* begin_of(const Argument& argument);
 
   ProblemConfig config_;
@@ -132,8 +148,10 @@ class Problem {
   std::vector<Argument> arguments_;
 };
 
-/// Whether the argument is q, k, v or an output.
+/// Whether the argument is q, k, v, an output or a cache.
 bool is_head_tensor(const Argument& argument);
+/// Whether it is of FP8 scales.
+bool is_scale(const Argument& argument);
 
 /// Calls `visit(token, head, element)` for every row of such a view, with the row's first element:
 /// tokens are numbered through all sequences.

@@ -6,6 +6,7 @@
 #include "tests/catch.hpp"
 #include "tests/unit/model_files.hpp"
 #include "tools/qkjit/bench/device_call.hpp"
+#include "tools/qkjit/bench/outputs.hpp"
 #include "tools/qkjit/bench/selection.hpp"
 
 using namespace qkjit;
@@ -129,6 +130,22 @@ TEST_CASE("sets leave the L2 cache, or there is one that stays", "[bench]") {
     CHECK(placement->table >= placement->sets * placement->set_bytes);
     CHECK(place(c, 0, kMostSets)->sets == 1);
   }
+}
+
+TEST_CASE("outputs of another kind count by their own bytes", "[bench]") {
+  Spec spec{.head_dim = 128, .rope_dim = 128};
+  CHECK(bytes_beyond_copy(spec_case(spec, 16, 4, 2)) == 0);
+  spec.q_out = spec.k_out = Out::fp8_e4m3;
+  CHECK(bytes_beyond_copy(spec_case(spec, 16, 4, 2)) == -16 * 128 * 6);
+  spec.out_scale = OutScale::head;
+  CHECK(bytes_beyond_copy(spec_case(spec, 16, 4, 2)) == -16 * 128 * 6 + 16 * 6 * 4);
+  spec.out_scale = OutScale::token;
+  CHECK(bytes_beyond_copy(spec_case(spec, 16, 4, 2)) == -16 * 128 * 6 + 16 * 2 * 4);
+  spec.q_out = spec.k_out = Out::same, spec.out_scale = OutScale::given;
+  spec.cache = Cache::paged, spec.v = Values::copy;
+  const Case paged = spec_case(spec, 16, 4, 2);
+  CHECK(bytes_beyond_copy(paged) == 16 * 128 * 2 * (2 + 2) + 16 * 8);
+  CHECK(slots_of(paged).size() == 16 * 8);
 }
 
 TEST_CASE("the copy moves exactly the bytes of q and k", "[bench]") {

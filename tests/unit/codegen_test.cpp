@@ -24,7 +24,7 @@ const Variant kVariant = {.lanes = 8, .rows = 2, .threads = 128};
 
 /// kSpec and specs that differ from it in one field or two, and from one another.
 std::vector<Spec> neighbours() {
-  std::vector<Spec> specs(42, kSpec);
+  std::vector<Spec> specs(49, kSpec);
   specs[1].head_dim = 136;
   specs[2].rope_dim = 62;
   specs[3].layout = Layout::interleaved;
@@ -67,6 +67,13 @@ std::vector<Spec> neighbours() {
   specs[40].bounds = Bounds::checked;
   std::ranges::copy(std::array{12, 10, 10}, specs[41].sections);
   specs[41].positions = Positions::grid;
+  specs[42].q_out = Out::fp8_e4m3;
+  specs[43].k_out = Out::fp8_e4m3;
+  specs[44].q_out = Out::fp8_e4m3, specs[44].out_scale = OutScale::head;
+  specs[45].cache = Cache::paged;
+  specs[46].cache = Cache::paged, specs[46].slots = Slots::int32;
+  specs[47].q_out = specs[47].k_out = Out::fp8_e4m3;
+  specs[48].q_out = Out::fp8_e4m3, specs[48].out_scale = OutScale::token;
   return specs;
 }
 
@@ -88,7 +95,9 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
                 .sections = {0, 0, 0}, .section_order = qkjit::SectionOrder::contiguous,
                 .norm_scope = qkjit::NormScope::head, .angles = qkjit::Angles::table, .weights = qkjit::Weights::shared,
                 .batch = qkjit::Batch::folded, .v = qkjit::Values::none,
-                .table_heads = qkjit::TableHeads::shared, .bounds = qkjit::Bounds::unchecked},
+                .table_heads = qkjit::TableHeads::shared, .bounds = qkjit::Bounds::unchecked,
+                .q_out = qkjit::Out::same, .k_out = qkjit::Out::same, .out_scale = qkjit::OutScale{0},
+                .cache = qkjit::Cache::none, .slots = qkjit::Slots::int64},
                qkjit::Variant{.lanes = 8, .rows = 2, .threads = 64, .blocks = 0, .span = qkjit::Span::slice,
                 .pairing = qkjit::Pairing::in_lane, .staging = qkjit::Staging::registers,
                 .load = qkjit::Hint::normal, .store = qkjit::Hint::streaming, .pdl = true}>(params, blockIdx.x);
@@ -97,6 +106,9 @@ qkjit_hd128_rd64_neox_bf16_int64(const __grid_constant__ qkjit::FusedParams para
   Spec strided = kSpec;
   strided.batch = Batch::strided;
   CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("BatchedParams params") !=
+        std::string::npos);
+  strided.cache = Cache::paged;
+  CHECK(fused_source(strided, {.lanes = 8, .threads = 64}).text.find("OutputParams params") !=
         std::string::npos);
   CHECK(source.entry == "qkjit_hd128_rd64_neox_bf16_int64");
   CHECK(source.file == "/qkjit/qkjit_hd128_rd64_neox_bf16_int64.cu");

@@ -9,6 +9,8 @@
 
 #include "tools/oracle/computed.hpp"
 #include "tools/oracle/criterion.hpp"
+#include "tools/oracle/fp8.hpp"
+#include "tools/oracle/heads.hpp"
 #include "tools/oracle/number.hpp"
 #include "tools/oracle/oracle.hpp"
 
@@ -41,7 +43,12 @@ Spec to_spec(const qkjit_spec& spec) {
           static_cast<Batch>(spec.batch),
           static_cast<Values>(spec.v),
           static_cast<TableHeads>(spec.table_heads),
-          static_cast<Bounds>(spec.bounds)};
+          static_cast<Bounds>(spec.bounds),
+          static_cast<Out>(spec.q_out),
+          static_cast<Out>(spec.k_out),
+          static_cast<OutScale>(spec.out_scale),
+          static_cast<Cache>(spec.cache),
+          static_cast<Slots>(spec.slots)};
 }
 
 void load_all(DType dtype, const void* array, std::int64_t first, std::span<double> to) {
@@ -66,21 +73,6 @@ std::vector<std::int64_t> axes_of_angles(const Spec& spec) {
   }
   return axes;
 }
-
-/// q, k or an output, by its dimensions; none has no tokens.
-struct Heads {
-  const qkjit_tensor& t;
-  int first;  ///< dimension of the tokens
-
-  explicit Heads(const qkjit_tensor& tensor) : t(tensor), first(tensor.rank == 4 ? 1 : 0) {}
-  std::int64_t batches() const { return first == 1 ? t.shape[0] : 1; }
-  std::int64_t tokens() const { return t.data ? t.shape[first] : 0; }
-  std::int64_t heads() const { return t.data ? t.shape[first + 1] : 0; }
-  std::int64_t row(std::int64_t batch, std::int64_t token, std::int64_t head) const {
-    return (first == 1 ? batch * t.strides[0] : 0) + token * t.strides[first] +
-           head * t.strides[first + 1];
-  }
-};
 
 /// What a call is made of: sequences, each with as many tokens as the longer of q and k.
 struct Sizes {
@@ -207,22 +199,40 @@ class Checker {
   void check_token(std::int64_t number) {
     const std::int64_t batch = number / sizes_.tokens, token = number % sizes_.tokens;
     const bool has_own = args_.k_positions.data != nullptr;
-    check_heads('q', args_.q, args_.q_out, q_norm_, {args_.positions, batch, token});
-    check_heads('k', args_.k, args_.k_out, k_norm_,
-                {has_own ? args_.k_positions : args_.positions, batch, token});
-    check_copied(batch, token);
+    const bool fp8 = spec_.k_out == Out::fp8_e4m3, paged = spec_.cache == Cache::paged;
+    check_heads(
+        'q', args_.q,
+        {args_.q_out, args_.q_scale, spec_.q_out == Out::fp8_e4m3, false, Heads(args_.q).heads()},
+        q_norm_, {args_.positions, batch, token});
+    check_heads(
+        'k', args_.k,
+        {paged ? args_.k_cache : args_.k_out, args_.k_scale, fp8, paged, Heads(args_.k).heads()},
+        k_norm_, {has_own ? args_.k_positions : args_.positions, batch, token});
+    check_copied(
+        {paged ? args_.v_cache : args_.v_out, args_.v_scale, fp8, paged, Heads(args_.v).heads()},
+        batch, token);
   }
 
-  /// Rows of V must have the bits that they had.
-  void check_copied(std::int64_t batch, std::int64_t token) {
-    const Heads in(args_.v), out(args_.v_out);
+  /// Rows of V must have the bits that they had, or be what FP8 makes of them.
+  void check_copied(const Output& output, std::int64_t batch, std::int64_t token) {
+    const Heads in(args_.v);
     if (token >= in.tokens()) return;
     const std::int64_t size = spec_.dtype == DType::fp32 ? 4 : 2;
     for (std::int64_t head = 0; head < in.heads(); ++head) {
-      const char* const from =
-          static_cast<const char*>(args_.v.data) + in.row(batch, token, head) * size;
-      const char* const to =
-          static_cast<const char*>(args_.v_out.data) + out.row(batch, token, head) * size;
+      const std::int64_t first = in.row(batch, token, head);
+      CheckResult::Worst at{.tensor = 'v', .batch = batch, .token = token, .head = head};
+      const auto row = row_of(args_, output, batch, token, head);
+      if (!row) continue;
+      if (output.is_fp8) {
+        values_.clear();
+        x_.clear();
+        load_row(args_.v, first);
+        for (const double x : x_) values_.push_back(exact_value(x));
+        check_fp8_row(at, *row, output);
+        continue;
+      }
+      const char* const from = static_cast<const char*>(args_.v.data) + first * size;
+      const char* const to = static_cast<const char*>(output.out.data) + *row * size;
       for (std::int64_t i = 0; i < spec_.head_dim; ++i) {
         const bool is_same =
             std::memcmp(from + i * size, to + i * size, static_cast<std::size_t>(size)) == 0;
@@ -236,9 +246,9 @@ class Checker {
 
  private:
   /// As many heads at a time as share a variance.
-  void check_heads(char tensor, const qkjit_tensor& in, const qkjit_tensor& out,
-                   const HeadNorm& norm, const Token& token) {
-    const Heads from(in), to(out);
+  void check_heads(char tensor, const qkjit_tensor& in, const Output& output, const HeadNorm& norm,
+                   const Token& token) {
+    const Heads from(in);
     if (token.token >= from.tokens()) return;
     find_angles(token, from.heads());
     CheckResult::Worst at{
@@ -257,7 +267,8 @@ class Checker {
                   elements_);
       std::span<const Element> computed = elements_;
       for (at.head = first; at.head < first + together; ++at.head) {
-        check_row(at, to.row(token.batch, token.token, at.head), out, computed.first(head_dim()));
+        const auto row = row_of(args_, output, token.batch, token.token, at.head);
+        if (row) check_row(at, *row, output, computed.first(head_dim()));
         computed = computed.subspan(head_dim());
       }
     }
@@ -297,8 +308,41 @@ class Checker {
     load_all(spec_.dtype, in.data, first, std::span(x_).last(head_dim()));
   }
 
-  void check_row(CheckResult::Worst at, std::int64_t first, const qkjit_tensor& out,
+  /// Of `values_`.
+  void check_fp8_row(CheckResult::Worst at, std::int64_t first, const Output& output) {
+    const double scale = scale_at(output.scale, spec_.out_scale,
+                                  std::max<std::int64_t>(at.batch, 0), at.token, at.head);
+    const bool fits = spec_.out_scale == OutScale::given || is_scale_of(values_, scale);
+    const bool is_shared = spec_.out_scale == OutScale::token;
+    const bool right_scale = fits || (is_shared && is_scale_beyond(values_, scale));
+    if (at.head == 0) any_fits_ = false;
+    any_fits_ |= fits;
+    // Of the heads that share a scale, one asked for it.
+    if (is_shared && at.head + 1 == output.heads && !any_fits_) ++result_.wrong;
+    for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
+      const Value& value = values_[static_cast<std::size_t>(at.element)];
+      const unsigned bits = static_cast<const std::uint8_t*>(output.out.data)[first + at.element];
+      ++result_.checked;
+      if (!value.judged) {
+        ++result_.unjudged;
+        continue;
+      }
+      const Verdict verdict = right_scale ? judge_fp8(value, scale, bits) : Verdict::wrong;
+      add(verdict);
+      at.actual = decode_e4m3(bits) * scale, at.expected = value.value;
+      at.error = verdict == Verdict::exact ? 0 : off_in_ulps(value, scale, bits);
+      if (at.error > result_.worst.error) result_.worst = at;
+    }
+  }
+
+  void check_row(CheckResult::Worst at, std::int64_t first, const Output& output,
                  std::span<const Element> computed) {
+    if (output.is_fp8) {
+      values_.clear();
+      for (const Element& element : computed) values_.push_back(value_for_fp8(spec_, element));
+      return check_fp8_row(at, first, output);
+    }
+    const qkjit_tensor& out = output.out;
     for (at.element = 0; at.element < spec_.head_dim; ++at.element) {
       const Element& element = computed[static_cast<std::size_t>(at.element)];
       at.actual = load(spec_.dtype, out.data, first + at.element);
@@ -315,7 +359,13 @@ class Checker {
       ++result_.unjudged;
       return;
     }
-    switch (judge(spec_, element, at.actual)) {
+    add(judge(spec_, element, at.actual));
+    at.error = error_in_ulps(spec_.dtype, element, at.actual);
+    if (at.error > result_.worst.error) result_.worst = at;
+  }
+
+  void add(Verdict verdict) {
+    switch (verdict) {
       case Verdict::exact:
         ++result_.exact;
         break;
@@ -326,8 +376,6 @@ class Checker {
         ++result_.wrong;
         break;
     }
-    at.error = error_in_ulps(spec_.dtype, element, at.actual);
-    if (at.error > result_.worst.error) result_.worst = at;
   }
 
   const qkjit_args& args_;
@@ -339,6 +387,8 @@ class Checker {
   Doubles cosines_, sines_;
   Doubles x_;  // of heads that share a variance, as elements_
   std::vector<Element> elements_;
+  std::vector<Value> values_;  // of a head that goes to FP8
+  bool any_fits_ = false;      // of the token's heads so far, whether one asks for the scale
   CheckResult result_;
 };
 
@@ -399,7 +449,8 @@ Result<CheckResult> check_call(const qkjit_args& args, const CheckOptions& optio
     return total;
   }
   for (const auto& checked :
-       {check_has_input("q", args.q, args.q_out), check_has_input("k", args.k, args.k_out)}) {
+       {check_has_input("q", args.q, args.q_out),
+        check_has_input("k", args.k, args.k_cache.data ? args.k_cache : args.k_out)}) {
     if (!checked) return tl::unexpected(checked.error());
   }
   total.elements = static_cast<std::uint64_t>(sizes.elements);

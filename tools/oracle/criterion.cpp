@@ -75,6 +75,13 @@ double error_in_ulps(DType dtype, const Element& element, double actual) {
   return std::fabs(on_line(dtype, actual) - element.exact) / ulp(dtype, element.magnitude);
 }
 
+double tolerance(const Spec& spec, const Element& element) {
+  if (spec.rounding == Rounding::fused || spec.dtype == DType::fp32) {
+    return kRounding * element.magnitude;
+  }
+  return allowed_ulps(spec) * ulp(spec.dtype, element.magnitude);
+}
+
 Verdict judge(const Spec& spec, const Element& element, double actual) {
   const DType dtype = spec.dtype;
   if (actual == element.rounded) return Verdict::exact;

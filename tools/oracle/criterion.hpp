@@ -13,6 +13,10 @@ enum class Verdict { exact, within, wrong };
 /// How far `actual` is from the exact result, in ulps of the dtype at the pair's magnitude.
 double error_in_ulps(DType dtype, const Element& element, double actual);
 
+/// By how much a result may be off that goes on to another format: in rounding=fused, and of fp32,
+/// before it is rounded to the dtype.
+double tolerance(const Spec& spec, const Element& element);
+
 Verdict judge(const Spec& spec, const Element& element, double actual);
 
 /// How many of `elements` may be within and not exact: 0.1 %, five times what correct results have

@@ -50,6 +50,7 @@ bool same_shape(const Case& a, const Case& b) {
 
 std::string norm_only(Spec spec) {
   spec.rope_dim = 0;
+  spec.q_out = spec.k_out = Out::same, spec.cache = Cache::none, spec.v = Values::none;
   return to_text(normalized(spec));
 }
 
@@ -134,6 +135,16 @@ std::vector<Case> grid_cases() {
     packed.name += " packed QKV";
     packed.view = {.row_stride = 3 * 24 * 128, .q_offset = 0, .k_offset = 24 * 128};
     cases.push_back(std::move(packed));
+  }
+  for (const int form : {0, 1, 2, 3, 4}) {  // FP8, and into a paged cache
+    Spec spec = usual(Layout::neox);
+    if (form != 2) spec.q_out = spec.k_out = Out::fp8_e4m3;
+    if (form == 1) spec.out_scale = OutScale::head;
+    if (form == 4) spec.out_scale = OutScale::token;
+    if (form == 2 || form == 3) spec.cache = Cache::paged, spec.v = Values::copy;
+    constexpr const char* kNames[] = {"fp8", "fp8 by head", "paged", "paged fp8", "fp8 by token"};
+    cases.push_back(grid_case(spec, 16384, 32, 8));
+    cases.back().name += fmt::format(" {}", kNames[form]);
   }
   for (const int heads_q : {4, 8}) {  // what tensor parallelism leaves to one GPU
     cases.push_back(grid_case(usual(Layout::neox), 8192, heads_q, 1));

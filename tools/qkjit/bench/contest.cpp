@@ -7,6 +7,7 @@
 #include "op/tensor.hpp"
 #include "spec/text.hpp"
 #include "tools/qkjit/bench/device_call.hpp"
+#include "tools/qkjit/bench/outputs.hpp"
 
 namespace qkjit::bench {
 namespace {
@@ -31,7 +32,7 @@ double moved_bytes(const Case& wanted, const PositionData& positions) {
                                              of_k * weight_length(spec, wanted.heads_k)) *
                          size_of(dtype_of_weights(spec));
   return 2.0 * static_cast<double>(qk_bytes(wanted)) + table + weights +
-         static_cast<double>(positions.array.size());
+         static_cast<double>(positions.array.size()) + bytes_beyond_copy(wanted);
 }
 
 }  // namespace
@@ -157,7 +158,7 @@ Result<CaseResult> Contest::run(const Case& wanted) {
   result.qk_bytes = 2.0 * static_cast<double>(qk_bytes(wanted));
   result.moved_bytes = moved_bytes(wanted, positions);
 
-  if (auto done = fill_pool(pool_, *placement, pattern_, positions); !done) {
+  if (auto done = fill_pool(pool_, *placement, pattern_, positions, slots_of(wanted)); !done) {
     return tl::unexpected(done.error());
   }
   const auto dispatch =
@@ -192,7 +193,8 @@ Result<Contest::Comparison> Contest::compare(const Case& wanted,
   if (!placement) return tl::unexpected(placement.error());
   const auto spec = parse_c_spec(to_text(wanted.spec));
   if (!spec) return tl::unexpected(spec.error());
-  if (auto done = fill_pool(pool_, *placement, pattern_, positions_of(wanted)); !done) {
+  if (auto done = fill_pool(pool_, *placement, pattern_, positions_of(wanted), slots_of(wanted));
+      !done) {
     return tl::unexpected(done.error());
   }
   const auto copied = time(*placement, copy(wanted, *placement));

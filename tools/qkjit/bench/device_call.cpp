@@ -1,6 +1,7 @@
 #include "tools/qkjit/bench/device_call.hpp"
 
 #include "spec/text.hpp"
+#include "tools/qkjit/bench/outputs.hpp"
 
 namespace qkjit::bench {
 
@@ -12,10 +13,16 @@ Result<qkjit_spec> parse_c_spec(const std::string& text) {
 }
 
 Result<void> fill_pool(const DeviceBuffer& pool, const Placement& placement,
-                       std::span<const std::byte> pattern, const PositionData& positions) {
+                       std::span<const std::byte> pattern, const PositionData& positions,
+                       std::span<const std::byte> slots) {
   if (auto done = pool.fill(pattern, placement.end); !done) return done;
-  if (positions.array.empty()) return {};
-  return pool.upload(positions.array.data(), positions.array.size(), placement.positions);
+  for (const auto& [bytes, at] :
+       {std::pair<std::span<const std::byte>, std::size_t>{positions.array, placement.positions},
+        {slots, placement.slots}}) {
+    if (bytes.empty()) continue;
+    if (auto done = pool.upload(bytes.data(), bytes.size(), at); !done) return done;
+  }
+  return {};
 }
 
 Result<DeviceCall> make_device_call(const Workspace& gpu, const Case& wanted) {
@@ -26,7 +33,8 @@ Result<DeviceCall> make_device_call(const Workspace& gpu, const Case& wanted) {
   auto memory = DeviceBuffer::allocate(gpu.driver(), placement->end);
   if (!memory) return tl::unexpected(memory.error());
   const auto pattern = random_pattern(placement->set_bytes);
-  if (auto done = fill_pool(*memory, *placement, pattern, positions_of(wanted)); !done) {
+  if (auto done = fill_pool(*memory, *placement, pattern, positions_of(wanted), slots_of(wanted));
+      !done) {
     return tl::unexpected(done.error());
   }
   auto* base = static_cast<std::byte*>(memory->data());

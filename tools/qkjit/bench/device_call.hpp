@@ -12,9 +12,10 @@ namespace qkjit::bench {
 /// The C interface's spec from a spec's text.
 Result<qkjit_spec> parse_c_spec(const std::string& text);
 
-/// Random data everywhere, and the positions at their place.
+/// Random data everywhere, and the positions and the slots at their place.
 Result<void> fill_pool(const DeviceBuffer& pool, const Placement& placement,
-                       std::span<const std::byte> pattern, const PositionData& positions);
+                       std::span<const std::byte> pattern, const PositionData& positions,
+                       std::span<const std::byte> slots);
 
 /// One call on memory of its own.
 struct DeviceCall {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "op/check.hpp"
+#include "tools/qkjit/bench/outputs.hpp"
 #include "tools/qkjit/workload.hpp"
 
 namespace qkjit::bench {
@@ -10,10 +11,6 @@ namespace {
 
 constexpr std::size_t kVectorBytes = 16;
 constexpr std::size_t kAlignment = 256;  // of what an allocator would give
-
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
 
 /// Bytes of a token's heads, and from one token to the next.
 struct RowBytes {
@@ -50,6 +47,10 @@ std::size_t table_bytes(const Case& wanted) {
 
 }  // namespace
 
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size_t most_sets) {
   const auto element = static_cast<std::size_t>(size_of(wanted.spec.dtype));
   const auto tokens = static_cast<std::size_t>(wanted.tokens);
@@ -69,6 +70,7 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
   const std::size_t needed = rotated_bytes / qk_bytes(wanted) + 1;
   at.sets = rotated_bytes > 0 ? std::clamp<std::size_t>(needed, 2, most_sets) : 1;
   at.set_bytes = aligned(packed ? tokens * row.q_stride : at.k + tokens * row.k);
+  place_in_set(wanted, at);
   at.table = at.sets * at.set_bytes;
   at.positions = at.table + aligned(table_bytes(wanted));
   const std::size_t axes = has_sections(wanted.spec) ? 3 : 1;
@@ -81,6 +83,7 @@ Result<Placement> place(const Case& wanted, std::size_t rotated_bytes, std::size
   at.q_bias = at.k_weight + vector(wanted.heads_k);
   at.k_bias = at.q_bias + vector(wanted.heads_q);
   at.end = at.k_bias + vector(wanted.heads_k);
+  place_shared(wanted, at);
   return at;
 }
 
@@ -93,6 +96,7 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   args.q = view(start + placement.q, spec, wanted, wanted.heads_q);
   args.k = view(start + placement.k, spec, wanted, wanted.heads_k);
   const Spec own = *to_spec(spec);
+  add_outputs(wanted, placement, own, pool, start, args);
   const auto vector_at = [&](bool wanted_by_spec, int heads, std::size_t at) {
     const auto dtype = static_cast<qkjit_dtype>(dtype_of_weights(wanted.spec));
     const qkjit_tensor absent = QKJIT_TENSOR_INIT;

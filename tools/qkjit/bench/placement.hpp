@@ -14,7 +14,12 @@ namespace qkjit::bench {
 struct Placement {
   std::size_t sets, set_bytes;
   std::size_t q, k, table, positions, q_weight, k_weight, q_bias, k_bias, end;
+  /// See outputs.hpp. V and outputs from the start of their set; in place if there is no other.
+  std::size_t v, q_out, k_out, v_out, q_scale, k_scale, v_scale, slots;
 };
+
+/// To the next boundary that an allocator would give.
+std::size_t aligned(std::size_t bytes);
 
 /// As many sets as together touch `rotated_bytes` of q and k, from 2 to `most_sets`; one set if
 /// rotated_bytes is 0. Code::unsupported for rows that the copy's 16-byte vectors do not divide.

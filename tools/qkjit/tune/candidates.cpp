@@ -63,6 +63,7 @@ bool is_same_kernel(const Spec& spec, const Variant& a, const Variant& b) {
 std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target) {
   std::vector<Variant> candidates;
   const bool modern = compute_capability(target) >= kFirstWithBulk;
+  const bool takes_tokens = runs_by_token(spec) || scales_tokens(spec);
   for (const int lanes : lane_counts(spec)) {
     for (const int rows : {1, 2, 4, 8}) {
       for (const int threads : {32, 64, 128, 160, 256, 512, 1024}) {
@@ -72,7 +73,7 @@ std::vector<Variant> broad_candidates(const Spec& spec, std::string_view target)
                                   .rows = rows,
                                   .threads = threads,
                                   .blocks = blocks,
-                                  .span = runs_by_token(spec) ? Span::token : Span::slice,
+                                  .span = takes_tokens ? Span::token : Span::slice,
                                   .staging = staging,
                                   .pdl = modern};
             if (is_sensible(spec, variant) && check_variant(spec, variant, target)) {

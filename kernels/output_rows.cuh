@@ -1,0 +1,206 @@
+// Stores rows of a lane group as outputs of another kind: with FP8 scales, or to a slot of a paged
+// cache. 8 bytes of FP8 are a chunk.
+#pragma once
+
+#include "arithmetic.cuh"
+#include "butterfly.cuh"
+#include "fp8.cuh"
+#include "lane.cuh"
+#include "memory.cuh"
+#include "outputs.cuh"
+
+namespace qkjit {
+
+/// The largest of what lanes of a group have, `largest` of this one, for any number of lanes: each
+/// has seen twice as many after each step, some of them twice. Every lane of the warp takes part.
+QKJIT_DEVICE float largest_of_group(const GroupLane& lane, float largest) {
+#pragma unroll
+  for (int d = 1; d < 32; d *= 2) {
+    if (d >= lane.lanes) continue;
+    const int on = lane.in_group + d, from = on < lane.lanes ? on : on - lane.lanes;
+    const float other = __shfl_sync(kWholeWarp, largest, lane.first + from);
+    largest = other > largest ? other : largest;
+  }
+  return largest;
+}
+
+/// A chunk as the scale takes it.
+template <DType kDType>
+QKJIT_DEVICE float prepare_for_fp8(Rounding rounding, float (&y)[kChunk], float largest) {
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    y[i] = handed_over<kDType>(rounding, y[i]);
+    largest = larger_magnitude(largest, y[i]);
+  }
+  return largest;
+}
+
+QKJIT_DEVICE uint2 pack_fp8_chunk(const float (&y)[kChunk], float inv) {
+  unsigned pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = pack_e4m3(mul_rn(y[2 * i], inv), mul_rn(y[2 * i + 1], inv));
+  }
+  return {pairs[0] | pairs[1] << 16, pairs[2] | pairs[3] << 16};
+}
+
+/// What a lane has found of a token so far, where its heads share scales.
+struct TokenLargest {
+  float q = 0, k = 0, v = 0;
+
+  QKJIT_DEVICE float& of(Tensor tensor) {
+    return tensor == Tensor::v ? v : tensor == Tensor::q ? q : k;
+  }
+};
+
+/// Those scales, once all of the token is known.
+struct TokenScales {
+  float q, k, v;
+
+  QKJIT_DEVICE float of(Tensor tensor) const {
+    return tensor == Tensor::v ? v : tensor == Tensor::q ? q : k;
+  }
+
+  /// From what every lane of the block has found; `found` is shared memory of it, three a warp.
+  static QKJIT_DEVICE TokenScales of_block(TokenLargest own, float* found) {
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    const GroupLane whole{32, 16, 0, static_cast<int>(lane)};
+    const float largest[] = {largest_of_group(whole, own.q), largest_of_group(whole, own.k),
+                             largest_of_group(whole, own.v)};
+    if (lane < 3) found[3 * warp + lane] = lane == 0 ? largest[0] : largest[lane == 1 ? 1 : 2];
+    __syncthreads();
+    TokenLargest all;
+    for (unsigned i = 0; i < warps; ++i) {
+      all.q = larger_magnitude(all.q, found[3 * i]);
+      all.k = larger_magnitude(all.k, found[3 * i + 1]);
+      all.v = larger_magnitude(all.v, found[3 * i + 2]);
+    }
+    return {scale_of(all.q), scale_of(all.k), scale_of(all.v)};
+  }
+};
+
+/// Whether slices are only looked at.
+template <class Handed>
+constexpr bool finds_largest = false;
+template <>
+inline constexpr bool finds_largest<TokenLargest&> = true;
+
+/// Where a scale is not shared by a token's heads, there is nothing to hand on.
+struct OwnScales {};
+
+/// Takes the rows of a slice for what is largest in them.
+template <Spec kSpec, class T>
+class LargestOfSlice {
+ public:
+  QKJIT_DEVICE LargestOfSlice(float& largest, unsigned rows, const Lane<T>& lane)
+      : largest_(largest), rows_(rows), lane_(lane) {}
+
+  QKJIT_DEVICE void put(int i, LaneRow<T>& y) const {
+    if (!lane_.has_row(i, rows_)) return;
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+      largest_ = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest_);
+    }
+  }
+  QKJIT_DEVICE void put_chunk(int, int, const Chunk<kSpec.dtype>&) const {}
+
+ private:
+  float& largest_;
+  unsigned rows_;
+  const Lane<T>& lane_;
+};
+
+/// Where the rows of a slice go. Slots and given scales are on their way since it was made, of
+/// which nothing waits before the first row is stored.
+template <Spec kSpec, class T, Hint kStore>
+class OutputSlice {
+ public:
+  /// `rows` heads from `head` on. `call` has the members of OutputParams.
+  template <class Call>
+  QKJIT_DEVICE OutputSlice(const Call& call, Tensor tensor, unsigned sequence, unsigned token,
+                           unsigned head, unsigned rows, const Lane<T>& lane)
+      : out_(find_out(kSpec, call, tensor, sequence, token)),
+        head_(head),
+        rows_(rows),
+        is_fp8_(qkjit::is_fp8(kSpec, tensor == Tensor::q)),
+        lane_(lane) {
+    if constexpr (kSpec.out_scale == OutScale::given) {
+#pragma unroll
+      for (int i = 0; i < T::kRows; ++i) {
+        if (is_fp8_ && lane.has_row(i, rows)) given_[i] = *scale(i);
+      }
+    }
+  }
+
+  /// With the scale that the token's heads share, which the first of them writes.
+  template <class Call>
+  QKJIT_DEVICE OutputSlice(const Call& call, Tensor tensor, unsigned sequence, unsigned token,
+                           unsigned head, unsigned rows, const Lane<T>& lane,
+                           const TokenScales& scales)
+      : OutputSlice(call, tensor, sequence, token, head, rows, lane) {
+#pragma unroll
+    for (float& given : given_) given = scales.of(tensor);
+    const bool is_first = head == 0 && lane.in_group == 0 && lane.row(0) == 0;
+    if (is_fp8_ && is_first && has_row(0)) *out_.scale = scales.of(tensor);
+  }
+
+  /// The lane group's i-th row, of which nothing is left as it was.
+  QKJIT_DEVICE void put(int i, LaneRow<T>& y) const {
+    if (is_fp8_) return put_fp8(i, y);
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+      put_chunk(i, slot, Chunk<kSpec.dtype>::pack(y[slot]));
+    }
+  }
+
+  /// A chunk of it bit by bit.
+  QKJIT_DEVICE void put_chunk(int i, int slot, const Chunk<kSpec.dtype>& chunk) const {
+    if (!has_row(i)) return;
+    chunk.store(row(i) + lane_.first_element(slot) * size_of(kSpec.dtype), kStore);
+  }
+
+ private:
+  QKJIT_DEVICE bool has_row(int i) const { return lane_.has_row(i, rows_) && out_.exists(); }
+  QKJIT_DEVICE char* row(int i) const { return out_.begin + (head_ + lane_.row(i)) * out_.stride; }
+  QKJIT_DEVICE float* scale(int i) const {
+    return out_.scale + (head_ + lane_.row(i)) * out_.scale_stride;
+  }
+
+  QKJIT_DEVICE void put_fp8(int i, LaneRow<T>& y) const {
+    float largest = 0;
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      if (lane_.first_element(slot) >= kSpec.head_dim) continue;
+      largest = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest);
+    }
+    float by = given_[i];
+    if constexpr (kSpec.out_scale == OutScale::head) {
+      const auto in_group = static_cast<int>(lane_.in_group);
+      const GroupLane group{T::kLanes, 0, static_cast<int>(lane_.in_warp) - in_group, in_group};
+      by = scale_of(largest_of_group(group, largest));
+      if (has_row(i) && in_group == 0) *scale(i) = by;
+    }
+    const float inv = inverse_of(by);
+    if (!has_row(i)) return;
+#pragma unroll
+    for (int slot = 0; slot < T::kSlots; ++slot) {
+      const int first = lane_.first_element(slot);
+      if (first >= kSpec.head_dim) continue;
+      auto* const to = reinterpret_cast<uint2*>(row(i) + first);
+      store_8_bytes(kStore, to, pack_fp8_chunk(y[slot], inv));
+    }
+  }
+
+  TokenOut out_;
+  unsigned head_, rows_;
+  bool is_fp8_;
+  const Lane<T>& lane_;
+  float given_[T::kRows] = {};
+};
+
+/// Stands for it where rows go to a tensor shaped as their input.
+struct NoOutputSlice {};
+
+}  // namespace qkjit
