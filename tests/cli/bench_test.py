@@ -1,7 +1,7 @@
 """qkjit bench without a GPU: the list of cases, its errors, and the host's first call."""
 
 import qkjit_cli
-from qkjit_cli import REFUSED_MODELS, SPEC, SUPPORTED_MODELS, CliTest
+from qkjit_cli import MODELS, SPEC, CliTest
 
 
 class List(CliTest):
@@ -24,7 +24,7 @@ class List(CliTest):
         names += [name.removeprefix("models/") for case in cases for name in case["also"]
                   if name.startswith("models/")]
         self.assertEqual({name.split("/")[0] for name in names},
-                         {*SUPPORTED_MODELS, *REFUSED_MODELS})
+                         set(MODELS))
 
     def test_selections(self):
         groups = {case["group"] for case in self.cases("--group", "grid", "--group", "measured")}

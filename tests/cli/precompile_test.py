@@ -2,11 +2,9 @@
 
 import shutil
 
-import json
-from pathlib import Path
 
 import qkjit_cli
-from qkjit_cli import OTHER_SPEC, SPEC, SUPPORTED_MODELS, CliTest
+from qkjit_cli import MODELS, OTHER_SPEC, SPEC, CliTest
 
 NO_COMPILER = {"QKJIT_NVRTC": "/nonexistent"}
 
@@ -114,9 +112,9 @@ class Precompile(CliTest):
 
     def test_every_model_is_served_by_the_directory_elsewhere(self):
         command = ["precompile", "--model", "all", "--target", "sm_90", "--out", "bundle"]
-        self.qkjit(*command, says=["ltx-2", "cos/sin tables per head is not supported"])
+        self.qkjit(*command)
         shutil.move(self.dir / "bundle", self.dir / "shipped")
-        for model in SUPPORTED_MODELS:
+        for model in MODELS:
             with self.subTest(model=model):
                 document = self.qkjit(
                     "run", "--model", model, "--tokens", 2, "--device", "cpu", "--json",
@@ -127,10 +125,6 @@ class Precompile(CliTest):
     def test_nothing_to_compile(self):
         command = ["precompile", "--target", "sm_90", "--out", "out"]
         self.qkjit(*command, code=2, says="--model")
-        model = json.loads((Path(__file__).parents[2] / "models/ltx-2.json").read_text())
-        model["calls"] = [call for call in model["calls"] if call["name"] == "video.self"]
-        (self.dir / "refused.json").write_text(json.dumps(model))
-        self.qkjit(*command, "--model", "refused.json", code=3, says="tables per head")
         self.qkjit(*command, "--model", "flux1-de", code=3, says="flux1-dev")
         self.qkjit(*command, "--spec", SPEC.replace("64", "65", 1), code=3, says="nearest is 72")
         self.qkjit(*command, "--spec", "head_dim=64,rope=64", code=2, says="'rope'")

@@ -13,14 +13,11 @@ BINARY = None  # set by main()
 SPEC = "head_dim=64,rope_dim=64,layout=neox,dtype=bf16"
 OTHER_SPEC = "head_dim=64,rope_dim=64,layout=interleaved,dtype=bf16"
 
-SUPPORTED_MODELS = ["command-r-plus", "cosmos1-7b", "deepseek-v4", "ernie-image", "flux1-dev", "flux2-dev", "gemma-3-4b", "gemma-4-26b-a4b", "glm-4.5",
-                    "glm-image", "helios", "hunyuan-7b", "hunyuanvideo", "hunyuanvideo-1.5", "llama-4-scout", "minimax-h3", "minimax-h3-decoder",
+MODELS = ["command-r-plus", "cosmos1-7b", "deepseek-v4", "ernie-image", "flux1-dev", "flux2-dev", "gemma-3-4b", "gemma-4-26b-a4b", "glm-4.5",
+                    "glm-image", "helios", "hunyuan-7b", "hunyuanvideo", "hunyuanvideo-1.5", "llama-4-scout", "ltx-2", "minimax-h3", "minimax-h3-decoder",
                     "minimax-m2", "mova-720p", "olmo-2-7b", "qwen-image", "qwen-image-edit", "qwen3-235b-a22b",
                     "qwen3-30b-a3b", "qwen3-8b", "qwen3-next-80b", "qwen3-vl-8b",
                     "sana-sprint-1.6b", "sana-video-2b", "sd3.5-large", "wan2.1-t2v-1.3b", "wan2.1-t2v-14b", "wan2.2-t2v-a14b", "wan2.2-ti2v-5b", "z-image"]
-REFUSED_MODELS = {  # by the part of the reason that names what is missing
-    "ltx-2": "cos/sin tables per head",
-}
 
 
 class Finished:

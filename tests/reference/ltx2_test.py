@@ -16,15 +16,20 @@ class Text(reference.Family):
 
 
 class Split(Text):
-    """apply_split_rotary_emb with one table for all heads; cosines and sines are bf16 or fp16."""
+    """apply_split_rotary_emb, with cosines and sines in bf16 or fp16, of each head's own."""
     shape = reference.Shape(32, 32, 64, 64, "neox", 1e-6)
+    fields = Text.fields | {"table_heads": "per_head"}
     table_in_dtype = True
+
+    def table(self, source, rows):
+        frequencies = self.theta**(-torch.arange(0, 64, 2).double() / 64)
+        angles = source.below(400, rows, self.shape.heads_q, 1).double() * frequencies
+        return angles.cos().float(), angles.sin().float()
 
     def model(self, x, weight, cos, sin, eps):
         normed = super().model(x, weight, cos, sin, eps)
         wide = normed if x.dtype == torch.float64 else normed.float()
         first, second = wide.chunk(2, -1)
-        cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
         return torch.cat((first * cos - sin * second, second * cos + sin * first), -1).to(x.dtype)
 
 

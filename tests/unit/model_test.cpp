@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "spec/support.hpp"
 #include "spec/text.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/model_files.hpp"
@@ -44,14 +45,6 @@ bool mentions(const std::string& message, std::initializer_list<const char*> wor
   return true;
 }
 
-std::vector<std::string> reasons(const Model& model, const std::string& call) {
-  for (const auto& c : model.calls) {
-    if (c.name == call) return plan(model, c).unsupported;
-  }
-  FAIL("no call " << call);
-  return {};
-}
-
 }  // namespace
 
 TEST_CASE("a valid file keeps its facts and places its calls", "[model]") {
@@ -61,13 +54,12 @@ TEST_CASE("a valid file keeps its facts and places its calls", "[model]") {
   CHECK(call.tokens == 5);
   CHECK(call.position_offset == 3);
   CHECK(call.repeat == 2);
-  CHECK(plan(*model, call).spec == Spec{.head_dim = 8,
-                                        .rope_dim = 4,
-                                        .layout = Layout::neox,
-                                        .dtype = DType::bf16,
-                                        .rounding = Rounding::fused,
-                                        .positions = Positions::implicit});
-  CHECK(plan(*model, call).unsupported.empty());
+  CHECK(spec_of(*model, call) == Spec{.head_dim = 8,
+                                      .rope_dim = 4,
+                                      .layout = Layout::neox,
+                                      .dtype = DType::bf16,
+                                      .rounding = Rounding::fused,
+                                      .positions = Positions::implicit});
 }
 
 TEST_CASE("unknown fields are named at every level", "[model]") {
@@ -169,26 +161,21 @@ TEST_CASE("every model file parses, is named after its file and cites sources", 
   }
 }
 
-TEST_CASE("supported models have nothing that the library cannot do", "[model]") {
+TEST_CASE("every call of every model is one for a fused kernel", "[model]") {
   for (const std::string& name : model_names()) {
-    if (name == "ltx-2") continue;
     const auto model = load_model(name);
     for (const auto& call : model.calls) {
       INFO(name << " " << call.name);
-      CHECK(plan(model, call).unsupported.empty());
+      const auto support = supports(spec_of(model, call));
+      CHECK((support && support->dispatch.path == Path::fused));
     }
   }
-  const Model vl = load_model("qwen3-vl-8b");
-  CHECK(reasons(vl, "language").empty());
-  CHECK(reasons(vl, "vision").empty());
-  CHECK(plan(vl, vl.calls[0]).spec.q_norm == Norm::none);
-  CHECK(plan(vl, vl.calls[1]).spec.q_norm == Norm::rms);
 }
 
 TEST_CASE("a model's norm becomes the spec's", "[model]") {
   const auto spec_text = [](const char* name, std::size_t call) {
     const Model model = load_model(name);
-    return to_text(plan(model, model.calls.at(call)).spec);
+    return to_text(spec_of(model, model.calls.at(call)));
   };
   CHECK(spec_text("gemma-3-4b", 0) ==
         "head_dim=256,rope_dim=256,layout=neox,dtype=bf16,rounding=late_weight,weight=one_plus");
@@ -215,19 +202,13 @@ TEST_CASE("a model's norm becomes the spec's", "[model]") {
   attention["weight_dtype"] = "fp32", attention["weight_form"] = "none";
   const auto biased = parse_model(json.dump());
   REQUIRE(biased.has_value());
-  CHECK(to_text(plan(*biased, biased->calls[0]).spec) ==
+  CHECK(to_text(spec_of(*biased, biased->calls[0])) ==
         "head_dim=8,rope_dim=4,layout=neox,dtype=bf16,positions=implicit,norm=layer,weight=none,"
         "bias=yes,weight_dtype=fp32");
   attention["bias"] = false;  // then there is nothing to name a set of weights for
   CHECK(mentions(refusal(json), {"'c'", "weights"}));
   attention["norm"] = "rms_per_head", attention["bias"] = true;
   CHECK(mentions(refusal(json), {"'bias'", "layer_per_head"}));
-}
-
-TEST_CASE("refused calls say what is missing", "[model]") {
-  using Reasons = std::vector<std::string>;
-  CHECK(reasons(load_model("ltx-2"), "video.self") == Reasons{"cos/sin tables per head"});
-  CHECK(reasons(load_model("ltx-2"), "audio.text.k").empty());
 }
 
 TEST_CASE("cross attention is a call of q and a call of k", "[model]") {
@@ -241,12 +222,12 @@ TEST_CASE("cross attention is a call of q and a call of k", "[model]") {
   CHECK((q.name == "c.q" && q.tokens == 5 && q.heads_q == 2 && q.heads_k == 0));
   CHECK((k.name == "c.k" && k.tokens == 3 && k.heads_q == 0 && k.heads_k == 1));
   CHECK((q.position_offset == 3 && k.position_offset == 0 && k.repeat == 2));
-  CHECK((plan(*model, q).spec.rope_dim == 4 && plan(*model, k).spec.rope_dim == 0));
+  CHECK((spec_of(*model, q).rope_dim == 4 && spec_of(*model, k).rope_dim == 0));
 
   call["k_table"] = "t";
   model = parse_model(json.dump());
   REQUIRE(model.has_value());
-  CHECK(plan(*model, model->calls[1]).spec == plan(*model, model->calls[0]).spec);
+  CHECK(spec_of(*model, model->calls[1]) == spec_of(*model, model->calls[0]));
 
   call["k_segments"] = {"x"};
   CHECK(mentions(refusal(json), {"'c.k'", "no segment 'x'"}));
@@ -279,8 +260,8 @@ TEST_CASE("the published call patterns", "[model]") {
   CHECK(load_model("qwen-image-edit").calls[0].tokens == 8424);
 
   const auto hunyuan = load_model("hunyuanvideo");
-  CHECK(plan(hunyuan, hunyuan.calls[0]).spec.rope_dim == 128);
-  CHECK(plan(hunyuan, hunyuan.calls[1]).spec.rope_dim == 0);
+  CHECK(spec_of(hunyuan, hunyuan.calls[0]).rope_dim == 128);
+  CHECK(spec_of(hunyuan, hunyuan.calls[1]).rope_dim == 0);
 
   const auto zimage = load_model("z-image");
   CHECK(zimage.calls[1].position_offset == 4096);
@@ -288,23 +269,23 @@ TEST_CASE("the published call patterns", "[model]") {
 
   const auto h3 = load_model("minimax-h3");
   CHECK(h3.calls[1].tokens == 37760);
-  CHECK(plan(h3, h3.calls[1]).spec == Spec{.head_dim = 128,
-                                           .rope_dim = 96,
-                                           .layout = Layout::neox,
-                                           .dtype = DType::bf16,
-                                           .rounding = Rounding::eager,
-                                           .positions = Positions::implicit,
-                                           .table = DType::bf16});
+  CHECK(spec_of(h3, h3.calls[1]) == Spec{.head_dim = 128,
+                                         .rope_dim = 96,
+                                         .layout = Layout::neox,
+                                         .dtype = DType::bf16,
+                                         .rounding = Rounding::eager,
+                                         .positions = Positions::implicit,
+                                         .table = DType::bf16});
   CHECK(load_model("wan2.2-t2v-a14b").calls[0].tokens == 75600);
   CHECK(load_model("wan2.1-t2v-1.3b").calls[0].tokens == 32760);
   CHECK(load_model("wan2.2-ti2v-5b").calls[0].tokens == 27280);
-  CHECK(plan(load_model("glm-4.5"), load_model("glm-4.5").calls[0]).spec.rope_dim == 64);
+  CHECK(spec_of(load_model("glm-4.5"), load_model("glm-4.5").calls[0]).rope_dim == 64);
 }
 
 TEST_CASE("real files ask for tables, placements and sections", "[model]") {
   const auto spec = [](const char* name, std::size_t call) {
     const auto model = load_model(name);
-    return plan(model, model.calls[call]).spec;
+    return spec_of(model, model.calls[call]);
   };
   CHECK(to_text(spec("qwen3-vl-8b", 1)) ==
         "head_dim=128,rope_dim=128,layout=neox,dtype=bf16,rounding=hf,sections=24+20+20,"

@@ -174,7 +174,7 @@ TEST_CASE("ERNIE-Image: each angle twice, one after the other; Cosmos: halves re
           "[rope_table]") {
   const auto values = [](const char* name, const char* table_name) {
     const auto model = load_model(name);
-    const Spec spec = plan(model, model.calls[0]).spec;
+    const Spec spec = spec_of(model, model.calls[0]);
     const auto table = build_rope_table(model, model.table(table_name));
     REQUIRE(table.has_value());
     const auto bytes = table_bytes(spec, *table);

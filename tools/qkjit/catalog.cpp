@@ -42,12 +42,11 @@ Result<Model> find_model(const std::string& name) {
               nearest(name, model_names()), fmt::join(model_names(), ", "));
 }
 
-std::vector<Spec> supported_specs(const Model& model) {
+std::vector<Spec> specs_of(const Model& model) {
   std::vector<Spec> specs;
   for (const Call& call : model.calls) {
-    const CallPlan wanted = plan(model, call);
-    if (!wanted.unsupported.empty()) continue;
-    if (std::ranges::find(specs, wanted.spec) == specs.end()) specs.push_back(wanted.spec);
+    const Spec spec = spec_of(model, call);
+    if (std::ranges::find(specs, spec) == specs.end()) specs.push_back(spec);
   }
   return specs;
 }

@@ -16,6 +16,6 @@ std::vector<std::string> model_names();
 Result<Model> find_model(const std::string& name);
 
 /// The specs of the calls that the library can do, each once, in the order of the calls.
-std::vector<Spec> supported_specs(const Model& model);
+std::vector<Spec> specs_of(const Model& model);
 
 }  // namespace qkjit

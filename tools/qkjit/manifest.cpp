@@ -21,16 +21,10 @@ void append_new(std::vector<T>& to, const std::vector<T>& from) {
   }
 }
 
-Result<std::vector<Spec>> model_specs(const std::string& name, const Console& console) {
+Result<std::vector<Spec>> model_specs(const std::string& name) {
   const auto model = find_model(name);
   if (!model) return tl::unexpected(model.error());
-  for (const Call& call : model->calls) {
-    for (const std::string& reason : plan(*model, call).unsupported) {
-      console.note(
-          fmt::format("{} {}: left out, {} is not supported", model->name, call.name, reason));
-    }
-  }
-  return supported_specs(*model);
+  return specs_of(*model);
 }
 
 }  // namespace
@@ -71,12 +65,12 @@ Result<Manifest> read_manifest(const std::string& file) {
   }
 }
 
-Result<std::vector<Spec>> resolve_specs(const Manifest& manifest, const Console& console) {
+Result<std::vector<Spec>> resolve_specs(const Manifest& manifest) {
   std::vector<std::string> models = manifest.models;
   if (std::ranges::find(models, "all") != models.end()) models = model_names();
   std::vector<Spec> wanted;
   for (const std::string& name : models) {
-    const auto specs = model_specs(name, console);
+    const auto specs = model_specs(name);
     if (!specs) return tl::unexpected(specs.error());
     append_new(wanted, *specs);
   }

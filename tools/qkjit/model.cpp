@@ -21,6 +21,7 @@ const T& by_name(const std::vector<T>& items, std::string_view name) {
 void take_table(const Table& table, Spec& spec) {
   spec.table = table.values;
   spec.table_width = table.width;
+  if (table.per_head) spec.table_heads = TableHeads::per_head;
   if (table.rows != TableBy::position) return;
   for (std::size_t axis = 0; axis < 3; ++axis) spec.sections[axis] = table.axes[axis] / 2;
   if (table.axis_order == AxisOrder::interleaved) spec.section_order = SectionOrder::interleaved;
@@ -93,7 +94,7 @@ Result<Model> with_tokens(const Model& model, std::int64_t tokens) {
   return result;
 }
 
-CallPlan plan(const Model& model, const Call& call) {
+Spec spec_of(const Model& model, const Call& call) {
   const Attention& attention = model.attention(call.attention);
   const Norm norm = norm_of(attention.norm);
   Spec spec{.head_dim = attention.head_dim,
@@ -112,11 +113,7 @@ CallPlan plan(const Model& model, const Call& call) {
   if (attention.norm == NormKind::rms_across_heads) spec.norm_scope = NormScope::token;
   if (attention.weights_per_head) spec.weights = Weights::per_head;
   if (!call.table.empty()) take_table(model.table(call.table), spec);
-  CallPlan result{.spec = normalized(spec), .unsupported = {}};
-  if (!call.table.empty() && model.table(call.table).per_head) {
-    result.unsupported.emplace_back("cos/sin tables per head");
-  }
-  return result;
+  return normalized(spec);
 }
 
 }  // namespace qkjit

@@ -132,11 +132,7 @@ Result<Model> parse_model(std::string_view json);
 /// axes), each rounded to at least 1. Nothing else changes; `after` starts follow.
 Result<Model> with_tokens(const Model& model, std::int64_t tokens);
 
-/// What a call asks of the library, and why that cannot be had.
-struct CallPlan {
-  Spec spec;
-  std::vector<std::string> unsupported;  ///< empty: the library can do it
-};
-CallPlan plan(const Model& model, const Call& call);
+/// What a call asks of the library.
+Spec spec_of(const Model& model, const Call& call);
 
 }  // namespace qkjit

@@ -96,8 +96,6 @@ void print(const Console& console, const RunReport& report, const nlohmann::json
   console.print(fmt::format("{}\non {}\n", console.strong(report.title), report.device));
   if (!report.kernels.empty()) console.print(kernels_table(report.kernels) + "\n");
   if (!report.calls.empty()) console.print(calls_table(report.calls));
-  for (const std::string& refusal : report.refusals)
-    console.print(console.bad("refused ") + refusal);
   const bool checked = !report.calls.empty() && report.calls.front().check;
   if (checked) {
     console.print(std::ranges::all_of(report.calls, &CallReport::passed)
@@ -108,8 +106,7 @@ void print(const Console& console, const RunReport& report, const nlohmann::json
   document.update({{"schema", "qkjit.run/1"},
                    {"title", report.title},
                    {"device", report.device},
-                   {"target", report.target},
-                   {"refused", report.refusals}});
+                   {"target", report.target}});
   document["kernels"] = document["calls"] = nlohmann::json::array();
   for (const Kernel& kernel : report.kernels) document["kernels"].push_back(to_json(kernel));
   for (const CallReport& call : report.calls) document["calls"].push_back(to_json(call));

@@ -27,7 +27,6 @@ struct CallReport {
 /// All that `run` has to say.
 struct RunReport {
   std::string title, device, target;
-  std::vector<std::string> refusals;  ///< calls that were not made, and why
   std::vector<Kernel> kernels;
   std::vector<CallReport> calls;
 };

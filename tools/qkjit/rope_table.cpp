@@ -186,27 +186,13 @@ std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table) {
   const bool full = spec.table_width != TableWidth::half;
   const bool each_twice =
       full && (spec.layout == Layout::interleaved || spec.table_width == TableWidth::elements);
-  const int half = table.rope_dim / 2;
+  const int half = spec.rope_dim / 2, heads = table.rope_dim / spec.rope_dim;
   std::vector<std::byte> bytes;
-  for (std::int64_t part = 0; part < 2 * table.rows; ++part) {  // cosines and sines in turns
+  // A row's cosines and its sines in turns, each head after head
+  for (std::int64_t part = 0; part < 2 * table.rows * heads; ++part) {
     const float* values = table.values.data() + part * half;
     for (int i = 0; i < (full ? 2 * half : half); ++i) {
       append(spec.table, values[each_twice ? i / 2 : i % half], bytes);
-    }
-  }
-  return bytes;
-}
-
-std::vector<std::byte> heads_bytes(const std::vector<std::byte>& table, std::size_t row_bytes,
-                                   int heads) {
-  const std::size_t rows = table.size() / row_bytes;
-  std::vector<std::byte> bytes;
-  bytes.reserve(table.size() * static_cast<std::size_t>(heads));
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t head = 0; head < static_cast<std::size_t>(heads); ++head) {
-      const auto first =
-          table.begin() + static_cast<std::ptrdiff_t>((row + head) % rows * row_bytes);
-      bytes.insert(bytes.end(), first, first + static_cast<std::ptrdiff_t>(row_bytes));
     }
   }
   return bytes;

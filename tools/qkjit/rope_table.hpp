@@ -23,19 +23,13 @@ struct RopeTable {
 
 /// The table as a tensor's bytes, [rows, rope_dim], or [rows, 2 * rope_dim] if it is wider: in the
 /// spec's table dtype and width. With table_width=elements each value is there twice, one after the
-/// other, as ERNIE-Image has it.
+/// other, as ERNIE-Image has it. Of a table per head, each head's values are widened by themselves.
 std::vector<std::byte> table_bytes(const Spec& spec, const RopeTable& table);
 
-/// The bytes of a table with rows of `row_bytes` as [rows, heads, ...], head h with the rows from
-/// number h on, round and round.
-std::vector<std::byte> heads_bytes(const std::vector<std::byte>& table, std::size_t row_bytes,
-                                   int heads);
-
 /// Pair i of an axis with d channels turns by position * theta^(-2i/d), or with rising frequencies
-/// by position * pi/2 * theta^(i/(d/2-1)). Angles and functions are in
-/// double and rounded once, to the table's `values` type; the models compute theirs in fp32 or
-/// double, so their own tables can differ from this one in the last bits.
-/// Invalid: a table by position whose tokens stand between
+/// by position * pi/2 * theta^(i/(d/2-1)). Angles and functions are in double and rounded once, to
+/// the table's `values` type; the models compute theirs in fp32 or double, so their own tables can
+/// differ from this one in the last bits. Invalid: a table by position whose tokens stand between
 /// positions. `table` is one of the model's.
 Result<RopeTable> build_rope_table(const Model& model, const Table& table);
 

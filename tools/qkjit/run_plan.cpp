@@ -17,21 +17,16 @@ Result<RunPlan> plan_model(const RunOptions& options) {
     model = with_tokens(*model, options.tokens);
     if (!model) return tl::unexpected(model.error());
   }
-  RunPlan result{model->title, {}, {}};
+  RunPlan result{model->title, {}};
   const auto shared = std::make_shared<const Model>(std::move(*model));
   unsigned seed = options.seed;
   for (const Call& call : shared->calls) {
     if (!options.call.empty() && call.name != options.call) continue;
-    const CallPlan wanted = plan(*shared, call);
-    for (const std::string& reason : wanted.unsupported) {
-      result.refusals.push_back(fmt::format("{}: {} is not supported", call.name, reason));
-    }
-    if (!wanted.unsupported.empty()) continue;
     result.workloads.push_back(
         [shared, &call, seed] { return model_workload(*shared, call, seed); });
     ++seed;
   }
-  if (!result.workloads.empty() || !result.refusals.empty()) return result;
+  if (!result.workloads.empty()) return result;
   return fail(Code::unsupported, "model {} has no call '{}'; leave --call out for all",
               options.model, options.call);
 }
@@ -54,7 +49,7 @@ Result<RunPlan> plan_spec(const RunOptions& options) {
         "or use angles=computed",
         kBase);
   }
-  RunPlan result{to_text(*spec), {}, {}};
+  RunPlan result{to_text(*spec), {}};
   result.workloads.push_back([options, spec = *spec]() -> Result<Workload> {
     if (!options.tensors.empty()) return tensor_workload(options.tensors, spec, options.eps);
     const Shape shape{.tokens = options.tokens > 0 ? options.tokens : 4096,

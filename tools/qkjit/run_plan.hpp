@@ -24,7 +24,6 @@ struct RunOptions {
 struct RunPlan {
   std::string title;
   std::vector<std::function<Result<Workload>()>> workloads;
-  std::vector<std::string> refusals;  ///< calls that the library cannot do, and why
 };
 
 /// Nothing is generated yet; errors are those of the options.

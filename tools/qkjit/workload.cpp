@@ -74,6 +74,24 @@ qkjit_grid grid_of(std::int64_t tokens) {
   return {{frames, height, tokens / frames / height}, {0, 0, 0}};
 }
 
+/// The table, of which each row has its cosines and then its sines; with heads of their own, those
+/// are two tensors.
+void add_table(const Spec& spec, const RopeTable& table, Workload& work) {
+  auto& block = work.blocks[Workload::kTable] = table_bytes(spec, table);
+  const auto type = static_cast<qkjit_dtype>(spec.table);
+  const int width = table.rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
+  if (!has_head_tables(spec)) {
+    work.args.cos_sin_cache = qkjit_tensor_2d(block.data(), type, table.rows, width);
+    return;
+  }
+  const int heads = table.rope_dim / spec.rope_dim;
+  const auto half = static_cast<std::size_t>(width / 2 * size_of(spec.table));
+  work.args.cos = qkjit_tensor_3d(block.data(), type, table.rows, heads, width / 2 / heads);
+  work.args.cos.strides[0] = width;
+  work.args.sin = work.args.cos;
+  work.args.sin.data = block.data() + half;
+}
+
 /// Two segments, each from position 0 on.
 void add_segments(std::int64_t tokens, Workload& work) {
   const std::int64_t values[] = {0, tokens / 2, tokens, 0, 0};
@@ -219,15 +237,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   if (spec.angles == Angles::computed) {
     args.frequencies.base = kBase;
   } else {
-    auto& block = work.blocks[Workload::kTable] = table_bytes(spec, *table);
-    const int width = table->rope_dim * (spec.table_width == TableWidth::half ? 1 : 2);
-    const auto type = static_cast<qkjit_dtype>(spec.table);
-    args.cos_sin_cache = qkjit_tensor_2d(block.data(), type, table->rows, width);
-    if (has_head_tables(spec)) {
-      const int heads = std::max(heads_q, heads_k);
-      block = heads_bytes(block, static_cast<std::size_t>(width * size_of(spec.table)), heads);
-      args.cos_sin_cache = qkjit_tensor_3d(block.data(), type, table->rows, heads, width);
-    }
+    add_table(spec, *table, work);
   }
   args.position_offset = has_sections(spec) ? 0 : first_token;
   if (spec.bounds == Bounds::checked) add_position_error(work);
@@ -243,7 +253,7 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
 
 Result<Workload> model_workload(const Model& model, const Call& call, unsigned seed) {
   const Attention& attention = model.attention(call.attention);
-  const Spec spec = plan(model, call).spec;
+  const Spec spec = spec_of(model, call);
   const Shape shape{.tokens = call.tokens,
                     .heads_q = call.heads_q,
                     .heads_k = call.heads_k,
@@ -262,13 +272,15 @@ Result<Workload> model_workload(const Model& model, const Call& call, unsigned s
 }
 
 Workload spec_workload(const Spec& spec, const Shape& shape, float eps, unsigned seed) {
-  RopeTable table{shape.tokens, spec.rope_dim, {}, {}};
-  const int half = spec.rope_dim / 2;
-  table.values.resize(static_cast<std::size_t>(shape.tokens * spec.rope_dim));
+  const int heads = has_head_tables(spec) ? std::max(shape.heads_q, shape.heads_k) : 1;
+  RopeTable table{shape.tokens, heads * spec.rope_dim, {}, {}};
+  const int in_head = spec.rope_dim / 2, half = heads * in_head;
+  table.values.resize(static_cast<std::size_t>(shape.tokens * table.rope_dim));
   for (std::int64_t row = 0; row < shape.tokens; ++row) {
-    float* values = table.values.data() + row * spec.rope_dim;
-    for (int i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(row) * std::pow(kBase, -2.0 * i / spec.rope_dim);
+    float* values = table.values.data() + row * table.rope_dim;
+    for (int i = 0; i < half; ++i) {  // each head a row later than the one before
+      const auto position = static_cast<double>((row + i / in_head) % shape.tokens);
+      const double angle = position * std::pow(kBase, -2.0 * (i % in_head) / spec.rope_dim);
       values[i] = static_cast<float>(std::cos(angle));
       values[half + i] = static_cast<float>(std::sin(angle));
     }

@@ -63,19 +63,17 @@ std::string rope_only(Spec spec) {
 std::vector<Case> model_cases(const Model& model) {
   std::vector<Case> cases;
   for (const Call& call : model.calls) {
-    const CallPlan wanted = plan(model, call);
-    if (!wanted.unsupported.empty()) continue;
     const Attention& attention = model.attention(call.attention);
     Case result{.group = "models",
                 .name = model.name + "/" + call.name,
-                .spec = wanted.spec,
+                .spec = spec_of(model, call),
                 .tokens = call.tokens,
                 .heads_q = call.heads_q,
                 .heads_k = call.heads_k,
                 .view = call.view.value_or(PackedView{}),
                 .position_offset = call.position_offset,
                 .eps = static_cast<float>(attention.eps)};
-    if (wanted.spec.rope_dim > 0) {
+    if (result.spec.rope_dim > 0) {
       for (const std::string& segment : model.table(call.table).segments) {
         result.table_rows += model.segment(segment).tokens();
       }

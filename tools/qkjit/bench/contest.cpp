@@ -25,7 +25,8 @@ double moved_bytes(const Case& wanted, const PositionData& positions) {
                      (spec.table_width == TableWidth::full && spec.layout == Layout::interleaved);
   const double rows =
       spec.angles == Angles::computed ? 0 : static_cast<double>(positions.distinct_rows);
-  const double table = rows * spec.rope_dim * size_of(spec.table) * (twice ? 2 : 1);
+  const int heads = has_head_tables(spec) ? std::max(wanted.heads_q, wanted.heads_k) : 1;
+  const double table = rows * spec.rope_dim * heads * size_of(spec.table) * (twice ? 2 : 1);
   const int of_q = has_weight(spec, spec.q_norm) + has_bias(spec, spec.q_norm);
   const int of_k = has_weight(spec, spec.k_norm) + has_bias(spec, spec.k_norm);
   const double weights = static_cast<double>(of_q * weight_length(spec, wanted.heads_q) +

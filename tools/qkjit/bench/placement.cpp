@@ -34,15 +34,36 @@ qkjit_tensor view(void* data, const qkjit_spec& spec, const Case& wanted, int he
   return tensor;
 }
 
-/// Values of a row of cos_sin_cache.
-std::int64_t table_width(const Spec& spec) {
-  return std::int64_t{spec.rope_dim} * (spec.table_width == TableWidth::half ? 1 : 2);
+/// Heads that have tables of their own, or 1.
+int table_heads(const Case& wanted) {
+  return has_head_tables(wanted.spec) ? std::max(wanted.heads_q, wanted.heads_k) : 1;
+}
+
+/// Values of a row of the table, its cosines and its sines.
+std::int64_t table_width(const Case& wanted) {
+  const Spec& spec = wanted.spec;
+  return std::int64_t{spec.rope_dim} * table_heads(wanted) *
+         (spec.table_width == TableWidth::half ? 1 : 2);
 }
 
 std::size_t table_bytes(const Case& wanted) {
   if (wanted.spec.angles == Angles::computed) return 0;
-  return static_cast<std::size_t>(wanted.table_rows * table_width(wanted.spec) *
+  return static_cast<std::size_t>(wanted.table_rows * table_width(wanted) *
                                   size_of(wanted.spec.table));
+}
+
+/// Each row has its cosines and then its sines; with heads of their own, those are two tensors.
+void add_table(const Case& wanted, std::byte* data, qkjit_args& args) {
+  const std::int64_t width = table_width(wanted), heads = table_heads(wanted);
+  const qkjit_dtype type = args.spec.table;
+  if (!has_head_tables(wanted.spec)) {
+    args.cos_sin_cache = qkjit_tensor_2d(data, type, wanted.table_rows, width);
+    return;
+  }
+  args.cos = qkjit_tensor_3d(data, type, wanted.table_rows, heads, width / 2 / heads);
+  args.cos.strides[0] = width;
+  args.sin = args.cos;
+  args.sin.data = data + width / 2 * size_of(wanted.spec.table);
 }
 
 }  // namespace
@@ -113,8 +134,7 @@ qkjit_args args_of(const Case& wanted, const Placement& placement, const qkjit_s
   if (spec.angles == QKJIT_ANGLES_COMPUTED) {
     args.frequencies.base = kBase;
   } else {
-    args.cos_sin_cache = qkjit_tensor_2d(pool + placement.table, spec.table, wanted.table_rows,
-                                         table_width(wanted.spec));
+    add_table(wanted, pool + placement.table, args);
   }
   args.position_offset = wanted.position_offset;
   if (spec.positions != QKJIT_POSITIONS_IMPLICIT) {
