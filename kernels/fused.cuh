@@ -367,25 +367,29 @@ static QKJIT_DEVICE void run_slice(const SomeParams& f, const FrequenciesOf<kSpe
   }
 }
 
+/// The slices of a token, of which each of the block's warps has every so many.
+template <Spec kSpec, Variant kVariant, class SomeParams, class Handed>
+static QKJIT_DEVICE void run_slices_of_token(const SomeParams& f,
+                                             const FrequenciesOf<kSpec>* frequencies,
+                                             unsigned token, Handed& scales) {
+  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
+#pragma unroll 1
+  for (unsigned slice = threadIdx.x / 32; slice < f.slices.per_token; slice += kWarps) {
+    run_slice<kSpec, kVariant>(f, frequencies, token, slice, scales);
+  }
+}
+
 /// A whole token whose heads share scales. What is read again comes from a near cache.
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void run_scaled_token(const SomeParams& f,
                                           const FrequenciesOf<kSpec>* frequencies, unsigned token) {
   static_assert(kVariant.span == Span::token && kVariant.staging == Staging::registers,
                 "a block finds a token's scales: take span=token and staging=registers");
-  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
-  __shared__ float found[3 * kWarps];
-  const unsigned warp = threadIdx.x / 32;
-  const auto run = [&](auto& scales) {
-#pragma unroll 1
-    for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, frequencies, token, slice, scales);
-    }
-  };
+  __shared__ float found[3 * Tile<kSpec, kVariant>::kWarps];
   TokenLargest largest;
-  run(largest);
+  run_slices_of_token<kSpec, kVariant>(f, frequencies, token, largest);
   const auto scales = TokenScales::of_block(largest, found);
-  run(scales);
+  run_slices_of_token<kSpec, kVariant>(f, frequencies, token, scales);
 }
 
 /// The work of a block. Takes FusedParams, or for Batch::strided or Values::copy BatchedParams, or
@@ -394,20 +398,16 @@ static QKJIT_DEVICE void run_scaled_token(const SomeParams& f,
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused(const SomeParams& f, unsigned block,
                                const FrequenciesOf<kSpec>* frequencies = nullptr) {
-  constexpr unsigned kWarps = Tile<kSpec, kVariant>::kWarps;
-  const unsigned warp = threadIdx.x / 32;
   OwnScales own;
   if constexpr (scales_tokens(kSpec)) {
     run_scaled_token<kSpec, kVariant>(f, frequencies, block);
   } else if constexpr (kVariant.span == Span::slice) {
-    const unsigned index = block * kWarps + warp;
+    const unsigned index = block * Tile<kSpec, kVariant>::kWarps + threadIdx.x / 32;
     if (index >= f.slices.count) return;
     const unsigned token = index / f.slices.by_token;
     run_slice<kSpec, kVariant>(f, frequencies, token, index - token * f.slices.per_token, own);
   } else {
-    for (unsigned slice = warp; slice < f.slices.per_token; slice += kWarps) {
-      run_slice<kSpec, kVariant>(f, frequencies, block, slice, own);
-    }
+    run_slices_of_token<kSpec, kVariant>(f, frequencies, block, own);
   }
   // Not earlier: grids that only wait take the place, and the memory system's time, of this one.
   if constexpr (kVariant.pdl) allow_next_grid();

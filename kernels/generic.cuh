@@ -384,17 +384,18 @@ template <DType kDType, int kSlots, Forms kForms>
 static QKJIT_DEVICE void generic(const GenericParams& g,
                                  const AllFrequencies* frequencies = nullptr) {
   constexpr int kRows = generic_rows(kSlots), kWarps = kGenericThreads / 32;
+  using Found = AnyRows<typename Format<kDType>::Storage, kRows>;
   alignas(16) __shared__ float shown[kWarps][32 * kSlots * kChunk];
   const unsigned warp = threadIdx.x / 32, per_block = kWarps * g.groups.per_warp;
   const unsigned own = warp * g.groups.per_warp;
   if constexpr (kForms == Forms::common) {
     const unsigned index = blockIdx.x * per_block + own;
     if (index >= g.slices.count) return;  // whole warps leave
+    const auto store = [&](const AnyLane& lane, const Found& rows, AnyValues<kSlots>& y) {
+      store_any_rows<kDType, kRows, kSlots>(g.whole_rows, lane, rows, y);
+    };
     run_any_slices<kDType, kSlots, kForms>(g, frequencies, index, g.slices.count, shown[warp],
-                                           [&](const auto& lane, const auto& rows, const auto& y) {
-                                             store_any_rows<kDType, kRows, kSlots>(g.whole_rows,
-                                                                                   lane, rows, y);
-                                           });
+                                           store);
   } else {
     // Where a token's heads share scales, a block has a token, twice; else as many as it has
     // groups.
@@ -405,7 +406,7 @@ static QKJIT_DEVICE void generic(const GenericParams& g,
     TokenLargest largest;
     TokenScales scales = {};
     const auto finish = [&](bool stores) {
-      return [&, stores](const auto& lane, const auto& rows, auto& y) {
+      return [&, stores](const AnyLane& lane, const Found& rows, AnyValues<kSlots>& y) {
         if (!stores) {
           find_any_largest<kDType, kRows, kSlots>(g, lane, rows, y, largest);
         } else if (has_other_outputs(g.spec)) {

@@ -159,7 +159,7 @@ TEST_CASE("the copy moves exactly the bytes of q and k", "[bench]") {
          {std::tuple{copy.q, op.params.q, c.heads_q}, {copy.k, op.params.k, c.heads_k}}) {
       CHECK(16 * part.row == static_cast<unsigned>(heads * c.spec.head_dim * element));
       if (heads == 0) continue;
-      CHECK(part.data == rows.out);
+      CHECK(part.data == rows.in);
       CHECK(16LL * part.stride == rows.in_token_stride * element);
     }
   }

@@ -65,7 +65,7 @@ Result<Manifest> read_manifest(const std::string& file) {
   }
 }
 
-Result<std::vector<Spec>> resolve_specs(const Manifest& manifest) {
+Result<std::vector<Spec>> resolve_specs(const Manifest& manifest, const Console& console) {
   std::vector<std::string> models = manifest.models;
   if (std::ranges::find(models, "all") != models.end()) models = model_names();
   std::vector<Spec> wanted;

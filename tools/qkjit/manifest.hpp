@@ -20,7 +20,7 @@ Result<Manifest> read_manifest(const std::string& file);
 
 /// The fused specs of the manifest, each once. Calls that the library cannot do, and specs that
 /// only the generic kernel serves, are noted and left out; it is an error if nothing remains.
-Result<std::vector<Spec>> resolve_specs(const Manifest& manifest);
+Result<std::vector<Spec>> resolve_specs(const Manifest& manifest, const Console& console);
 
 /// "native" becomes the first GPU's target, "all" every target of the compiler.
 Result<std::vector<std::string>> resolve_targets(const std::vector<std::string>& targets, Jit& jit);

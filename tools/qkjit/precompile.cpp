@@ -150,7 +150,7 @@ Exit precompile(const Console& console, const Options& options) {
     if (!manifest) return report(manifest.error());
     wanted.append(*manifest);
   }
-  const auto specs = resolve_specs(wanted);
+  const auto specs = resolve_specs(wanted, console);
   if (!specs) return report(specs.error());
   auto runtime = open_target_runtime(console, options);
   if (!runtime) return report(runtime.error());
