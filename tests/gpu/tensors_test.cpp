@@ -1,4 +1,5 @@
 // Batches, copies of V and two streams in one launch: the bytes of the CPU path on a GPU too.
+#include "spec/text.hpp"
 #include "tests/catch.hpp"
 #include "tests/gpu/gpu.hpp"
 #include "tests/support/batch_forms.hpp"
