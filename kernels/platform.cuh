@@ -19,7 +19,7 @@ namespace qkjit {
 QKJIT_DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 QKJIT_DEVICE float mul_rn(float a, float b) { return __fmul_rn(a, b); }
 QKJIT_DEVICE float add_rn(float a, float b) { return __fadd_rn(a, b); }
-QKJIT_DEVICE float div_rn(float a, float b) { return __fdiv_rn(a, b); }
+QKJIT_DEVICE float rcp_rn(float x) { return __frcp_rn(x); }
 /// Keeps in a loop what depends on x, such as addresses, of which a compiler would have dozens wait
 /// in registers. No instruction.
 QKJIT_DEVICE void stay_in_loop(int& x) { asm volatile("" : "+r"(x)); }
@@ -53,7 +53,7 @@ QKJIT_DEVICE void* memory_of_launch() {
 inline float fma_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float mul_rn(float a, float b) { return a * b; }
 inline float add_rn(float a, float b) { return a + b; }
-inline float div_rn(float a, float b) { return a / b; }
+inline float rcp_rn(float x) { return 1 / x; }
 
 inline long long wide_product(int a, int b) { return static_cast<long long>(a) * b; }
 
