@@ -1,7 +1,7 @@
 // A slice of heads with vectors of their own: the steps of fused_by_token.cuh on it.
 #pragma once
 
-#include "fused.cuh"
+#include "fused_slice.cuh"
 
 namespace qkjit {
 

@@ -51,6 +51,22 @@ struct TokenLargest {
   QKJIT_DEVICE float& of(Tensor tensor) {
     return tensor == Tensor::v ? v : tensor == Tensor::q ? q : k;
   }
+  template <class Row>
+  QKJIT_DEVICE void keep(int, const Row&) {}
+};
+
+/// The same, and the rows of the one slice that a warp has of the token.
+template <int kRows, int kSlots>
+struct KeptRows : TokenLargest {
+  float rows[kRows][kSlots][kChunk];
+
+  QKJIT_DEVICE void keep(int i, const float (&row)[kSlots][kChunk]) {
+#pragma unroll
+    for (int slot = 0; slot < kSlots; ++slot) {
+#pragma unroll
+      for (int j = 0; j < kChunk; ++j) rows[i][slot][j] = row[slot][j];
+    }
+  }
 };
 
 /// Those scales, once all of the token is known.
@@ -84,32 +100,43 @@ template <class Handed>
 constexpr bool finds_largest = false;
 template <>
 inline constexpr bool finds_largest<TokenLargest&> = true;
+template <int kRows, int kSlots>
+inline constexpr bool finds_largest<KeptRows<kRows, kSlots>&> = true;
 
 /// Where a scale is not shared by a token's heads, there is nothing to hand on.
 struct OwnScales {};
 
-/// Takes the rows of a slice for what is largest in them.
-template <Spec kSpec, class T>
+/// Takes the rows of a slice for what is largest in them; `found` is a TokenLargest or KeptRows.
+template <Spec kSpec, class T, class Found>
 class LargestOfSlice {
  public:
-  QKJIT_DEVICE LargestOfSlice(float& largest, unsigned rows, const Lane<T>& lane)
-      : largest_(largest), rows_(rows), lane_(lane) {}
+  QKJIT_DEVICE LargestOfSlice(Found& found, Tensor tensor, unsigned rows, const Lane<T>& lane)
+      : found_(found), tensor_(tensor), rows_(rows), lane_(lane) {}
 
   QKJIT_DEVICE void put(int i, LaneRow<T>& y) const {
     if (!lane_.has_row(i, rows_)) return;
+    float& largest = found_.of(tensor_);
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       if (lane_.first_element(slot) >= kSpec.head_dim) continue;
-      largest_ = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest_);
+      largest = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest);
     }
+    found_.keep(i, y);
   }
   QKJIT_DEVICE void put_chunk(int, int, const Chunk<kSpec.dtype>&) const {}
 
  private:
-  float& largest_;
+  Found& found_;
+  Tensor tensor_;
   unsigned rows_;
   const Lane<T>& lane_;
 };
+
+template <Spec kSpec, class T, class Found>
+QKJIT_DEVICE LargestOfSlice<kSpec, T, Found> look_at_slice(Found& found, Tensor tensor,
+                                                           unsigned rows, const Lane<T>& lane) {
+  return {found, tensor, rows, lane};
+}
 
 /// Where the rows of a slice go. Slots and given scales are on their way since it was made, of
 /// which nothing waits before the first row is stored.

@@ -143,7 +143,8 @@ DualLaunch dual_launch(const Operation& first, const Operation& second, const Va
   const FusedLaunch a = fused_launch(first, variants.first);
   const FusedLaunch b = fused_launch(second, variants.second);
   return {{{a.params, b.params}, a.grid.blocks},
-          {a.grid.blocks + b.grid.blocks, a.grid.threads, 0, variants.first.pdl}};
+          {a.grid.blocks + b.grid.blocks, static_cast<unsigned>(variants.first.threads), 0,
+           variants.first.pdl}};
 }
 
 }  // namespace qkjit

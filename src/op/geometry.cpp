@@ -92,10 +92,13 @@ FusedLaunch fused_launch(const Operation& op, const Variant& v) {
             {blocks_of_tensors(op), 32 * needed, staged_bytes(op.spec, v, heads), v.pdl},
             op.frequencies};
   }
+  // Of a token whose heads share scales, a warp keeps one slice, if there are as many warps.
+  const unsigned used =
+      scales_tokens(op.spec) ? std::min(warps, std::max(1u, slices.per_token)) : warps;
   const unsigned blocks =
       v.span == Span::slice ? ceil_div(slices.count, warps) : static_cast<unsigned>(op.tokens);
   return {{{{op.params, slices}, op.batches, values_of(op, rows_per_slice)}, op.outputs},
-          {blocks, static_cast<unsigned>(v.threads), 0, v.pdl},
+          {blocks, 32 * used, 0, v.pdl},
           op.frequencies};
 }
 

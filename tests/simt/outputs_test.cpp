@@ -108,6 +108,23 @@ TEST_CASE("outputs, fused: rows that are no power of two, other norms and tables
   check_forms<kComputed, 3, 5>(7);
 }
 
+TEST_CASE("outputs, fused: where a token's heads share scales, rows wait or are done again",
+          "[outputs]") {
+  // V's chunks are dealt to lanes otherwise than those of q and k, whose pairs meet in a lane.
+  constexpr Spec kSpec = with_values({.head_dim = 128, .rope_dim = 64, .layout = Layout::neox});
+  constexpr Spec kFp8 = test::output_spec(kSpec, 10), kPaged = test::output_spec(kSpec, 11);
+  constexpr auto kOf = [](const Spec& spec, int rows, int threads) {
+    Variant variant = default_variant(spec);
+    variant.rows = rows, variant.threads = threads;
+    return variant;
+  };
+  check_fused_outputs(fused_kernel<kFp8, kOf(kFp8, 1, 512)>(), 0);
+  check_fused_outputs(fused_kernel<kFp8, kOf(kFp8, 4, 128)>(), 1);
+  check_fused_outputs(fused_kernel<kFp8, kOf(kFp8, 1, 32)>(), 2);
+  check_fused_outputs(fused_kernel<kPaged, kOf(kPaged, 2, 256)>(), 3);
+  check_fused_outputs(fused_kernel<kPaged, kOf(kPaged, 1, 64)>(), 4);
+}
+
 TEST_CASE("outputs, fused: where a block has a token's heads", "[outputs]") {
   constexpr auto kByToken = [](NormScope scope, Norm norm, Weights weights, NormOrder order) {
     return Spec{.head_dim = 64,

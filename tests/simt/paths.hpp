@@ -5,6 +5,7 @@
 
 #include "tests/simt/simt.hpp"
 // The shim comes before the kernels.
+#include "kernels/fused.cuh"
 #include "kernels/fused_by_token.cuh"
 #include "op/geometry.hpp"
 #include "spec/variant.hpp"
