@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "util/c_enum.hpp"
 #include "util/environment.hpp"
 #include "util/trust.hpp"
 
@@ -27,13 +28,13 @@ std::vector<CacheDirectory> split_path(std::string_view path) {
   return directories;
 }
 
-Result<bool> may_compile(qkjit_compile_policy policy) {
+/// `policy` and `mode` are the numbers of the options' enumerations.
+Result<bool> may_compile(int policy) {
   if (policy == QKJIT_COMPILE_BLOCK) return true;
   if (policy == QKJIT_COMPILE_NEVER) return false;
   if (policy != QKJIT_COMPILE_DEFAULT) {
     return fail(Code::invalid_argument,
-                "compile policy {} is unknown: use QKJIT_COMPILE_BLOCK or _NEVER",
-                static_cast<int>(policy));
+                "compile policy {} is unknown: use QKJIT_COMPILE_BLOCK or _NEVER", policy);
   }
   const std::string value = environment("QKJIT_COMPILE");
   if (value.empty() || value == "block") return true;
@@ -41,13 +42,12 @@ Result<bool> may_compile(qkjit_compile_policy policy) {
   return fail(Code::invalid_argument, "QKJIT_COMPILE={} is unknown: use block or never", value);
 }
 
-Result<qkjit_cache_mode> cache_mode(qkjit_cache_mode mode) {
+Result<qkjit_cache_mode> cache_mode(int mode) {
   if (mode < QKJIT_CACHE_DEFAULT || mode > QKJIT_CACHE_OFF) {
     return fail(Code::invalid_argument,
-                "cache mode {} is unknown: use QKJIT_CACHE_READ_WRITE, _READ_ONLY or _OFF",
-                static_cast<int>(mode));
+                "cache mode {} is unknown: use QKJIT_CACHE_READ_WRITE, _READ_ONLY or _OFF", mode);
   }
-  if (mode != QKJIT_CACHE_DEFAULT) return mode;
+  if (mode != QKJIT_CACHE_DEFAULT) return static_cast<qkjit_cache_mode>(mode);
   const std::string value = environment("QKJIT_CACHE");
   if (value.empty() || value == "rw") return QKJIT_CACHE_READ_WRITE;
   if (value == "ro") return QKJIT_CACHE_READ_ONLY;
@@ -142,9 +142,9 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
                 "cpu_threads is {}: use 0 for all cores, or a positive number",
                 options.cpu_threads);
   }
-  const auto compiles = may_compile(options.compile);
+  const auto compiles = may_compile(number_in(options.compile));
   if (!compiles) return tl::unexpected(compiles.error());
-  const auto mode = cache_mode(options.cache);
+  const auto mode = cache_mode(number_in(options.cache));
   if (!mode) return tl::unexpected(mode.error());
   const auto max_bytes = cache_max_bytes(options.cache_max_bytes);
   if (!max_bytes) return tl::unexpected(max_bytes.error());

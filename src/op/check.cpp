@@ -2,10 +2,8 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "kernels/tile.cuh"
@@ -15,6 +13,7 @@
 #include "op/tensor.hpp"
 #include "spec/names.hpp"
 #include "spec/text.hpp"
+#include "util/c_enum.hpp"
 #include "util/float_environment.hpp"
 
 namespace qkjit {
@@ -271,14 +270,10 @@ bool has_room(const Spec& spec, std::int64_t heads) {
           staged_token_bytes(spec, static_cast<int>(heads)) <= kMostStagedTokenBytes);
 }
 
-/// An enumeration of the C interface as ours, whatever number a C program put there: C++ may not
-/// look at one that is out of range.
+/// An enumeration of the C interface as ours, in range or not.
 template <class E, class C>
 E enum_of(const C& value) {
-  std::underlying_type_t<E> number;
-  static_assert(sizeof(number) == sizeof(value));
-  std::memcpy(&number, &value, sizeof(number));
-  return static_cast<E>(number);
+  return static_cast<E>(number_in(value));
 }
 
 }  // namespace

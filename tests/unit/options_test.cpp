@@ -125,8 +125,8 @@ TEST_CASE("settings that mean nothing are refused", "[options]") {
   options.cpu_threads = -1;
   CHECK(fails(resolve_options(options), invalid, {"cpu_threads is -1"}));
   options = defaults();
-  options.compile = static_cast<qkjit_compile_policy>(3);
-  CHECK(fails(resolve_options(options), invalid, {"policy 3", "QKJIT_COMPILE_BLOCK"}));
+  options.compile = static_cast<qkjit_compile_policy>(7);
+  CHECK(fails(resolve_options(options), invalid, {"policy 7", "QKJIT_COMPILE_BLOCK"}));
   setenv("QKJIT_COMPILE", "sometimes", 1);
   CHECK(fails(resolve_options(defaults()), invalid, {"QKJIT_COMPILE=sometimes", "block or never"}));
   unsetenv("QKJIT_COMPILE");
