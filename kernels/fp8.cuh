@@ -59,4 +59,12 @@ QKJIT_DEVICE float scale_of(float largest) {
 
 QKJIT_DEVICE float inverse_of(float scale) { return rcp_rn(scale); }
 
+/// The same of what scale_of() gives, which is normal and has a normal inverse, or is infinite:
+/// Markstein's again, without the branch for all others.
+QKJIT_DEVICE float inverse_of_found(float scale) {
+  const float near = rcp_near(scale);
+  const float refined = fma_rn(fma_rn(-scale, near, 1.0f), near, near);
+  return refined == refined ? refined : near;  // infinity
+}
+
 }  // namespace qkjit

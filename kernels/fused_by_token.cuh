@@ -1,11 +1,12 @@
 // The fused kernel where heads have vectors of their own: for a norm across heads, and for weights
-// of each head. A block owns a token's q, or its k. Across heads, its warps take the sums of
-// squares of all heads, meet, and then normalise, rotate and store. Nothing is stored before
+// of each head. A team of warps owns a token's q, or its k. Across heads, its warps take the sums
+// of squares of all heads, meet, and then normalise, rotate and store. Nothing is stored before
 // everything was summed, so in place is as good as out of place.
 #pragma once
 
 #include "head_slice.cuh"
 #include "head_sums.cuh"
+#include "team.cuh"
 
 namespace qkjit {
 
@@ -64,7 +65,7 @@ static QKJIT_DEVICE void run_heads(const SomeParams& f, const FrequenciesOf<kSpe
 /// The same through shared memory, into which each warp copies its part of the heads at once. Few
 /// registers, and all of the token is on its way before anything is waited for.
 template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
-static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
+static QKJIT_DEVICE void run_staged_heads(const Team& team, const SomeParams& f,
                                           const FrequenciesOf<kSpec>* frequencies, Tensor tensor,
                                           const PlaceOfToken<kSpec.batch>& place) {
   const Params& p = place.params;
@@ -74,12 +75,12 @@ static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
   using Storage = typename Format<kSpec.dtype>::Storage;
   constexpr bool kSharesRms = kNorm != Norm::none && norms_across_heads(kSpec);
   __shared__ unsigned long long barriers[T::kWarps];
-  auto* const staged = static_cast<Storage*>(memory_of_launch());
+  auto* const staged = static_cast<Storage*>(team.memory(kSpec, f.common));
   auto* const sums = reinterpret_cast<float*>(staged + rows.heads * kSpec.head_dim);
-  const unsigned warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const unsigned slices = (rows.heads + T::kRowsPerSlice - 1) / T::kRowsPerSlice;
-  const unsigned per_warp = (slices + warps - 1) / warps * T::kRowsPerSlice;  // heads
-  const unsigned begin = warp * per_warp;
+  const unsigned per_warp =  // heads
+      (slices + team.warps - 1) / f.slices.by_token * T::kRowsPerSlice;
+  const unsigned begin = team.warp * per_warp;
   if (begin >= rows.heads) return;  // no barrier waits for warps that have left
   const unsigned end = begin + per_warp < rows.heads ? begin + per_warp : rows.heads;
 
@@ -89,8 +90,8 @@ static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
   const RowView row{rows, token, begin};
   Storage* const own = staged + begin * kSpec.head_dim;
   const unsigned bytes = (end - begin) * T::kRowBytes;
-  const BulkLoad load(&barriers[warp], own, static_cast<const Storage*>(rows.in) + row.in_offset(),
-                      bytes);
+  const BulkLoad load(&barriers[threadIdx.x / 32], own,
+                      static_cast<const Storage*>(rows.in) + row.in_offset(), bytes);
   constants.load(p, frequencies, rows, Norm::none, token, lane);
   using Staged = StagedHeads<kSpec, kVariant>;
   HeadSlice<kSpec, kVariant, kNorm, Staged> slice(Staged(staged), rows, token, lane);
@@ -103,7 +104,7 @@ static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
       slice.load(head);
       slice.sum_squares(constants, sums + head);
     }
-    __syncthreads();
+    team.meet();
     PartialSums partial;
     partial.add(sums, 0, rows.heads);
     r = reciprocal_rms(partial.total(), rows.inv_width, p.eps);
@@ -119,22 +120,22 @@ static QKJIT_DEVICE void run_staged_heads(const SomeParams& f,
 }
 
 template <Spec kSpec, Variant kVariant, Norm kNorm, class SomeParams>
-static QKJIT_DEVICE void run_heads_of(const SomeParams& f, const FrequenciesOf<kSpec>* frequencies,
-                                      Tensor tensor, const PlaceOfToken<kSpec.batch>& place) {
+static QKJIT_DEVICE void run_heads_of(const Team& team, const SomeParams& f,
+                                      const FrequenciesOf<kSpec>* frequencies, Tensor tensor,
+                                      const PlaceOfToken<kSpec.batch>& place) {
   if constexpr (kVariant.staging == Staging::registers) {
     run_heads<kSpec, kVariant, kNorm>(f, frequencies, tensor, place);
   } else {
-    run_staged_heads<kSpec, kVariant, kNorm>(f, frequencies, tensor, place);
+    run_staged_heads<kSpec, kVariant, kNorm>(team, f, frequencies, tensor, place);
   }
 }
 
 /// Copies V's heads of a token, in as many slices as they are.
 template <Spec kSpec, Variant kVariant, class SomeParams>
-static QKJIT_DEVICE void copy_heads(const SomeParams& f, unsigned number) {
+static QKJIT_DEVICE void copy_heads(const Team& team, const SomeParams& f, unsigned number) {
   constexpr unsigned kRowsPerSlice = Tile<kSpec, kVariant>::kRowsPerSlice;
-  const unsigned warps = blockDim.x / 32;
   OwnScales scales;
-  for (unsigned slice = threadIdx.x / 32; slice * kRowsPerSlice < f.v.rows.heads; slice += warps) {
+  for (unsigned slice = team.warp; slice * kRowsPerSlice < f.v.rows.heads; slice += team.warps) {
     copy_slice<kSpec, kVariant>(f, number, slice, scales);
   }
 }
@@ -144,18 +145,20 @@ static QKJIT_DEVICE void copy_heads(const SomeParams& f, unsigned number) {
 template <Spec kSpec, Variant kVariant, class SomeParams>
 static QKJIT_DEVICE void fused_by_token(const SomeParams& f,
                                         const FrequenciesOf<kSpec>* frequencies = nullptr) {
-  static_assert(kVariant.span == Span::token, "a block shares a token's heads: take span=token");
-  const TensorOfBlock block = TensorOfBlock::of(kSpec, blockIdx.x);
+  static_assert(kVariant.span == Span::token, "warps share a token's heads: take span=token");
+  const Team team(f.slices);
+  if (team.number >= f.slices.count) return;
+  const TensorOfTeam own = TensorOfTeam::of(kSpec, team.number);
   if constexpr (kSpec.v == Values::copy) {
-    if (block.tensor == Tensor::v) return copy_heads<kSpec, kVariant>(f, block.token);
+    if (own.tensor == Tensor::v) return copy_heads<kSpec, kVariant>(team, f, own.token);
   }
-  const bool is_q = block.tensor == Tensor::q;
-  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, block.token);
+  const bool is_q = own.tensor == Tensor::q;
+  const auto place = PlaceOfToken<kSpec.batch>::of(kSpec, f, is_q, own.token);
   if (!place.exists) return;
   if (is_q || kSpec.q_norm == kSpec.k_norm) {  // the latter is a constant
-    run_heads_of<kSpec, kVariant, kSpec.q_norm>(f, frequencies, block.tensor, place);
+    run_heads_of<kSpec, kVariant, kSpec.q_norm>(team, f, frequencies, own.tensor, place);
   } else {
-    run_heads_of<kSpec, kVariant, kSpec.k_norm>(f, frequencies, block.tensor, place);
+    run_heads_of<kSpec, kVariant, kSpec.k_norm>(team, f, frequencies, own.tensor, place);
   }
   if constexpr (kVariant.pdl) allow_next_grid();
 }

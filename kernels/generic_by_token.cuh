@@ -17,7 +17,7 @@ class AnyHeads {
 
   QKJIT_DEVICE AnyHeads(const GenericParams& g, const AllFrequencies* frequencies, float* shown)
       : g_(g),
-        block_(TensorOfBlock::of(g.spec, blockIdx.x)),
+        block_(TensorOfTeam::of(g.spec, blockIdx.x)),
         lane_(AnyLane::of(g.groups)),
         rows_(is_v()   ? g.v.rows
               : is_q() ? g.common.q
@@ -154,7 +154,7 @@ class AnyHeads {
   }
 
   const GenericParams& g_;
-  TensorOfBlock block_;
+  TensorOfTeam block_;
   AnyLane lane_;
   Rows rows_;
   unsigned token_;  ///< in its sequence

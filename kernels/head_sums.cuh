@@ -1,5 +1,5 @@
-// What kernels share whose blocks have all heads of a token's tensor: which that is, and the sum of
-// its squares over the heads, whose sums the warps show each other.
+// What kernels share whose warps in a team have all heads of a token's tensor: which that is, and
+// the sum of its squares over the heads, whose sums the warps show each other.
 #pragma once
 
 #include "butterfly.cuh"
@@ -7,14 +7,15 @@
 
 namespace qkjit {
 
-/// Blocks go through the tensors of a token after another: q, k, and v if it is copied.
-struct TensorOfBlock {
+/// Teams, such as blocks, go through the tensors of a token after another: q, k, and v if it is
+/// copied.
+struct TensorOfTeam {
   unsigned token;
   Tensor tensor;
 
-  static QKJIT_DEVICE TensorOfBlock of(const Spec& spec, unsigned block) {
+  static QKJIT_DEVICE TensorOfTeam of(const Spec& spec, unsigned number) {
     const unsigned tensors = tensors_of(spec);
-    return {block / tensors, static_cast<Tensor>(block % tensors)};
+    return {number / tensors, static_cast<Tensor>(number % tensors)};
   }
 };
 
@@ -26,6 +27,7 @@ class PartialSums {
   QKJIT_DEVICE void add(const float* sums, unsigned first, unsigned end) {
     const unsigned lane = threadIdx.x % kPartialSums;
     const unsigned own = (lane - first) % kPartialSums;  // of the first head that is the lane's
+#pragma unroll 1
     for (unsigned i = own; i < end - first; i += kPartialSums) own_ = add_rn(own_, sums[i]);
   }
 

@@ -14,12 +14,14 @@ namespace qkjit {
 /// The largest of what lanes of a group have, `largest` of this one, for any number of lanes: each
 /// has seen twice as many after each step, some of them twice. Every lane of the warp takes part.
 QKJIT_DEVICE float largest_of_group(const GroupLane& lane, float largest) {
+  const bool is_power = lane.lanes == 2 * lane.half || lane.lanes == 1;
 #pragma unroll
   for (int d = 1; d < 32; d *= 2) {
     if (d >= lane.lanes) continue;
     const int on = lane.in_group + d, from = on < lane.lanes ? on : on - lane.lanes;
-    const float other = __shfl_sync(kWholeWarp, largest, lane.first + from);
-    largest = other > largest ? other : largest;
+    const float other = is_power ? __shfl_xor_sync(kWholeWarp, largest, d)
+                                 : __shfl_sync(kWholeWarp, largest, lane.first + from);
+    largest = larger_magnitude(largest, other);
   }
   return largest;
 }
@@ -86,6 +88,7 @@ struct TokenScales {
     if (lane < 3) found[3 * warp + lane] = lane == 0 ? largest[0] : largest[lane == 1 ? 1 : 2];
     __syncthreads();
     TokenLargest all;
+#pragma unroll 1
     for (unsigned i = 0; i < warps; ++i) {
       all.q = larger_magnitude(all.q, found[3 * i]);
       all.k = larger_magnitude(all.k, found[3 * i + 1]);
@@ -147,11 +150,14 @@ class OutputSlice {
   template <class Call>
   QKJIT_DEVICE OutputSlice(const Call& call, Tensor tensor, unsigned sequence, unsigned token,
                            unsigned head, unsigned rows, const Lane<T>& lane)
-      : out_(find_out(kSpec, call, tensor, sequence, token)),
-        head_(head),
-        rows_(rows),
-        is_fp8_(qkjit::is_fp8(kSpec, tensor == Tensor::q)),
-        lane_(lane) {
+      : is_fp8_(qkjit::is_fp8(kSpec, tensor == Tensor::q)), lane_(lane) {
+    const TokenOut out = find_out(kSpec, call, tensor, sequence, token);
+    const unsigned first = head + lane.row(0);
+    rows_ = out.exists() ? rows : 0;
+    row_ = out.begin + first * out.stride;
+    row_step_ = T::kGroupsPerWarp * out.stride;
+    scale_ = out.scale + first * out.scale_stride;
+    scale_step_ = T::kGroupsPerWarp * out.scale_stride;
     if constexpr (kSpec.out_scale == OutScale::given) {
 #pragma unroll
       for (int i = 0; i < T::kRows; ++i) {
@@ -169,7 +175,7 @@ class OutputSlice {
 #pragma unroll
     for (float& given : given_) given = scales.of(tensor);
     const bool is_first = head == 0 && lane.in_group == 0 && lane.row(0) == 0;
-    if (is_fp8_ && is_first && has_row(0)) *out_.scale = scales.of(tensor);
+    if (is_fp8_ && is_first && has_row(0)) *scale_ = scales.of(tensor);
   }
 
   /// The lane group's i-th row, of which nothing is left as it was.
@@ -189,11 +195,9 @@ class OutputSlice {
   }
 
  private:
-  QKJIT_DEVICE bool has_row(int i) const { return lane_.has_row(i, rows_) && out_.exists(); }
-  QKJIT_DEVICE char* row(int i) const { return out_.begin + (head_ + lane_.row(i)) * out_.stride; }
-  QKJIT_DEVICE float* scale(int i) const {
-    return out_.scale + (head_ + lane_.row(i)) * out_.scale_stride;
-  }
+  QKJIT_DEVICE bool has_row(int i) const { return lane_.has_row(i, rows_); }
+  QKJIT_DEVICE char* row(int i) const { return row_ + i * row_step_; }
+  QKJIT_DEVICE float* scale(int i) const { return scale_ + i * scale_step_; }
 
   QKJIT_DEVICE void put_fp8(int i, LaneRow<T>& y) const {
     float largest = 0;
@@ -205,11 +209,12 @@ class OutputSlice {
     float by = given_[i];
     if constexpr (kSpec.out_scale == OutScale::head) {
       const auto in_group = static_cast<int>(lane_.in_group);
-      const GroupLane group{T::kLanes, 0, static_cast<int>(lane_.in_warp) - in_group, in_group};
+      const GroupLane group{T::kLanes, next_power_of_two(T::kLanes) / 2,
+                            static_cast<int>(lane_.in_warp) - in_group, in_group};
       by = scale_of(largest_of_group(group, largest));
       if (has_row(i) && in_group == 0) *scale(i) = by;
     }
-    const float inv = inverse_of(by);
+    const float inv = kSpec.out_scale == OutScale::given ? inverse_of(by) : inverse_of_found(by);
     if (!has_row(i)) return;
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
@@ -220,8 +225,10 @@ class OutputSlice {
     }
   }
 
-  TokenOut out_;
-  unsigned head_, rows_;
+  char* row_;  ///< of the lane group's first row
+  float* scale_;
+  long long row_step_, scale_step_;  ///< to its next one
+  unsigned rows_;                    ///< none if the token goes nowhere
   bool is_fp8_;
   const Lane<T>& lane_;
   float given_[T::kRows] = {};

@@ -52,6 +52,8 @@ struct Params {
 };
 
 /// How the rows of a call are dealt to warps; see variant.cuh for what a slice is.
+/// For fused_by_token.cuh, whose warps share a tensor of a token: how many of these there are, and
+/// in `per_token` how many warps share one.
 struct Slices {
   unsigned count;  ///< of the whole call
   unsigned of_q;   ///< of one token: those of q, before those of k

@@ -42,6 +42,13 @@ QKJIT_DEVICE float rsqrt_near(float x) {
   return y;
 }
 
+/// Within 1 ulp of 1 / x, if both are normal.
+QKJIT_DEVICE float rcp_near(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The shared memory that the launch asked for, on 16 bytes.
 QKJIT_DEVICE void* memory_of_launch() {
   extern __shared__ uint4 memory[];
@@ -54,6 +61,7 @@ inline float fma_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float mul_rn(float a, float b) { return a * b; }
 inline float add_rn(float a, float b) { return a + b; }
 inline float rcp_rn(float x) { return 1 / x; }
+inline float rcp_near(float x) { return 1 / x; }
 
 inline long long wide_product(int a, int b) { return static_cast<long long>(a) * b; }
 

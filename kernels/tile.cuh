@@ -55,10 +55,11 @@ QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
   return rotates_neox(spec) && pairing_of(spec, variant) == Pairing::exchange;
 }
 
-/// Shared memory in which a block that stages a token has all its heads of q or of k, and a sum of
-/// each; and how much of it a block can have beside what its kernel declares.
+/// Shared memory in which a block, or a warp, that stages a token has all its heads of q or of k,
+/// and a sum of each, in whole 16 bytes; and how much of it a block can have beside what its kernel
+/// declares.
 QKJIT_CONSTEXPR int staged_token_bytes(const Spec& spec, int heads) {
-  return heads * (spec.head_dim * size_of(spec.dtype) + 4);
+  return heads * spec.head_dim * size_of(spec.dtype) + ceil_div(heads, 4) * 16;
 }
 constexpr int kMostStagedTokenBytes = 32 * 1024;
 

@@ -39,9 +39,9 @@ constexpr Variant by_token_variant(const Spec& spec) {
 }
 
 /// The same where heads have no gaps: staged in shared memory, both ways unless outputs are of
-/// another kind. On an H200, 4,096 tokens, of a copy's time: 40 + 40 heads 93.5 %; 48 + 8 heads
-/// with half of a head rotated 93.5 (with twice the lanes 91); 96 + 8 heads, LayerNorm 92.9 (with
-/// one row 90.5).
+/// another kind. On an H200, 4,096 tokens, of a copy's time: 40 + 40 heads 93.8 % (without
+/// dependent launch 92.7); 48 + 8 heads with half of a head rotated 93.4 (with twice the lanes 87);
+/// 96 + 8 heads, LayerNorm 92.9 (with one row 90.5).
 constexpr Variant staged_token_variant(const Spec& spec) {
   const int lanes = default_lanes(spec);
   const bool splits_heads = rotates_neox(spec) && 2 * spec.rope_dim == spec.head_dim && lanes > 1 &&
@@ -51,19 +51,21 @@ constexpr Variant staged_token_variant(const Spec& spec) {
           .threads = 128,
           .blocks = splits_heads ? 8 : 0,
           .span = Span::token,
-          .staging = has_other_outputs(spec) ? Staging::bulk_load : Staging::bulk};
+          .staging = has_other_outputs(spec) ? Staging::bulk_load : Staging::bulk,
+          .pdl = true};
 }
 
 /// Where a token's heads share a scale that is found: a block has a token, whose rows wait in
-/// registers, four in bf16, if there are few enough. On an H200 64 % of a copy's rate (16,384
-/// tokens of 32 + 8 heads): there are no registers for more blocks at a time.
+/// registers, four in bf16, if there are few enough. On an H200 69 % of a copy's rate (16,384
+/// tokens of 32 + 8 heads): there are no registers for more blocks at a time. Blocks that take one
+/// token after another and load the next meanwhile came to 62 %.
 constexpr Variant scaled_token_variant(const Spec& spec) {
   const int lanes = default_lanes(spec), slots = ceil_div(spec.head_dim / kChunk, lanes);
   return {.lanes = lanes,
           .rows = std::max(1, 8 / slots),
           .threads = 128,
           .span = Span::token,
-          .store = Hint::normal};
+          .load = Hint::streaming};
 }
 
 /// Staged in registers. Where lanes have two chunks, one row in flight, and registers for half of a
@@ -106,12 +108,11 @@ constexpr Variant odd_row_variant(const Spec& spec) {
 /// For large calls whose outputs are of another kind: bulk loads, since rows in registers would be
 /// the fewer for what stores them, and small blocks where V is only copied (16,384 tokens of 32 + 8
 /// heads on an H200; in brackets default_variant): FP8 96 % of a copy's rate (86), FP8 with a scale
-/// a head 78 (74), paged 94 (78), paged FP8 93 (78).
+/// a head 85 (74), paged 94 (78), paged FP8 93 (78).
 constexpr Variant output_variant(const Spec& spec) {
-  const int threads = !has_fp8(spec) ? 32 : spec.out_scale == OutScale::head ? 64 : 128;
   return {.lanes = default_lanes(spec),
           .rows = 4,
-          .threads = threads,
+          .threads = has_fp8(spec) && spec.out_scale == OutScale::given ? 128 : 32,
           .staging = Staging::bulk_load,
           .store = Hint::normal,
           .pdl = true};

@@ -77,15 +77,18 @@ TEST_CASE("fp8: a found scale stores the largest magnitude as 448, and is never 
   CHECK(scale_of(1e-9f) == 1.0f / (448 * 512));
 }
 
-TEST_CASE("a scale is the quotient, correctly rounded, whatever the mantissa", "[fp8]") {
+TEST_CASE("a scale is the quotient, and its inverse correctly rounded, whatever the mantissa",
+          "[fp8]") {
   std::uint32_t wrong = 0;
   for (std::uint32_t mantissa = 0; mantissa < 1u << 23; ++mantissa) {
     const float largest = std::bit_cast<float>(127u << 23 | mantissa);
     wrong += scale_of(largest) != largest / 448;
+    wrong += inverse_of_found(largest) != 1 / largest;
   }
   CHECK(wrong == 0);
   const float huge = std::numeric_limits<float>::max();
   CHECK(scale_of(huge) == huge / 448);
   const float infinity = std::numeric_limits<float>::infinity();
   CHECK(scale_of(infinity) == infinity);
+  CHECK(inverse_of_found(infinity) == 0);
 }

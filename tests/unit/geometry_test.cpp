@@ -96,6 +96,21 @@ TEST_CASE("across heads, a block has a token's q or k, and the warps that these 
   CHECK(grid(1000, 8).threads == 512);
 }
 
+TEST_CASE("across heads, a warp has a token's few heads, if they are staged", "[geometry]") {
+  const Variant variant{
+      .lanes = 8, .rows = 1, .threads = 128, .span = Span::token, .staging = Staging::bulk};
+  const auto launch = [&](unsigned heads) {
+    return fused_launch(across_heads(128, heads, heads), variant);
+  };
+  const FusedLaunch few = launch(12), many = launch(40);
+  CHECK((few.grid.blocks == 4 && few.grid.threads == 128));  // 14 tensors, four of them a block
+  CHECK(few.grid.shared_bytes == 4 * (12 * 256 + 48));
+  CHECK((few.params.slices.count == 14 && few.params.slices.per_token == 1));
+  CHECK((many.grid.blocks == 14 && many.grid.threads == 128));
+  CHECK(many.grid.shared_bytes == 40 * 256 + 160);
+  CHECK((many.params.slices.count == 14 && many.params.slices.per_token == 4));
+}
+
 TEST_CASE("across heads, the generic kernel has up to four chunks a lane", "[geometry]") {
   const auto lanes = [](int head_dim) {
     const GenericLaunch launch = generic_launch(across_heads(head_dim, 3, 2));
