@@ -45,6 +45,8 @@ class DriverFixture {
     };
     return runtime_.emplace(RuntimeOptions{options, *Log::create(warn, &warnings, ""), strict, 1});
   }
+  void end() { runtime_.reset(); }
+
   /// What served the call, as "fused (none)", or the error's message.
   std::string launch(const qkjit_args& args) {
     const auto done = runtime().launch(args, nullptr);
