@@ -88,12 +88,13 @@ class Loader {
   // In loader_code.cpp, what makes code.
   enum class Compile { side_by_side, one_by_one, later };
   Result<TableEntry> find_code(const Driver& driver, const Streams& streams, int device,
-                               Compile how);
+                               Compile how, const std::stop_token& stop = {});
   TableEntry find_code(const Driver& driver, const Streams& streams, const Choices& choices,
-                       const std::string& target, Compile how);
+                       const std::string& target, Compile how, const std::stop_token& stop);
   void compile_later(const Driver& driver, const Streams& streams, const TableKernel& kernel,
                      int device);
-  void find_other_code(const Driver& driver, const Streams& streams, int device);
+  void find_other_code(const Driver& driver, const Streams& streams, int device,
+                       const std::stop_token& stop);
   Loaded load_code(const Driver& driver, const Streams& streams, const Choice& choice,
                    const std::string& target);
   Loaded checked(Result<LoadedKernel> loaded);

@@ -18,17 +18,17 @@ constexpr auto kIfPossible = std::launch::async | std::launch::deferred;
 }  // namespace
 
 Result<TableEntry> Loader::find_code(const Driver& driver, const Streams& streams, int device,
-                                     Compile how) {
+                                     Compile how, const std::stop_token& stop) {
   const auto target = driver.target(device);
   if (!target) return tl::unexpected(target.error());
   const auto name = driver.device_name(device);
   if (!name) return tl::unexpected(name.error());
   const Choices chosen = choices_of(streams, tuning_.choices(streams.first, *name, *target));
-  TableEntry entry = find_code(driver, streams, chosen, *target, how);
+  TableEntry entry = find_code(driver, streams, chosen, *target, how, stop);
   // What was tuned here may not have been precompiled elsewhere.
   const Choices builtin = choices_of(streams, builtin_choices(streams.first, *target));
   if (entry.kernels.size() == chosen.size() || chosen == builtin) return entry;
-  TableEntry other = find_code(driver, streams, builtin, *target, how);
+  TableEntry other = find_code(driver, streams, builtin, *target, how, stop);
   return other.kernels.size() > entry.kernels.size() ? std::move(other) : std::move(entry);
 }
 
@@ -37,7 +37,7 @@ Result<TableEntry> Loader::find_code(const Driver& driver, const Streams& stream
 /// compiled is compiled now, so that no later call waits for it, or else later; what is cached is
 /// read when a call needs it.
 TableEntry Loader::find_code(const Driver& driver, const Streams& streams, const Choices& choices,
-                             const std::string& target, Compile how) {
+                             const std::string& target, Compile how, const std::stop_token& stop) {
   const std::size_t count = choices.size();
   const bool apart = how == Compile::side_by_side && count > 1;
   std::vector<bool> is_at_hand(count);
@@ -46,8 +46,9 @@ TableEntry Loader::find_code(const Driver& driver, const Streams& streams, const
     const Variants variants = variants_of(streams, choices[i].variant);
     is_at_hand[i] = jit_.is_at_hand(streams, variants, target);
     if (is_at_hand[i] || how == Compile::later) continue;
-    compiled[i] = std::async(apart ? kIfPossible : std::launch::deferred,
-                             [&, variants] { return jit_.obtain(streams, variants, target); });
+    compiled[i] = std::async(apart ? kIfPossible : std::launch::deferred, [&, variants] {
+      return jit_.obtain(streams, variants, target, stop);
+    });
     is_at_hand[i] = true;
   }
   TableEntry entry;
@@ -55,9 +56,9 @@ TableEntry Loader::find_code(const Driver& driver, const Streams& streams, const
     const Choice& choice = choices[i];
     const KernelResult code = compiled[i] ? compiled[i]->get() : nullptr;
     if (code) {
-      const auto fetch = [=, this](const std::stop_token& stop) {
+      const auto fetch = [=, this](const std::stop_token& until) {
         const Variants variants = variants_of(streams, choice.variant);
-        return jit_.obtain(streams, variants, target, stop).has_value();
+        return jit_.obtain(streams, variants, target, until).has_value();
       };
       entry.kernels.emplace_back(choice, is_at_hand[i], fetch, [=, this, &driver] {
         return load_code(driver, streams, choice, target);
@@ -77,7 +78,7 @@ void Loader::compile_later(const Driver& driver, const Streams& streams, const T
   if (!kernel.claim()) return;
   pool_.submit([=, this, &driver, &kernel](const std::stop_token& stop) {
     try {
-      if (!kernel.fetch(stop) && !stop.stop_requested()) find_other_code(driver, streams, device);
+      if (!kernel.fetch(stop)) find_other_code(driver, streams, device, stop);
     } catch (const std::exception& error) {
       log_->warn("{} is not compiled in the background: {}", to_text(streams), error.what());
     }
@@ -86,9 +87,10 @@ void Loader::compile_later(const Driver& driver, const Streams& streams, const T
 
 /// In place of code that cannot be compiled: what was chosen for this GPU may be so, and what is
 /// built in not.
-void Loader::find_other_code(const Driver& driver, const Streams& streams, int device) {
-  auto other = find_code(driver, streams, device, Compile::one_by_one);
-  if (!other) return;
+void Loader::find_other_code(const Driver& driver, const Streams& streams, int device,
+                             const std::stop_token& stop) {
+  auto other = find_code(driver, streams, device, Compile::one_by_one, stop);
+  if (!other || stop.stop_requested()) return;
   const auto key = KernelTable::fused_key(streams.first, device, streams.second);
   table_.replace(key, std::move(*other));
 }

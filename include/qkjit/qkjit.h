@@ -667,7 +667,7 @@ typedef struct qkjit_stats {
   uint64_t read_only_hits;     /* in one of the read-only directories */
   uint64_t further_hits;       /* in another layer */
   uint64_t misses;             /* in none: compiled, or not to be had */
-  uint64_t lock_waits;         /* misses that waited for another process's compile */
+  uint64_t lock_waits;         /* requests that waited for another process's compile */
   uint64_t background_pending; /* compiles in the background, queued or running, now */
   uint64_t background_done;    /* that have ended, good or not */
   double cache_read_ms;        /* looking through cache directories, and reading and checking */

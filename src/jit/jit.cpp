@@ -149,7 +149,7 @@ bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std
     const auto known = kernels_.find(digest);
     if (known != kernels_.end()) return known->second.is_made() && known->second.result.get();
   }
-  return cache_.has(digest, Reach::directories);
+  return cache_.has(digest);
 }
 
 void Jit::reject(const Streams& streams, const Variants& variants, const std::string& target,

@@ -17,10 +17,6 @@ std::optional<Kernel> kernel_of(Lookup& lookup, const Key& key) {
   return std::nullopt;
 }
 
-bool is_within(LayerKind kind, Reach reach) {
-  return reach == Reach::all || kind != LayerKind::further;
-}
-
 }  // namespace
 
 KernelCache::KernelCache(std::optional<CacheDirectory> writable,
@@ -34,10 +30,10 @@ KernelCache::KernelCache(std::optional<CacheDirectory> writable,
   for (auto& layer : further) lower_.push_back({std::move(layer), LayerKind::further});
 }
 
-bool KernelCache::has(const std::string& digest, Reach reach) const {
+bool KernelCache::has(const std::string& digest) const {
   return (writable_ && writable_->has(digest)) ||
          std::ranges::any_of(lower_, [&](const Layer& one) {
-           return is_within(one.kind, reach) && one.layer->has(digest);
+           return one.kind != LayerKind::further && one.layer->has(digest);
          });
 }
 
@@ -45,7 +41,7 @@ std::optional<CacheHit> KernelCache::find(const Key& key, const Wanted& wanted, 
                                           const Warn& warn) const {
   if (auto own = find_own(key, wanted, warn)) return own;
   for (const Layer& one : lower_) {
-    if (!is_within(one.kind, reach)) continue;
+    if (one.kind == LayerKind::further && reach == Reach::directories) continue;
     const bool any = wanted.any_toolchain || one.kind == LayerKind::read_only;
     Lookup lookup = one.layer->look(key, {wanted.toolchain, any});
     auto kernel = kernel_of(lookup, key);

@@ -39,7 +39,8 @@ class KernelCache {
   KernelCache(std::optional<CacheDirectory> writable, std::vector<CacheDirectory> read_only,
               std::vector<std::shared_ptr<const CacheLayer>> further);
 
-  bool has(const std::string& digest, Reach reach) const;
+  /// In a directory.
+  bool has(const std::string& digest) const;
 
   /// The first good one. From a lower layer it is copied to the writable directory; what is damaged
   /// there is quarantined.

@@ -54,7 +54,8 @@ Result<std::shared_ptr<Log>> Log::create(LogCallback callback, void* user_data,
 }
 
 void Log::write(int level, const std::string& message) {
-  logger_->log(static_cast<spdlog::level::level_enum>(level), "{}", message);
+  const auto logger = logger_;  // the host's function may fork
+  logger->log(static_cast<spdlog::level::level_enum>(level), "{}", message);
 }
 
 bool Log::first_time(const std::string& topic) {

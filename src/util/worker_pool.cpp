@@ -37,7 +37,7 @@ void stop_at_exit() {
 
 /// exit() destroys the thread_local objects of its thread before all else. NVRTC still registers
 /// destructors while it compiles for the first time, which would run under it: so the main thread,
-/// from which most programs exit, waits here already.
+/// from which most programs exit, waits here already. If it ends by pthread_exit(), pools end too.
 struct MainThreadEnd {
   ~MainThreadEnd() {
     if (::gettid() == ::getpid()) stop_at_exit();
