@@ -144,7 +144,7 @@ class Jit {
   Recent recent_;                        // of kernels_, those that were made
   std::map<std::string, std::set<std::string>> told_;  // by key digest: what find() has warned of
 
-  std::once_flag compiler_opened_, first_compiled_, toolchain_expected_;
+  std::once_flag compiler_opened_, toolchain_expected_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;
   std::string toolchain_;  // of the open compiler
   std::string expected_toolchain_;

@@ -10,7 +10,6 @@
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
-#include "util/worker_pool.hpp"
 
 namespace qkjit {
 
@@ -119,7 +118,6 @@ KernelResult Jit::compile(const Request& request) {
   const auto time = std::chrono::steady_clock::now() - start;
   const std::chrono::duration<double, std::milli> elapsed = time;
   counters_.compile.add(time);
-  std::call_once(first_compiled_, WorkerPool::expect_exit);  // it may have registered more of them
   if (!compiled) return tl::unexpected(NoKernel{Reason::compile_failed, compiled.error()});
   ++counters_.compiled;
   counters_.front_end.add(compiled->front_end.value_or(std::chrono::nanoseconds(0)));
@@ -143,7 +141,6 @@ Result<std::shared_ptr<const Nvrtc>> Jit::compiler() {
   std::call_once(compiler_opened_, [this] {
     const Compiling opening;
     compiler_ = options_.open_compiler();
-    WorkerPool::expect_exit();  // before the compiler's destructors
     if (compiler_) toolchain_ = toolchain_of((*compiler_)->path(), (*compiler_)->version());
     was_opened_.store(true, std::memory_order_release);
   });

@@ -35,9 +35,9 @@ void stop_at_exit() {
   while (Pools::get().any_is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-/// exit() destroys the thread_local objects of its thread before all else. NVRTC still registers
-/// destructors while it compiles for the first time, which would run under it: so the main thread,
-/// from which most programs exit, waits here already. If it ends by pthread_exit(), pools end too.
+/// exit() destroys the thread_local objects of its thread before all that was registered, however
+/// late: so the main thread, from which most programs exit, waits here already. If it ends by
+/// pthread_exit(), pools end too.
 struct MainThreadEnd {
   ~MainThreadEnd() {
     if (::gettid() == ::getpid()) stop_at_exit();

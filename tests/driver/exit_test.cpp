@@ -30,7 +30,7 @@ int run(const std::string& way, const std::filesystem::path& cache) {
 }  // namespace
 
 TEST_CASE("exit() in the middle of a background compile", "[driver][background][threads]") {
-  const std::string way = GENERATE("main", "thread", "child", "destroy", "quick");
+  const std::string way = GENERATE("main", "thread", "later", "child", "destroy", "quick");
   INFO(way);
   const TemporaryDirectory root;
   CHECK(run(way, root.path()) == 0);

@@ -53,12 +53,11 @@ int main(int, char** arguments) {
   launch(runtime, QKJIT_ROUNDING_FUSED, 1);
   if (way == "destroy") qkjit_runtime_destroy(runtime);
   if (way == "quick") std::_Exit(0);
-  if (way == "thread") {
+  if (way == "later") {
     if (qkjit_wait_idle(runtime, -1) != QKJIT_OK) return kWrong;
-    const int before = compiles_begun();
-    launch(runtime, QKJIT_ROUNDING_SPLIT, before + 1);
-    std::thread([] { std::exit(0); }).join();
+    launch(runtime, QKJIT_ROUNDING_SPLIT, compiles_begun() + 1);
   }
+  if (way == "thread" || way == "later") std::thread([] { std::exit(0); }).join();
   if (way == "child") {
     const pid_t child = ::fork();
     if (child == 0) std::exit(0);
