@@ -67,6 +67,10 @@ WorkerPool::~WorkerPool() {
     const std::lock_guard lock(Pools::get().mutex);
     std::erase(Pools::get().all, this);
   }
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = std::stop_source(std::nostopstate);
+  }
   work_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
@@ -92,11 +96,13 @@ void WorkerPool::submit(Job job) {
   work_.notify_one();
 }
 
+/// A thread ends with the pool, when nothing is left that could be stopped, and not at exit: there
+/// it sleeps, as nobody would join it.
 void WorkerPool::work() {
   worker_of = this;
   std::unique_lock lock(mutex_);
   for (;;) {
-    work_.wait(lock, [&] { return !queue_.empty() || stop_.stop_requested(); });
+    work_.wait(lock, [&] { return !queue_.empty() || !stop_.stop_possible(); });
     if (queue_.empty()) return;
     Job job = std::move(queue_.front());
     queue_.pop_front();
@@ -121,7 +127,6 @@ bool WorkerPool::wait_idle(std::optional<std::chrono::milliseconds> limit) {
 void WorkerPool::drop_jobs() {
   stop_.request_stop();
   queue_.clear();
-  work_.notify_all();
 }
 
 /// Running ones, without the caller's own.
