@@ -1,8 +1,11 @@
 // The C interface over the C++ runtime: conversions, the thread's last error, and no exceptions
 // out.
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 
 #include "options.hpp"
 #include "qkjit/qkjit.h"
@@ -29,7 +32,7 @@ static_assert(static_cast<int>(qkjit::Values::copy) == QKJIT_V_COPY);
 static_assert(static_cast<int>(qkjit::TableHeads::per_head) == QKJIT_TABLE_HEADS_PER_HEAD);
 static_assert(static_cast<int>(qkjit::Bounds::checked) == QKJIT_BOUNDS_CHECKED);
 static_assert(static_cast<int>(qkjit::Path::cpu) == QKJIT_PATH_CPU);
-static_assert(static_cast<int>(qkjit::Reason::batch) == QKJIT_REASON_BATCH);
+static_assert(static_cast<int>(qkjit::Reason::compile_pending) == QKJIT_REASON_COMPILE_PENDING);
 static_assert(qkjit::kReasonCount == QKJIT_REASON_COUNT);
 
 struct qkjit_runtime {
@@ -39,6 +42,9 @@ struct qkjit_runtime {
 namespace {
 
 thread_local std::string last_error;
+
+/// A year: the clock that is waited on counts in nanoseconds, and shall not overflow.
+constexpr std::int64_t kLongestWaitMs = std::int64_t{365} * 24 * 60 * 60 * 1000;
 
 qkjit_status failed(const qkjit::Error& error) {
   last_error = error.message;
@@ -228,6 +234,14 @@ qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_args* first,
   });
 }
 
+qkjit_status qkjit_wait_idle(qkjit_runtime* runtime, int64_t timeout_ms) {
+  return guarded([&]() -> qkjit::Result<void> {
+    if (auto given = need(runtime, "runtime"); !given) return given;
+    const std::chrono::milliseconds limit(std::min(timeout_ms, kLongestWaitMs));
+    return runtime->runtime.wait_idle(timeout_ms < 0 ? std::nullopt : std::optional(limit));
+  });
+}
+
 qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats) {
   return guarded([&]() -> qkjit::Result<void> {
     if (auto given = need(runtime, "runtime"); !given) return given;
@@ -241,6 +255,19 @@ qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats) {
     stats->cache_hits = counted.cache_hits;
     stats->cache_rejected = counted.cache_rejected;
     stats->failed = counted.failed;
+    stats->requests = counted.requests;
+    stats->memory_hits = counted.memory_hits;
+    stats->writable_hits = counted.writable_hits;
+    stats->read_only_hits = counted.read_only_hits;
+    stats->further_hits = counted.further_hits;
+    stats->misses = counted.misses;
+    stats->lock_waits = counted.lock_waits;
+    stats->background_pending = counted.background_pending;
+    stats->background_done = counted.background_done;
+    stats->cache_read_ms = counted.cache_read_ms;
+    stats->compile_ms = counted.compile_ms;
+    stats->front_end_ms = counted.front_end_ms;
+    stats->load_ms = counted.load_ms;
     return {};
   });
 }

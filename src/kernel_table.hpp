@@ -15,6 +15,7 @@
 #include "kernels/generic_params.cuh"
 #include "spec/path.hpp"
 #include "table_kernel.hpp"
+#include "util/fork.hpp"
 
 namespace qkjit {
 
@@ -28,9 +29,9 @@ struct TableEntry {
 /// keep the old ones until the table goes, so that no reader ever waits or loses what it looks at.
 class KernelTable {
  public:
-  /// The specs of two streams field by field, and a device. Whatever a Spec gets, it is part of the
-  /// key.
-  using Key = std::array<int, 2 * sizeof(Spec) / sizeof(int) + 1>;
+  /// The specs of two streams field by field, a device and a process: what is loaded in one is not
+  /// in a forked child. Whatever a Spec gets, it is part of the key.
+  using Key = std::array<int, 2 * sizeof(Spec) / sizeof(int) + 2>;
   static_assert(std::has_unique_object_representations_v<Spec>, "all of a Spec tells");
 
   /// `second`: of a kernel of two streams.
@@ -38,6 +39,7 @@ class KernelTable {
     Key key = {};
     std::memcpy(key.data(), &spec, sizeof(spec));
     if (second) std::memcpy(key.data() + sizeof(spec) / sizeof(int), &*second, sizeof(*second));
+    key[key.size() - 2] = static_cast<int>(fork_generation());
     key.back() = device;
     return key;
   }
@@ -58,15 +60,14 @@ class KernelTable {
   /// Keeps the entry that is there if the key has one.
   const TableEntry* insert(const Key& key, TableEntry entry) {
     const std::lock_guard lock(mutex_);
-    if (const TableEntry* present = find(key)) return present;
-    entries_.push_back(std::make_unique<const TableEntry>(std::move(entry)));
-    auto next = snapshots_.empty() ? std::make_unique<Snapshot>()
-                                   : std::make_unique<Snapshot>(*snapshots_.back());
-    const Slot slot{key, entries_.back().get()};
-    next->insert(std::ranges::upper_bound(*next, key, {}, &Slot::key), slot);
-    current_.store(next.get(), std::memory_order_release);
-    snapshots_.push_back(std::move(next));
-    return slot.entry;
+    const TableEntry* const present = find(key);
+    return present ? present : publish(key, std::move(entry));
+  }
+
+  /// Puts the entry in place of the key's, if it has one; that one stays for who has found it.
+  const TableEntry* replace(const Key& key, TableEntry entry) {
+    const std::lock_guard lock(mutex_);
+    return publish(key, std::move(entry));
   }
 
  private:
@@ -76,8 +77,24 @@ class KernelTable {
   };
   using Snapshot = std::vector<Slot>;  // sorted by key
 
+  const TableEntry* publish(const Key& key, TableEntry entry) {
+    entries_.push_back(std::make_unique<const TableEntry>(std::move(entry)));
+    auto next = snapshots_.empty() ? std::make_unique<Snapshot>()
+                                   : std::make_unique<Snapshot>(*snapshots_.back());
+    const Slot slot{key, entries_.back().get()};
+    const auto at = std::ranges::lower_bound(*next, key, {}, &Slot::key);
+    if (at != next->end() && at->key == key) {
+      *at = slot;
+    } else {
+      next->insert(at, slot);
+    }
+    current_.store(next.get(), std::memory_order_release);
+    snapshots_.push_back(std::move(next));
+    return slot.entry;
+  }
+
   std::atomic<const Snapshot*> current_{nullptr};
-  std::mutex mutex_;
+  ForkMutex mutex_;  // guards what follows
   std::vector<std::unique_ptr<const TableEntry>> entries_;
   std::vector<std::unique_ptr<Snapshot>> snapshots_;
 };

@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <thread>
 
 #include "util/c_enum.hpp"
 #include "util/environment.hpp"
@@ -29,17 +31,28 @@ std::vector<CacheDirectory> split_path(std::string_view path) {
 }
 
 /// `policy` and `mode` are the numbers of the options' enumerations.
-Result<bool> may_compile(int policy) {
-  if (policy == QKJIT_COMPILE_BLOCK) return true;
-  if (policy == QKJIT_COMPILE_NEVER) return false;
+Result<CompilePolicy> compile_policy(int policy) {
+  if (policy == QKJIT_COMPILE_BLOCK) return CompilePolicy::block;
+  if (policy == QKJIT_COMPILE_BACKGROUND) return CompilePolicy::background;
+  if (policy == QKJIT_COMPILE_NEVER) return CompilePolicy::never;
   if (policy != QKJIT_COMPILE_DEFAULT) {
     return fail(Code::invalid_argument,
-                "compile policy {} is unknown: use QKJIT_COMPILE_BLOCK or _NEVER", policy);
+                "compile policy {} is unknown: use QKJIT_COMPILE_BLOCK, _BACKGROUND or _NEVER",
+                policy);
   }
   const std::string value = environment("QKJIT_COMPILE");
-  if (value.empty() || value == "block") return true;
-  if (value == "never") return false;
-  return fail(Code::invalid_argument, "QKJIT_COMPILE={} is unknown: use block or never", value);
+  if (value.empty() || value == "block") return CompilePolicy::block;
+  if (value == "background") return CompilePolicy::background;
+  if (value == "never") return CompilePolicy::never;
+  return fail(Code::invalid_argument, "QKJIT_COMPILE={} is unknown: use block, background or never",
+              value);
+}
+
+/// Of `option`, unless it is 0: two, since more would take the host's cores for work that nobody
+/// waits for.
+unsigned background_threads(int option) {
+  if (option > 0) return static_cast<unsigned>(option);
+  return std::clamp(std::thread::hardware_concurrency(), 1u, 2u);
 }
 
 Result<qkjit_cache_mode> cache_mode(int mode) {
@@ -142,8 +155,13 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
                 "cpu_threads is {}: use 0 for all cores, or a positive number",
                 options.cpu_threads);
   }
-  const auto compiles = may_compile(number_in(options.compile));
-  if (!compiles) return tl::unexpected(compiles.error());
+  if (options.compile_threads < 0) {
+    return fail(Code::invalid_argument,
+                "compile_threads is {}: use 0 for the default, or a positive number",
+                options.compile_threads);
+  }
+  const auto policy = compile_policy(number_in(options.compile));
+  if (!policy) return tl::unexpected(policy.error());
   const auto mode = cache_mode(number_in(options.cache));
   if (!mode) return tl::unexpected(mode.error());
   const auto max_bytes = cache_max_bytes(options.cache_max_bytes);
@@ -155,7 +173,8 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   resolved.log = std::move(*log);
   resolved.strict = options.strict != 0;
   resolved.cpu_threads = options.cpu_threads;
-  resolved.jit.may_compile = *compiles;
+  resolved.jit.compile = *policy;
+  resolved.jit.background_threads = background_threads(options.compile_threads);
   const std::string given = options.cache_dir ? options.cache_dir : "";
   add_directories(resolved.jit, *mode, given.empty() ? default_cache_directory() : given,
                   split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH")), *max_bytes,

@@ -170,7 +170,7 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   CallCache& calls = CallCache::of_this_thread();
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) {
     const auto device = open->current_device();
-    const ReadyCall* ready = device ? calls.find(number_, *device, {&args}) : nullptr;
+    const ReadyCall* ready = device ? calls.find(number(), *device, {&args}) : nullptr;
     if (ready) return launch_ready(*open, *ready->kernel, ready->launch, stream);
   }
 
@@ -184,16 +184,22 @@ Result<Dispatch> Runtime::launch(const qkjit_args& args, Stream stream) {
   if (!device) return tl::unexpected(device.error());
   if (auto checked = check_memory(driver, *op); !checked) return tl::unexpected(checked.error());
 
-  const auto planned = plan(driver, *op, *device, stream);
+  const auto planned = plan(driver, *op, *device, stream, if_missing());
   if (!planned) return tl::unexpected(planned.error());
   const auto* fused = std::get_if<FusedLaunch>(&planned->launch);
   if (fused && !planned->is_stand_in)
-    calls.keep(number_, *device, {&args}, *planned->kernel, *fused);
+    calls.keep(number(), *device, {&args}, *planned->kernel, *fused);
   return run(driver, *planned, stream);
 }
 
+/// In a launch.
+IfMissing Runtime::if_missing() const {
+  const bool in_background = jit_.options().compile == CompilePolicy::background;
+  return in_background ? IfMissing::queue : IfMissing::wait;
+}
+
 Result<Runtime::Planned> Runtime::plan(const Driver& driver, const Operation& op, int device,
-                                       Stream stream) {
+                                       Stream stream, IfMissing missing) {
   if (op.requested == Path::generic) {
     return plan_generic(driver, op, device, stream, Reason::requested);
   }
@@ -201,7 +207,7 @@ Result<Runtime::Planned> Runtime::plan(const Driver& driver, const Operation& op
     return plan_generic(driver, op, device, stream, op.support.dispatch.reason, op.support.text);
   }
   if (!op.aligned) return plan_generic(driver, op, device, stream, Reason::alignment);
-  const auto kernel = loader_.fused(driver, op, device, stream);
+  const auto kernel = loader_.fused(driver, op, device, stream, missing);
   if (!kernel) {
     const auto& [reason, error] = kernel.error();
     if (reason == Reason::none) return tl::unexpected(error);
@@ -235,7 +241,7 @@ Result<FusedKernel> Runtime::chosen_kernel(const Operation& op) {
   if (!cuda) return tl::unexpected(cuda.error());
   const auto device = (*cuda)->current_device();
   if (!device) return tl::unexpected(device.error());
-  const auto kernel = loader_.fused(**cuda, op, *device, nullptr);
+  const auto kernel = loader_.fused(**cuda, op, *device, nullptr, IfMissing::wait);
   if (!kernel) return tl::unexpected(kernel.error().error);
   return *kernel;
 }
@@ -262,15 +268,33 @@ Dispatch Runtime::count(Dispatch dispatch) {
   return dispatch;
 }
 
+Result<void> Runtime::wait_idle(std::optional<std::chrono::milliseconds> limit) {
+  if (loader_.background().wait_idle(limit)) return {};
+  return fail(
+      Code::not_ready,
+      "{} kernels are still compiled in the background, or queued, after {} ms: wait longer",
+      loader_.background().counts().pending, limit->count());
+}
+
 Stats Runtime::stats() const {
   Stats stats{};
   for (std::size_t i = 0; i < stats.paths.size(); ++i) stats.paths[i] = path_counts_[i];
   for (std::size_t i = 0; i < stats.reasons.size(); ++i) stats.reasons[i] = reason_counts_[i];
   const JitCounters& counters = jit_.counters();
   stats.compiled = counters.compiled;
-  stats.cache_hits = counters.cache_hits;
+  stats.cache_hits = counters.cache_hits();
   stats.cache_rejected = counters.cache_rejected;
   stats.failed = counters.failed + loader_.failed();
+  stats.requests = counters.requests, stats.misses = counters.misses;
+  stats.memory_hits = counters.memory_hits, stats.writable_hits = counters.writable_hits;
+  stats.read_only_hits = counters.read_only_hits, stats.further_hits = counters.further_hits;
+  stats.lock_waits = counters.lock_waits;
+  const WorkerPool::Counts jobs = loader_.background().counts();
+  stats.background_pending = jobs.pending, stats.background_done = jobs.done;
+  stats.cache_read_ms = counters.cache_read.milliseconds();
+  stats.compile_ms = counters.compile.milliseconds();
+  stats.front_end_ms = counters.front_end.milliseconds();
+  stats.load_ms = loader_.load_time().milliseconds();
   return stats;
 }
 

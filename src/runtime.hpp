@@ -3,9 +3,11 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -16,6 +18,7 @@
 #include "op/dual.hpp"
 #include "op/geometry.hpp"
 #include "spec/path.hpp"
+#include "util/fork.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
@@ -32,6 +35,9 @@ struct Stats {
   std::array<std::uint64_t, 4> paths;  ///< by Path
   std::array<std::uint64_t, kReasonCount> reasons;
   std::uint64_t compiled, cache_hits, cache_rejected, failed;
+  std::uint64_t requests, memory_hits, writable_hits, read_only_hits, further_hits, misses;
+  std::uint64_t lock_waits, background_pending, background_done;
+  double cache_read_ms, compile_ms, front_end_ms, load_ms;  ///< sums over all threads
 };
 
 /// Thread-safe: any method from any thread. Launching a prepared spec takes no lock.
@@ -68,6 +74,9 @@ class Runtime {
   /// that the fused path serves.
   Result<FusedKernel> chosen_kernel(const Operation& op);
 
+  /// Until nothing is compiled or queued in the background; Code::not_ready after `limit`.
+  Result<void> wait_idle(std::optional<std::chrono::milliseconds> limit);
+
   Stats stats() const;
   Jit& jit() { return jit_; }
   const std::shared_ptr<Log>& log() const { return options_.log; }
@@ -87,7 +96,8 @@ class Runtime {
   Result<void> check_memory(const Driver& driver, const Operation& op);
   Result<void> check_host_memory(const Operation& op);
   Dispatch run_on_host(const Operation& op);
-  Result<Planned> plan(const Driver& driver, const Operation& op, int device, Stream stream);
+  Result<Planned> plan(const Driver& driver, const Operation& op, int device, Stream stream,
+                       IfMissing missing);
   Result<Planned> plan_generic(const Driver& driver, const Operation& op, int device, Stream stream,
                                Reason reason, const std::string& detail = {});
   Result<Dispatch> run(const Driver& driver, const Planned& planned, Stream stream);
@@ -100,7 +110,11 @@ class Runtime {
   /// Counts a launch; a reason is logged by the caller when it is counted first.
   Dispatch count(Dispatch dispatch);
 
-  const std::uint64_t number_;  // of this runtime in the process, from 1
+  /// Of this runtime in this process: what a parent's launches were ready for is not in a child.
+  std::uint64_t number() const { return number_ + (std::uint64_t{fork_generation()} << 40); }
+  IfMissing if_missing() const;
+
+  const std::uint64_t number_;  // of this runtime in all processes of its family, from 1
   RuntimeOptions options_;
   Jit jit_;
 

@@ -108,7 +108,7 @@ Result<Dispatch> Runtime::launch_dual(const qkjit_args& first, const qkjit_args&
   };
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) {
     const auto device = open->current_device();
-    const auto* ready = device ? calls.find(number_, *device, {&first, &second}) : nullptr;
+    const auto* ready = device ? calls.find(number(), *device, {&first, &second}) : nullptr;
     if (ready) return launch_once(*open, *ready->kernel, ready->launch);
   }
 
@@ -135,7 +135,7 @@ Result<Dispatch> Runtime::launch_dual(const qkjit_args& first, const qkjit_args&
   const DualLaunch call =
       dual_launch(*a, *b, variants_of(Streams(a->spec, b->spec), kernel->variant));
   if (!kernel->is_stand_in) {
-    calls.keep(number_, *device, {&first, &second}, *kernel->loaded, call);
+    calls.keep(number(), *device, {&first, &second}, *kernel->loaded, call);
   }
   return launch_once(driver, *kernel->loaded, call);
 }
@@ -149,7 +149,7 @@ tl::expected<FusedKernel, NoKernel> Runtime::dual_kernel(const Driver& driver,
     if (NoKernel why = why_not_fused(*op); why.reason != Reason::none) return tl::unexpected(why);
   }
   return loader_.fused(driver, Streams(first.spec, second.spec), first.bytes + second.bytes,
-                       first.takes_bulk && second.takes_bulk, device, stream);
+                       first.takes_bulk && second.takes_bulk, device, stream, if_missing());
 }
 
 /// One after the other, each by its best kernel; none is launched before both can be. `why` is why
@@ -163,9 +163,13 @@ Result<Dispatch> Runtime::launch_both(const Driver& driver, const Operation& fir
                 "{} have no common kernel here ({}), and a fallback is refused: {}",
                 to_text(Streams(first.spec, second.spec)), name_of(why.reason), why.error.message);
   }
-  const auto a = plan(driver, first, device, stream);
+  // While the common kernel is made, those of one stream serve if they are there. They are not
+  // compiled for so short a time.
+  const IfMissing missing =
+      why.reason == Reason::compile_pending ? IfMissing::do_none : if_missing();
+  const auto a = plan(driver, first, device, stream, missing);
   if (!a) return tl::unexpected(a.error());
-  const auto b = plan(driver, second, device, stream);
+  const auto b = plan(driver, second, device, stream, missing);
   if (!b) return tl::unexpected(b.error());
   const auto done_a = run(driver, *a, stream);
   if (!done_a) return done_a;

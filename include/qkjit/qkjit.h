@@ -342,7 +342,8 @@ typedef enum qkjit_reason {
   QKJIT_REASON_COMPILE_FORBIDDEN = 7, /* not in the cache, and the policy is never to compile */
   QKJIT_REASON_REQUESTED = 8,         /* the caller asked for this path */
   QKJIT_REASON_BATCH = 9,             /* batches do not fold, and the spec has BATCH_FOLDED */
-  QKJIT_REASON_COUNT = 10
+  QKJIT_REASON_COMPILE_PENDING = 10,  /* not in the cache, and compiled in the background now */
+  QKJIT_REASON_COUNT = 11
 } qkjit_reason;
 
 QKJIT_API const char* qkjit_path_string(qkjit_path path);       /* static text, e.g. "fused" */
@@ -361,9 +362,11 @@ typedef struct qkjit_runtime qkjit_runtime;
 
 /* What to do for a spec that is neither loaded nor cached. */
 typedef enum qkjit_compile_policy {
-  QKJIT_COMPILE_DEFAULT = 0, /* QKJIT_COMPILE=block|never, else BLOCK */
-  QKJIT_COMPILE_BLOCK = 1,   /* the call waits for the compile */
-  QKJIT_COMPILE_NEVER = 2    /* serve the generic kernel */
+  QKJIT_COMPILE_DEFAULT = 0,   /* QKJIT_COMPILE=block|background|never, else BLOCK */
+  QKJIT_COMPILE_BLOCK = 1,     /* the call waits for the compile */
+  QKJIT_COMPILE_NEVER = 2,     /* serve the generic kernel */
+  QKJIT_COMPILE_BACKGROUND = 3 /* serve the generic kernel, with the same bits, while threads of the
+                                  runtime compile; the launch that finds their work done takes it */
 } qkjit_compile_policy;
 
 /* Whether kernels are kept on disk. */
@@ -393,12 +396,13 @@ typedef struct qkjit_runtime_options {
   qkjit_cache_mode cache;
   uint64_t cache_max_bytes; /* of the writable layer, UINT64_MAX: no limit; QKJIT_CACHE_MAX_SIZE,
                                else 512 MiB */
+  int32_t compile_threads;  /* of COMPILE_BACKGROUND, at most; 0: two, on one core one */
 } qkjit_runtime_options;
 
 #define QKJIT_RUNTIME_OPTIONS_INIT                                                            \
   {                                                                                           \
     sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL, \
-        QKJIT_CACHE_DEFAULT, 0                                                                \
+        QKJIT_CACHE_DEFAULT, 0, 0                                                             \
   }
 
 /* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */
@@ -406,7 +410,9 @@ QKJIT_API qkjit_status qkjit_runtime_create(const qkjit_runtime_options* options
                                             qkjit_runtime** runtime);
 
 /* No call on it may be running. Work already launched on streams goes on; as with any CUDA module,
- * synchronise before destroying. NULL is allowed. */
+ * synchronise before destroying. What was to be compiled in the background is dropped, and what is
+ * being compiled is waited for, since NVRTC cannot be interrupted: it is kept whole, or not at all.
+ * A process that ends by exit() without this call waits likewise. NULL is allowed. */
 QKJIT_API void qkjit_runtime_destroy(qkjit_runtime* runtime);
 
 typedef struct qkjit_support {
@@ -634,10 +640,19 @@ QKJIT_API qkjit_status qkjit_launch_dual(qkjit_runtime* runtime, const qkjit_arg
 QKJIT_API qkjit_status qkjit_prepare_dual(qkjit_runtime* runtime, const qkjit_spec* first,
                                           const qkjit_spec* second, const char* target);
 
+/* Waits until the runtime compiles nothing in the background and has nothing queued: for warm-up
+ * and tests. OK then, whether the compiles were good or not: from then on a launch takes the kernel
+ * or says why there is none (COMPILE_FAILED, remembered with its log). NOT_READY if that takes
+ * longer than timeout_ms; a negative one is no limit. */
+QKJIT_API qkjit_status qkjit_wait_idle(qkjit_runtime* runtime, int64_t timeout_ms);
+
 /* ---- Statistics --------------------------------------------------------------------------------
  */
 
-/* Counts since the runtime was created; each field is exact, the set is not one snapshot. */
+/* Counts since the runtime was created; each field is exact, the set is not one snapshot.
+ * A request is one for a kernel's code, by a launch, a qkjit_prepare() or a compile in the
+ * background: requests = memory_hits + cache_hits + misses, and cache_hits = writable_hits +
+ * read_only_hits + further_hits. Times are sums over all threads, in milliseconds. */
 typedef struct qkjit_stats {
   size_t struct_size;
   uint64_t fused, generic, cpu;         /* launches by path */
@@ -646,10 +661,24 @@ typedef struct qkjit_stats {
   uint64_t cache_hits;                  /* kernels found in a cache directory */
   uint64_t cache_rejected;              /* entries that were damaged, or refused by the driver */
   uint64_t failed;                      /* compiles and loads that failed, every try */
+  uint64_t requests;
+  uint64_t memory_hits;        /* known to the runtime already, or made by another thread then */
+  uint64_t writable_hits;      /* found in the writable directory */
+  uint64_t read_only_hits;     /* in one of the read-only directories */
+  uint64_t further_hits;       /* in another layer */
+  uint64_t misses;             /* in none: compiled, or not to be had */
+  uint64_t lock_waits;         /* requests that waited for another process's compile */
+  uint64_t background_pending; /* compiles in the background, queued or running, now */
+  uint64_t background_done;    /* that have ended, good or not */
+  double cache_read_ms;        /* looking through cache directories, and reading and checking */
+  double compile_ms;           /* in NVRTC */
+  double front_end_ms;         /* the part of it until the code is parsed; the rest optimises and
+                                  assembles. 0 with an NVRTC that does not tell */
+  double load_ms;              /* in the driver, loading */
 } qkjit_stats;
 
 #define QKJIT_STATS_INIT \
-  { sizeof(qkjit_stats), 0, 0, 0, {0}, 0, 0, 0, 0 }
+  { sizeof(qkjit_stats), 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 QKJIT_API qkjit_status qkjit_get_stats(const qkjit_runtime* runtime, qkjit_stats* stats);
 

@@ -54,6 +54,15 @@
 //   auto done = runtime.launch(args, qkjit::Stream::host());
 //   if (done) puts(qkjit_path_string(done->path));  // "cpu"
 //
+// A first call that does not wait for the compiler: the generic kernel serves, with the same bits,
+// until the other one is there (see qkjit_compile_policy):
+//
+//   qkjit::RuntimeOptions options;
+//   options.compile = QKJIT_COMPILE_BACKGROUND;
+//   auto runtime = qkjit::Runtime::create(options).value();
+//   auto done = runtime.launch(args, stream);   // generic, QKJIT_REASON_COMPILE_PENDING
+//   if (runtime.wait_idle()) done = runtime.launch(args, stream);  // fused
+//
 // Whether a shape is served, without GPU, compiler or runtime:
 //
 //   auto support = qkjit::supports(spec);
@@ -63,7 +72,9 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -238,6 +249,12 @@ class Runtime {
   Status prepare_dual(const qkjit_spec& first, const qkjit_spec& second) const {
     return Status(qkjit_prepare_dual(get(), &first, &second, nullptr));
   }
+
+  /// Waits until nothing is compiled in the background; see qkjit_wait_idle().
+  Status wait_idle(std::chrono::milliseconds limit) const {
+    return Status(qkjit_wait_idle(get(), std::max<std::int64_t>(limit.count(), 0)));
+  }
+  Status wait_idle() const { return Status(qkjit_wait_idle(get(), -1)); }
 
   qkjit_stats stats() const {
     qkjit_stats stats = QKJIT_STATS_INIT;

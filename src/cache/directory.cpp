@@ -170,10 +170,11 @@ void CacheDirectory::mark_used(const Lookup& used) const {
   if (age < 0 || age > kStampGrain) touch_file(used.place);
 }
 
-FileLock CacheDirectory::lock(const Key& key, std::chrono::milliseconds limit) const {
+FileLock CacheDirectory::lock(const Key& key, std::chrono::milliseconds limit,
+                              const std::stop_token& stop) const {
   if (!check_usable() || !create_private_directory(path_)) return FileLock::unavailable();
   const std::uint64_t byte = std::stoull(key.digest().substr(0, 15), nullptr, 16);
-  return FileLock::acquire(path_ / kLockFile, byte, limit);
+  return FileLock::acquire(path_ / kLockFile, byte, limit, stop);
 }
 
 std::vector<CacheDirectory::File> CacheDirectory::list() const {

@@ -54,8 +54,9 @@ class CacheDirectory final : public CacheLayer {
   /// Stamps an entry that look() found, unless that was done within the hour.
   void mark_used(const Lookup& used) const;
   /// The right to compile the key, alone in all processes that share the directory. What cannot be
-  /// locked need not be: then two may compile the same.
-  FileLock lock(const Key& key, std::chrono::milliseconds limit) const;
+  /// locked need not be: then two may compile the same. Waits as FileLock::acquire() does.
+  FileLock lock(const Key& key, std::chrono::milliseconds limit,
+                const std::stop_token& stop = {}) const;
 
   struct File {
     std::filesystem::path path;

@@ -21,9 +21,12 @@ struct NvrtcApi {
   decltype(&nvrtcGetCUBIN) cubin;
   decltype(&nvrtcGetProgramLogSize) log_size;
   decltype(&nvrtcGetProgramLog) log;
+  /// Null if the library has none; written out since older headers have none either.
+  nvrtcResult (*set_flow_callback)(nvrtcProgram, int (*)(void*, void*), void*);
 
   /// False if a function is missing: then the library is no NVRTC, or older than 11.2.
   bool bind(const DynamicLibrary& library) {
+    library.find("nvrtcSetFlowCallback", set_flow_callback);
     return library.find("nvrtcVersion", version) &&
            library.find("nvrtcGetErrorString", error_string) &&
            library.find("nvrtcGetNumSupportedArchs", num_supported_archs) &&

@@ -3,11 +3,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <optional>
 
 #include "compile/api.hpp"
 #include "util/environment.hpp"
 #include "util/library_search.hpp"
+#include "util/worker_pool.hpp"
 
 namespace qkjit {
 namespace {
@@ -35,6 +38,37 @@ std::vector<std::string> suffixed(int arch, int version) {
   return all;
 }
 
+using Clock = std::chrono::steady_clock;
+
+/// NVRTC asks many times during a compile whether to go on.
+class Questions {
+ public:
+  /// `is_first`: NVRTC has compiled nothing yet.
+  explicit Questions(bool is_first) : is_first_(is_first) {}
+
+  /// In any thread. In its first compile NVRTC registers destructors again and again, which exit()
+  /// would run under it: then what waits at exit is registered anew, to come before them.
+  static int go_on(void* self, void*) {
+    auto& questions = *static_cast<Questions*>(self);
+    Clock::rep none = 0;
+    questions.first_after_.compare_exchange_strong(none, (Clock::now() - questions.start_).count());
+    if (questions.is_first_) WorkerPool::expect_exit();
+    return 0;
+  }
+
+  /// It asks for the first time when its front end is done: within 2 ms of what its own --time
+  /// says, which would be a file of each compile's.
+  std::optional<std::chrono::nanoseconds> front_end() const {
+    const Clock::duration after(first_after_);
+    return after.count() > 0 ? std::optional<std::chrono::nanoseconds>(after) : std::nullopt;
+  }
+
+ private:
+  const bool is_first_;
+  const Clock::time_point start_ = Clock::now();
+  std::atomic<Clock::rep> first_after_{0};
+};
+
 /// One nvrtcProgram, destroyed with its scope.
 class Program {
  public:
@@ -56,6 +90,11 @@ class Program {
     return api_.create_program(&program_, request.text.c_str(), request.file.c_str(),
                                static_cast<int>(names.size()), text_pointers.data(),
                                name_pointers.data());
+  }
+
+  /// `questions` must outlive the compile.
+  void answer(Questions& questions) {
+    if (api_.set_flow_callback) api_.set_flow_callback(program_, Questions::go_on, &questions);
   }
 
   nvrtcResult compile(const std::vector<std::string>& options) {
@@ -141,8 +180,12 @@ class OpenedNvrtc final : public Nvrtc {
     // own; without the second it raises the stack limit of the whole process while it compiles.
     if (version_ >= 12090) options.push_back("--no-cache");
     options.push_back("--modify-stack-limit=false");
+    Questions questions(!has_compiled_);
+    program.answer(questions);
     const nvrtcResult result = program.compile(options);
+    if (!has_compiled_.exchange(true)) WorkerPool::expect_exit();
     Compiled compiled;
+    compiled.front_end = questions.front_end();
     compiled.log = program.text(api_.log_size, api_.log);
     if (result != NVRTC_SUCCESS) {
       return fail(Code::compile_failed, "NVRTC {} failed on {} with {}: {}\n{}", version(),
@@ -168,6 +211,7 @@ class OpenedNvrtc final : public Nvrtc {
   std::optional<DynamicLibrary> builtins_;
   NvrtcApi api_;
   int version_;  ///< 13000 for 13.0
+  mutable std::atomic<bool> has_compiled_{false};
 };
 
 }  // namespace
@@ -187,6 +231,7 @@ Result<std::shared_ptr<const Nvrtc>> Nvrtc::open(const std::string& library) {
         "NVRTC is missing ({}): install the CUDA toolkit's libnvrtc, or name it in QKJIT_NVRTC",
         opened.error().message);
   }
+  WorkerPool::expect_exit();  // before its destructors
   NvrtcApi api{};
   int major = 0, minor = 0;
   if (!api.bind(*opened) || api.version(&major, &minor) != NVRTC_SUCCESS) {

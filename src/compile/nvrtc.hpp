@@ -1,7 +1,9 @@
 // NVRTC, opened at run time: source text to cubin and PTX. The only folder that knows nvrtc.h.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +26,9 @@ struct Compiled {
   std::string ptx;
   std::string log;
   std::vector<Resources> resources;  ///< of each kernel, as ptxas reports them
+  /// Until the text was parsed; the rest of a compile optimises and assembles. None if this NVRTC
+  /// does not tell.
+  std::optional<std::chrono::nanoseconds> front_end = {};
 };
 
 /// The options that decide what is compiled; they belong into a cache key.

@@ -3,10 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
-#include <set>
 
 #include "codegen/source.hpp"
-#include "jit/toolchain.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
@@ -29,15 +27,119 @@ Key kernel_key(const Streams& streams, const Variants& variants, const std::stri
   return key;
 }
 
-/// Whether it is there, and no failure.
-static bool has_value(const std::shared_future<KernelResult>& made) {
-  return made.wait_for(std::chrono::seconds(0)) == std::future_status::ready && made.get();
+namespace {
+
+const std::stop_token kNeverStops;
+
+}  // namespace
+
+bool Jit::Slot::is_made() const {
+  return result.valid() && result.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+/// A parent's thread is not here to finish it.
+bool Jit::Slot::is_being_made() const {
+  return result.valid() && !is_made() && made_in == fork_generation();
 }
 
 KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
-                         const std::string& target) {
-  const Request request{streams, variants, target, kernel_key(streams, variants, target)};
-  return make_once(request.key.digest(), false, [&] { return obtain_anew(request); });
+                         const std::string& target, const std::stop_token& stop) {
+  const Request request{streams, variants, target, kernel_key(streams, variants, target), stop};
+  const std::string digest = request.key.digest();
+  ++counters_.requests;
+  std::promise<KernelResult> promise;
+  std::shared_future<KernelResult> made;
+  std::set<std::string> told;
+  bool anew = false;
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = kernels_[digest];
+    if (slot.is_made() || slot.is_being_made()) {
+      made = slot.result;
+      recent_.use(digest);
+    } else {
+      anew = slot.is_renewed;
+      if (const auto known = told_.extract(digest)) told = known.mapped();
+      slot = {promise.get_future().share(), anew};
+    }
+  }
+  if (made.valid()) {
+    ++counters_.memory_hits;
+    return made.get();
+  }
+  // This thread is the one; whatever happens, the waiters get an answer.
+  const KernelResult result = make(request, anew, std::move(told));
+  promise.set_value(result);
+  keep(digest, result);
+  return result;
+}
+
+KernelResult Jit::make(const Request& request, bool anew, std::set<std::string> told) {
+  try {
+    if (!anew) return obtain_anew(request, std::move(told));
+    ++counters_.misses;
+    return compile_if_allowed(request, "is cached as what the driver refuses");
+  } catch (const std::exception& error) {
+    ++counters_.failed;
+    return tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
+  }
+}
+
+/// Failures are small and stay, but for those that say nothing of the kernel.
+void Jit::keep(const std::string& digest, const KernelResult& made) {
+  const std::lock_guard lock(mutex_);
+  if (made) {
+    const std::uint64_t bytes = (*made)->cubin.size() + (*made)->ptx.size();
+    for (const std::string& gone : recent_.add(digest, bytes)) kernels_.erase(gone);
+  } else if (made.error().reason == Reason::none) {
+    kernels_.erase(digest);
+  }
+}
+
+KernelResult Jit::find(const Streams& streams, const Variants& variants,
+                       const std::string& target) {
+  const auto pending = [&] {
+    return tl::unexpected(NoKernel{
+        Reason::compile_pending,
+        {Code::not_ready, fmt::format("{} for {} is in no cache yet: it is compiled in the "
+                                      "background, or qkjit_prepare() waits for it",
+                                      to_text(streams), target)}});
+  };
+  const Request request{streams, variants, target, kernel_key(streams, variants, target),
+                        kNeverStops};
+  const std::string digest = request.key.digest();
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = kernels_.find(digest); known != kernels_.end()) {
+      if (!known->second.is_made()) return pending();
+      ++counters_.requests, ++counters_.memory_hits;
+      recent_.use(digest);
+      return known->second.result.get();
+    }
+  }
+  std::set<std::string> told;
+  const auto warn_of = [&](const Lookup& passed_over) {
+    warn(passed_over);
+    told.insert(passed_over.problem);
+  };
+  auto cached = read(request, wanted(), Reach::directories, warn_of);
+  if (!cached) {
+    if (!told.empty()) {
+      const std::lock_guard lock(mutex_);
+      told_[digest].merge(told);  // obtain(), which comes next, may find the same
+    }
+    return pending();
+  }
+  ++counters_.requests;
+  const KernelResult found = std::make_shared<const Kernel>(std::move(*cached));
+  std::promise<KernelResult> promise;
+  promise.set_value(found);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!kernels_.try_emplace(digest, Slot{promise.get_future().share()}).second) return found;
+  }
+  keep(digest, found);
+  return found;
 }
 
 bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std::string& target) {
@@ -45,158 +147,23 @@ bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std
   {
     const std::lock_guard lock(mutex_);
     const auto known = kernels_.find(digest);
-    if (known != kernels_.end()) return has_value(known->second.result);
+    if (known != kernels_.end()) return known->second.is_made() && known->second.result.get();
   }
   return cache_.has(digest);
 }
 
-KernelResult Jit::renew(const Streams& streams, const Variants& variants, const std::string& target,
-                        const Error& why) {
-  const Request request{streams, variants, target, kernel_key(streams, variants, target)};
-  const std::string digest = request.key.digest();
-  return make_once(digest, true, [&] {
-    ++counters_.cache_rejected;
-    log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
-               fused_source(streams, variants).entry, digest, why.message);
-    return compile_if_allowed(request, "is cached as what the driver refuses");
-  });
-}
-
-KernelResult Jit::make_once(const std::string& digest, bool anew,
-                            const std::function<KernelResult()>& make) {
-  std::promise<KernelResult> promise;
-  std::shared_future<KernelResult> made;
+void Jit::reject(const Streams& streams, const Variants& variants, const std::string& target,
+                 const Error& why) {
+  const std::string digest = kernel_key(streams, variants, target).digest();
   {
     const std::lock_guard lock(mutex_);
     Slot& slot = kernels_[digest];
-    if (slot.result.valid() && (!anew || slot.is_renewed)) {
-      made = slot.result;
-      recent_.use(digest);
-    } else {
-      slot = {promise.get_future().share(), anew};
-    }
+    if (slot.is_renewed || slot.is_being_made()) return;
+    slot = {{}, true};
   }
-  if (made.valid()) return made.get();
-  // This thread is the one; whatever happens, the waiters get an answer.
-  KernelResult result;
-  try {
-    result = make();
-  } catch (const std::exception& error) {
-    ++counters_.failed;
-    result = tl::unexpected(NoKernel{Reason::compile_failed, {Code::internal, error.what()}});
-  }
-  promise.set_value(result);
-  remember(digest, result);
-  return result;
-}
-
-/// Failures are small and stay.
-void Jit::remember(const std::string& digest, const KernelResult& made) {
-  if (!made) return;
-  const std::lock_guard lock(mutex_);
-  const std::uint64_t bytes = (*made)->cubin.size() + (*made)->ptx.size();
-  for (const std::string& gone : recent_.add(digest, bytes)) kernels_.erase(gone);
-}
-
-/// Entries of this machine's compiler; of any, where it is not known or may not be used.
-Wanted Jit::wanted() {
-  if (was_opened_.load(std::memory_order_acquire)) {
-    return {toolchain_, !compiler_ || !options_.may_compile};
-  }
-  std::call_once(toolchain_expected_, [this] {
-    if (options_.find_compiler) expected_toolchain_ = toolchain_of(options_.find_compiler());
-  });
-  return {expected_toolchain_, expected_toolchain_.empty() || !options_.may_compile};
-}
-
-KernelResult Jit::obtain_anew(const Request& request) {
-  std::set<std::string> told;  // the cache may be asked more than once
-  const auto warn_of = [&](const Lookup& passed_over) {
-    if (told.insert(passed_over.problem).second) warn(passed_over);
-  };
-  const Wanted expected = wanted();
-  if (auto cached = cache_.find(request.key, expected, warn_of)) return hit(*cached, request);
-  if (!options_.may_compile) return compile_if_allowed(request, "is in no cache directory");
-
-  const FileLock lock = cache_.lock(request.key, options_.patience);
-  if (lock.state() == FileLock::State::timed_out) {
-    log_->warn("another process has not compiled {} for {} within {} ms: compiling it here too",
-               to_text(request.streams), request.target, options_.patience.count());
-  }
-  if (lock.state() == FileLock::State::held) {  // by another until now, perhaps
-    if (auto cached = cache_.find_own(request.key, expected, warn_of)) return hit(*cached, request);
-  }
-  // Only the open compiler says for certain whose entries are wanted.
-  static_cast<void>(compiler());
-  if (const Wanted certain = wanted(); certain != expected) {
-    if (auto cached = cache_.find(request.key, certain, warn_of)) return hit(*cached, request);
-  }
-  return compile_if_allowed(request, "is in no cache directory");
-}
-
-KernelResult Jit::hit(Kernel kernel, const Request& request) {
-  ++counters_.cache_hits;
-  kernel.entry = fused_source(request.streams, request.variants).entry;
-  kernel.target = request.target;
-  return std::make_shared<const Kernel>(std::move(kernel));
-}
-
-void Jit::warn(const Lookup& passed_over) {
   ++counters_.cache_rejected;
-  log_->warn("cache entry ignored: {}", passed_over.problem);
-}
-
-KernelResult Jit::compile_if_allowed(const Request& request, const char* state_of_cache) {
-  if (!options_.may_compile) {
-    return tl::unexpected(NoKernel{
-        Reason::compile_forbidden,
-        {Code::not_ready,
-         fmt::format("{} for {} {} and compiling is forbidden: precompile it, or allow compiling",
-                     to_text(request.streams), request.target, state_of_cache)}});
-  }
-  KernelResult compiled = compile(request);
-  if (!compiled) {
-    ++counters_.failed;
-  } else if (auto stored = cache_.store(request.key, **compiled); !stored) {
-    log_->warn_once("cache", "kernels stay in memory, the cache is not writable: {}",
-                    stored.error().message);
-  }
-  return compiled;
-}
-
-KernelResult Jit::compile(const Request& request) {
-  auto nvrtc = compiler();
-  if (!nvrtc) return tl::unexpected(NoKernel{Reason::nvrtc_missing, nvrtc.error()});
-  const Source source = fused_source(request.streams, request.variants);
-  const auto start = std::chrono::steady_clock::now();
-  auto compiled = (*nvrtc)->compile({source.file, source.text, embedded_kernels(), request.target});
-  const std::chrono::duration<double, std::milli> elapsed =
-      std::chrono::steady_clock::now() - start;
-  if (!compiled) return tl::unexpected(NoKernel{Reason::compile_failed, compiled.error()});
-  ++counters_.compiled;
-  log_->debug("compiled {} for {} in {:.1f} ms", source.entry, request.target, elapsed.count());
-  Kernel kernel{
-      .entry = source.entry,
-      .target = request.target,
-      .variant = to_text(request.variants.first),
-      .cubin = std::move(compiled->cubin),
-      .ptx = std::move(compiled->ptx),
-      .compiler = "NVRTC " + (*nvrtc)->version(),
-      .resources = compiled->resources.empty() ? Resources{} : compiled->resources.front(),
-      .key = request.key.digest(),
-      .origin = Origin::compiled,
-      .compile_ms = elapsed.count(),
-      .toolchain = toolchain_};
-  return std::make_shared<const Kernel>(std::move(kernel));
-}
-
-Result<std::shared_ptr<const Nvrtc>> Jit::compiler() {
-  std::call_once(compiler_opened_, [this] {
-    compiler_ = options_.open_compiler();
-    if (compiler_) toolchain_ = toolchain_of((*compiler_)->path(), (*compiler_)->version());
-    was_opened_.store(true, std::memory_order_release);
-  });
-  return compiler_;
+  log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
+             fused_source(streams, variants).entry, digest, why.message);
 }
 
 }  // namespace qkjit

@@ -10,22 +10,31 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <stop_token>
 #include <vector>
 
 #include "cache/recent.hpp"
 #include "compile/nvrtc.hpp"
+#include "jit/counters.hpp"
 #include "jit/kernel_cache.hpp"
 #include "kernels/variant.cuh"
 #include "spec/path.hpp"
 #include "spec/streams.hpp"
+#include "util/fork.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
 
+/// What to do for a kernel that is in no cache: the call waits for the compile, or another kernel
+/// serves while it is compiled (by whom, is the caller's affair), or for ever.
+enum class CompilePolicy { block, background, never };
+
 struct JitOptions {
   std::optional<CacheDirectory> writable;  ///< none: kernels stay in memory
   std::vector<CacheDirectory> read_only;   ///< looked up after the writable one
-  bool may_compile = true;
+  CompilePolicy compile = CompilePolicy::block;
+  unsigned background_threads = 2;  ///< that compile at most at once, with that policy
   /// Opens the compiler when the first kernel has to be compiled, and not before.
   std::function<Result<std::shared_ptr<const Nvrtc>>()> open_compiler;
   /// Looked up last: what a host adds, such as a store on the network.
@@ -40,11 +49,7 @@ struct JitOptions {
   std::uint64_t memory_bytes = 64 << 20;
 };
 
-struct JitCounters {
-  std::atomic<std::uint64_t> compiled{0}, cache_hits{0}, cache_rejected{0}, failed{0};
-};
-
-/// A NoKernel of the Jit always has a reason.
+/// A NoKernel of the Jit has a reason, but where it was asked to stop.
 using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 
 /// Cache key of a fused kernel: schema, spec and variant of each stream, sources, options, target.
@@ -55,6 +60,10 @@ Key kernel_key(const Streams& streams, const Variants& variants, const std::stri
 
 /// Thread-safe. Of concurrent requests for one kernel, in all processes that share a writable cache
 /// directory, one compiles and the others wait for it; different kernels compile in parallel.
+///
+/// In a forked child what its parent was making is made anew when it is wanted. But a child that
+/// was forked while its parent compiled, compiles nothing: a lock inside the compiler may be held
+/// for ever.
 class Jit {
  public:
   Jit(JitOptions options, std::shared_ptr<Log> log)
@@ -64,17 +73,25 @@ class Jit {
         recent_(options_.memory_bytes) {}
 
   /// The kernel for specs that supports() calls fused, in variants that check_variant() allows.
-  /// A failure is remembered: it would fail again.
-  KernelResult obtain(const Streams& streams, const Variants& variants, const std::string& target);
+  /// A failure is remembered: it would fail again. `stop` ends the wait for another process, and
+  /// keeps a compile from beginning.
+  KernelResult obtain(const Streams& streams, const Variants& variants, const std::string& target,
+                      const std::stop_token& stop = {});
 
-  /// Whether obtain() would give the kernel without compiling, as far as can be told without
-  /// reading the cache's files. One that another thread is making, or that failed, is not at hand.
+  /// The same of what need not be made: in memory, failures too, or in a directory. Else
+  /// Reason::compile_pending, also while another thread makes it. A directory is read at once, even
+  /// for a call that must not be held up: a hit takes some 100 us, which nobody notices in the
+  /// first call of a spec, and spares it the slower kernel. Further layers are left to obtain().
+  KernelResult find(const Streams& streams, const Variants& variants, const std::string& target);
+
+  /// Whether find() would give the kernel, as far as can be told without reading the cache's files.
+  /// One that another thread is making, or that failed, is not at hand.
   bool is_at_hand(const Streams& streams, const Variants& variants, const std::string& target);
 
-  /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it
-  /// is compiled anew, once, and replaces the entry.
-  KernelResult renew(const Streams& streams, const Variants& variants, const std::string& target,
-                     const Error& why);
+  /// Says that a driver refused a cached kernel, and why. The next obtain() compiles it anew, once,
+  /// and replaces the entry; until then it is not at hand.
+  void reject(const Streams& streams, const Variants& variants, const std::string& target,
+              const Error& why);
 
   /// The compiler, opened now if it was not before.
   Result<std::shared_ptr<const Nvrtc>> compiler();
@@ -85,8 +102,12 @@ class Jit {
  private:
   /// A kernel that one thread makes and all others wait for.
   struct Slot {
-    std::shared_future<KernelResult> result;
+    std::shared_future<KernelResult> result = {};  // none: rejected, and to be compiled
     bool is_renewed = false;
+    unsigned made_in = fork_generation();
+
+    bool is_made() const;
+    bool is_being_made() const;
   };
 
   /// What is asked for, and where it is in the cache.
@@ -95,18 +116,22 @@ class Jit {
     const Variants& variants;
     const std::string& target;
     Key key;
+    const std::stop_token& stop;
   };
 
-  KernelResult make_once(const std::string& digest, bool anew,
-                         const std::function<KernelResult()>& make);
-  void remember(const std::string& digest, const KernelResult& made);
+  KernelResult make(const Request& request, bool anew, std::set<std::string> told);
+  void keep(const std::string& digest, const KernelResult& made);
 
+  bool may_compile() const;
   Wanted wanted();
-  KernelResult obtain_anew(const Request& request);
+  std::optional<Kernel> read(const Request& request, const Wanted& wanted, Reach reach,
+                             const KernelCache::Warn& warn);
+  /// `told`: the problems that need not be warned of again.
+  KernelResult obtain_anew(const Request& request, std::set<std::string> told);
   KernelResult compile_if_allowed(const Request& request, const char* state_of_cache);
   KernelResult compile(const Request& request);
-  /// A kernel that the cache gave, with what follows from the key and not from the entry.
-  KernelResult hit(Kernel kernel, const Request& request);
+  /// What the cache gave, with what follows from the key and not from the entry.
+  Kernel hit(CacheHit found, const Request& request);
   void warn(const Lookup& passed_over);
 
   JitOptions options_;
@@ -114,9 +139,10 @@ class Jit {
   JitCounters counters_;
   KernelCache cache_;
 
-  std::mutex mutex_;                     // guards what follows; never held during I/O or a compile
+  ForkMutex mutex_;                      // guards what follows; never held during I/O or a compile
   std::map<std::string, Slot> kernels_;  // by key digest
   Recent recent_;                        // of kernels_, those that were made
+  std::map<std::string, std::set<std::string>> told_;  // by key digest: what find() has warned of
 
   std::once_flag compiler_opened_, toolchain_expected_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;

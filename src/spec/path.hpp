@@ -23,9 +23,10 @@ enum class Reason {
   compile_forbidden,
   requested,
   batch,
+  compile_pending,
 };
 
-inline constexpr int kReasonCount = 10;
+inline constexpr int kReasonCount = 11;
 
 /// What served a call, and why it was not the fused kernel.
 struct Dispatch {
@@ -41,6 +42,12 @@ struct NoKernel {
   Reason reason = Reason::none;
   Error error{Code::ok, {}};
 };
+
+/// Whether the same call may find a kernel later on.
+constexpr bool may_pass(Reason reason) {
+  return reason == Reason::none || reason == Reason::stream_capturing ||
+         reason == Reason::compile_pending;
+}
 
 struct ReasonText {
   std::string_view name;
@@ -64,6 +71,7 @@ inline constexpr std::array<ReasonText, kReasonCount> kReasonTexts = {{
     {"batch",
      "the batches of the call are not tokens of one sequence, as batch=folded has them: prepare "
      "and launch the spec with batch=strided"},
+    {"compile_pending", "the kernel is in no cache and is being compiled in the background"},
 }};
 
 constexpr std::string_view name_of(Path path) { return kPathNames[static_cast<std::size_t>(path)]; }

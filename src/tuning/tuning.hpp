@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "tuning/table.hpp"
+#include "util/fork.hpp"
 #include "util/log.hpp"
 
 namespace qkjit {
 
-/// Thread-safe. A table is read when its GPU is first asked for, and not again.
+/// Thread-safe. A table is read when its GPU is first asked for, and not again but by those who ask
+/// meanwhile.
 class Tuning {
  public:
   /// `directories` are looked through in order; the first with a table for a GPU is the one.
@@ -24,11 +26,12 @@ class Tuning {
 
  private:
   const TuningTable& table(const std::string& device, const std::string& target);
+  TuningTable read(const std::string& device, const std::string& target);
 
   std::vector<std::filesystem::path> directories_;
   std::shared_ptr<Log> log_;
-  std::mutex mutex_;                                                   // guards what follows
-  std::map<std::pair<std::string, std::string>, TuningTable> tables_;  // by device and target
+  ForkMutex mutex_;  // guards what follows: tables by device and target, which stay as they are
+  std::map<std::pair<std::string, std::string>, TuningTable> tables_;
 };
 
 }  // namespace qkjit

@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
 namespace qkjit {
@@ -24,6 +25,15 @@ class CallbackSink final : public spdlog::sinks::base_sink<std::mutex> {
   void* user_data_;
 };
 
+/// With a mutex of its own: that of spdlog's thread-safe one belongs to the process, and may be
+/// locked for ever in a forked child.
+spdlog::sink_ptr stderr_sink() {
+  auto sink = std::make_shared<spdlog::sinks::dist_sink_mt>();
+  sink->add_sink(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  sink->set_pattern("qkjit: %^%l%$: %v");
+  return sink;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Log>> Log::create(LogCallback callback, void* user_data,
@@ -34,20 +44,18 @@ Result<std::shared_ptr<Log>> Log::create(LogCallback callback, void* user_data,
                 "QKJIT_LOG={} is not a level; use trace, debug, info, warning, error or off",
                 level);
   }
-  spdlog::sink_ptr sink;
-  if (callback) {
-    sink = std::make_shared<CallbackSink>(callback, user_data);
-  } else {
-    sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
-    sink->set_pattern("qkjit: %^%l%$: %v");
-  }
-  auto logger = std::make_shared<spdlog::logger>("qkjit", std::move(sink));
-  logger->set_level(callback ? spdlog::level::trace : threshold);
-  return std::shared_ptr<Log>(new Log(std::move(logger)));
+  return std::shared_ptr<Log>(new Log([=] {
+    spdlog::sink_ptr sink =
+        callback ? std::make_shared<CallbackSink>(callback, user_data) : stderr_sink();
+    auto logger = std::make_shared<spdlog::logger>("qkjit", std::move(sink));
+    logger->set_level(callback ? spdlog::level::trace : threshold);
+    return logger;
+  }));
 }
 
 void Log::write(int level, const std::string& message) {
-  logger_->log(static_cast<spdlog::level::level_enum>(level), "{}", message);
+  const auto logger = logger_;  // the host's function may fork
+  logger->log(static_cast<spdlog::level::level_enum>(level), "{}", message);
 }
 
 bool Log::first_time(const std::string& topic) {

@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 
 #include "util/error.hpp"
+#include "util/fork.hpp"
 
 namespace spdlog {
 class logger;
@@ -19,8 +21,8 @@ namespace qkjit {
 /// level: 0 trace, 1 debug, 2 info, 3 warning, 4 error.
 using LogCallback = void (*)(int level, const char* message, void* user_data);
 
-/// Thread-safe.
-class Log {
+/// Thread-safe. A forked child writes at once, whoever was writing in its parent.
+class Log final : ForkListener {
  public:
   /// To `callback`, or where it is null to stderr from `level` up: a name as in QKJIT_LOG, of which
   /// the empty one means "warning".
@@ -42,12 +44,15 @@ class Log {
   }
 
  private:
-  explicit Log(std::shared_ptr<spdlog::logger> logger) : logger_(std::move(logger)) {}
+  using MakeLogger = std::function<std::shared_ptr<spdlog::logger>()>;
+  explicit Log(MakeLogger make) : make_(std::move(make)), logger_(make_()) {}
+  void after_fork_in_child() override { logger_ = make_(); }
   void write(int level, const std::string& message);
   bool first_time(const std::string& topic);
 
+  MakeLogger make_;
   std::shared_ptr<spdlog::logger> logger_;
-  std::mutex mutex_;
+  ForkMutex mutex_;  // guards what follows
   std::set<std::string> topics_;
 };
 

@@ -71,6 +71,7 @@ class WithoutGpu(CliTest):
         self.assertAlmostEqual(call["compile_over_empty"], call["compile_ms"] / call["empty_ms"], 6)
         self.assertGreater(call["compile_over_empty"], 1)  # it compiles more than nothing
         self.assertLess(call["warm_ms"], call["empty_ms"])  # and with a cache it compiles nothing
+        self.assertTrue(0 < document["lookup_ns"] < 1000, document["lookup_ns"])
 
     def test_its_text_is_for_people_and_its_cache_its_own(self):
         out = self.qkjit("bench", "--host", "--target", "sm_90", "--spec", SPEC).out

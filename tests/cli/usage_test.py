@@ -58,6 +58,14 @@ class Usage(CliTest):
             document = self.qkjit(*arguments, "--json").json()
             counted = [document[name] for name in ("compiled", "hits", "failed")]
             self.assertEqual((sum(counted), document["failed"]), (1, 0), arguments)
+            requests = document["requests"]
+            self.assertEqual(requests.pop("all"), sum(requests.values()), arguments)
+            self.assertEqual(requests["missed"], document["compiled"], arguments)
+            self.assertEqual(document["background"], {"pending": 0, "done": 0})
+            times = document["ms"]
+            self.assertLess(0, times["cache_read"])
+            self.assertEqual(times["compile"] > 0, document["compiled"] > 0)
+            self.assertLessEqual(times["front_end"], times["compile"])
 
     def test_quiet_silences_stderr_but_not_data(self):
         loud = self.qkjit("precompile", "--spec", SPEC, "--target", "sm_90", "--out", "made")

@@ -134,7 +134,7 @@ TEST_CASE("during a capture the kernels of each stream serve, if they are loaded
 TEST_CASE("strict: two launches in place of one are refused", "[driver][dual]") {
   DriverFixture f;
   f.strict = true;
-  f.options.may_compile = false;
+  f.options.compile = CompilePolicy::never;
   CHECK(mentions(launch(f, small_call(), text_call()),
                  {"no common kernel", "compile_forbidden", "head_dim=128"}));
   CHECK(cuda().launches.empty());

@@ -7,9 +7,9 @@
 #include "runtime.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
+#include "tests/driver/calls.hpp"
 #include "tests/driver/fake_cuda.hpp"
 #include "tests/support/fake_nvrtc.hpp"
-#include "tests/unit/fake_args.hpp"
 #include "tests/unit/temporary_directory.hpp"
 #include "tuning/table.hpp"
 
@@ -45,6 +45,8 @@ class DriverFixture {
     };
     return runtime_.emplace(RuntimeOptions{options, *Log::create(warn, &warnings, ""), strict, 1});
   }
+  void end() { runtime_.reset(); }
+
   /// What served the call, as "fused (none)", or the error's message.
   std::string launch(const qkjit_args& args) {
     const auto done = runtime().launch(args, nullptr);
@@ -61,28 +63,5 @@ class DriverFixture {
   TemporaryDirectory tuned_;
   std::optional<Runtime> runtime_;
 };
-
-/// A call of kSpec in place, on addresses that belong to nobody. Heads lie `head_stride` apart.
-inline qkjit_args call_of(std::int64_t tokens, std::int64_t head_stride = 128) {
-  qkjit_args args = QKJIT_ARGS_INIT;
-  args.spec = to_c(kSpec);
-  args.q = qkjit_tensor_3d(address(1ull << 40), QKJIT_BF16, tokens, 24, 128);
-  args.q.strides[0] = 24 * head_stride, args.q.strides[1] = head_stride;
-  args.k = args.q;
-  args.k.data = address(1ull << 41);
-  args.q_weight = qkjit_tensor_1d(address(0x500000), QKJIT_BF16, 128);
-  args.k_weight = qkjit_tensor_1d(address(0x600000), QKJIT_BF16, 128);
-  args.cos_sin_cache = qkjit_tensor_2d(address(0x700000), QKJIT_FP32, tokens, 128);
-  return args;
-}
-inline qkjit_args small_call() { return call_of(16); }
-inline qkjit_args large_call() { return call_of(16384); }
-/// One that only the first kernel, or the generic one, can serve.
-inline qkjit_args large_call_with_gaps() { return call_of(16384, 256); }
-inline qkjit_args misaligned_call() {
-  qkjit_args args = small_call();
-  args.q.data = address((1ull << 40) + 2);
-  return args;
-}
 
 }  // namespace qkjit::test

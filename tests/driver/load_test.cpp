@@ -65,7 +65,7 @@ TEST_CASE("prepare() loads all that a capture may need, the generic kernel too",
 TEST_CASE("prepare() without a fused kernel still leaves the generic one for captures",
           "[driver]") {
   DriverFixture f;
-  f.options.may_compile = false;
+  f.options.compile = CompilePolicy::never;
   CHECK(fails(f.runtime().prepare(kSpec), Code::not_ready, {"compiling is forbidden"}));
   cuda().capturing = true;
   CHECK(f.launch(small_call()) == "generic (compile_forbidden)");

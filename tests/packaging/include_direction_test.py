@@ -29,15 +29,16 @@ ALLOWED = {
     "src/device_pages": [],
     "src/call_cache": ["src/op", "src/cuda", "include/qkjit"],
     "src/table_kernel": ["src/spec", "src/tuning", "src/cuda"],
-    "src/kernel_table": ["src/spec", "src/table_kernel", "kernels"],
+    "src/kernel_table": ["src/util", "src/spec", "src/table_kernel", "kernels"],
     "src/loader": BELOW_OP + ["src/op", "src/kernel_table"],
+    "src/loader_code": BELOW_OP + ["src/loader"],
     "src/runtime": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/loader"],
     "src/runtime_dual": BELOW_OP + ["src/op", "src/call_cache", "src/loader", "src/runtime"],
     "src/options": ["src/util", "src/runtime", "include/qkjit"],
     "src/c_api": ["src/util", "src/spec", "src/op", "src/runtime", "src/options", "include/qkjit"],
     "src/build": ["src/util", "src/codegen", "src/compile", "kernels"],  # programs that the build itself runs
     "tools/oracle": ["src/util", "src/spec", "kernels/spec.cuh", "include/qkjit"],  # no arithmetic of the kernels
-    "tools": BELOW_OP + ["src/op", "src/runtime", "src/options", "tools/oracle"],
+    "tools": BELOW_OP + ["src/op", "src/kernel_table", "src/runtime", "src/options", "tools/oracle"],
     "tests/packaging": ["include/qkjit"],
     "tests": BELOW_OP + ["src/op", "src/device_pages", "src/call_cache", "src/kernel_table", "src/loader", "src/runtime", "src/options",
                            "tools"],

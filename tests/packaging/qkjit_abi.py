@@ -7,7 +7,7 @@ FP32, INT32, INT64 = 2, 3, 4
 INTERLEAVED, NEOX = 0, 1
 POSITIONS_INT64, POSITIONS_INT32, POSITIONS_IMPLICIT = 0, 1, 2
 PATH_NONE, PATH_FUSED, PATH_GENERIC, PATH_CPU = 0, 1, 2, 3
-REASON_NONE, REASON_SHAPE, REASON_HOST_MEMORY, REASON_COUNT = 0, 1, 3, 10
+REASON_NONE, REASON_SHAPE, REASON_HOST_MEMORY, REASON_COUNT = 0, 1, 3, 11
 STREAM_HOST = c_void_p(-1)
 
 
@@ -43,7 +43,7 @@ class Support(Sized):
 class Options(Sized):
     _fields_ = [("struct_size", c_size_t), ("cache_dir", c_char_p), ("cache_path", c_char_p), ("nvrtc", c_char_p),
                 ("compile", c_int), ("strict", c_int32), ("cpu_threads", c_int32), ("log", c_void_p),
-                ("log_user_data", c_void_p), ("cache", c_int), ("cache_max_bytes", c_uint64)]
+                ("log_user_data", c_void_p), ("cache", c_int), ("cache_max_bytes", c_uint64), ("compile_threads", c_int32)]
 
 
 class Tensor(ctypes.Structure):
@@ -76,7 +76,10 @@ class Args(Sized):
 class Stats(Sized):
     _fields_ = [("struct_size", c_size_t), ("fused", c_uint64), ("generic", c_uint64), ("cpu", c_uint64),
                 ("reasons", c_uint64 * REASON_COUNT), ("compiled", c_uint64), ("cache_hits", c_uint64),
-                ("cache_rejected", c_uint64), ("failed", c_uint64)]
+                ("cache_rejected", c_uint64), ("failed", c_uint64),
+                *((name, c_uint64) for name in ("requests", "memory_hits", "writable_hits", "read_only_hits", "further_hits",
+                                                "misses", "lock_waits", "background_pending", "background_done")),
+                *((name, c_double) for name in ("cache_read_ms", "compile_ms", "front_end_ms", "load_ms"))]
 
 
 def tensor(buffer, dtype, shape, strides=None, offset=0):
@@ -109,6 +112,7 @@ def load(path):
         "qkjit_launch": (c_int, [c_void_p, pointer(Args), c_void_p, pointer(Dispatch)]),
         "qkjit_prepare_dual": (c_int, [c_void_p, pointer(Spec), pointer(Spec), c_char_p]),
         "qkjit_launch_dual": (c_int, [c_void_p, pointer(Args), pointer(Args), c_void_p, pointer(Dispatch)]),
+        "qkjit_wait_idle": (c_int, [c_void_p, c_int64]),
         "qkjit_get_stats": (c_int, [c_void_p, pointer(Stats)]),
     }
     for name, (result, arguments) in signatures.items():

@@ -210,3 +210,25 @@ TEST_CASE("the host's log function hears warnings, once", "[c_api]") {
   REQUIRE(warnings.size() == 1);
   CHECK(mentions(warnings[0], {"in memory", directory}));
 }
+
+TEST_CASE("a runtime that compiles nothing is idle, and its counts sum up", "[c_api]") {
+  const TemporaryDirectory root;
+  const std::string directory = root.path() / "cache";
+  qkjit_runtime_options options = QKJIT_RUNTIME_OPTIONS_INIT;
+  options.cache_dir = directory.c_str();
+  options.compile = QKJIT_COMPILE_BACKGROUND;
+  const auto runtime = make_runtime(options);
+  CHECK(qkjit_wait_idle(runtime.get(), 0) == QKJIT_OK);
+  CHECK(qkjit_wait_idle(runtime.get(), -1) == QKJIT_OK);
+  CHECK(qkjit_wait_idle(runtime.get(), INT64_MAX) == QKJIT_OK);
+  CHECK(refused(qkjit_wait_idle(nullptr, 0), {"runtime is NULL"}));
+  // Ahead of time it is compiled here, whatever the policy.
+  const qkjit_spec spec = spec_of("head_dim=8,rope_dim=8,layout=neox,dtype=bf16");
+  for (int i = 0; i < 2; ++i) REQUIRE(qkjit_prepare(runtime.get(), &spec, "sm_90") == QKJIT_OK);
+  const qkjit_stats stats = stats_of(runtime);
+  CHECK((stats.requests == 2 && stats.misses == 1 && stats.memory_hits == 1));
+  CHECK((stats.background_pending == 0 && stats.background_done == 0));
+  CHECK((0 < stats.front_end_ms && stats.front_end_ms < stats.compile_ms));
+  CHECK(stats.cache_read_ms > 0);
+  CHECK(stats.load_ms == 0);
+}

@@ -35,6 +35,9 @@ class JitFixture {
   KernelResult obtain(const Spec& spec = kSpec) {
     return jit().obtain(spec, default_variant(spec), "sm_90");
   }
+  KernelResult find(const Spec& spec = kSpec) {
+    return jit().find(spec, default_variant(spec), "sm_90");
+  }
   bool is_at_hand() { return jit().is_at_hand(kSpec, default_variant(kSpec), "sm_90"); }
 
   JitOptions options;

@@ -125,7 +125,7 @@ TEST_CASE("a second process finds the kernel and opens no compiler", "[jit]") {
   const auto found = second.obtain();
   REQUIRE((compiled.has_value() && found.has_value()));
   CHECK(second.opened == 0);
-  CHECK(second.jit().counters().cache_hits == 1);
+  CHECK(second.jit().counters().cache_hits() == 1);
   CHECK(second.jit().counters().compiled == 0);
   const Kernel &a = **compiled, &b = **found;
   CHECK(b.origin == Origin::cache);
@@ -150,7 +150,7 @@ TEST_CASE("read-only layers are looked up and left as they are", "[jit]") {
   f.options.read_only = {CacheDirectory(root.path() / "missing"), shipped};
   REQUIRE(f.obtain().has_value());
   REQUIRE(f.obtain(kOther).has_value());
-  CHECK(f.jit().counters().cache_hits == 1);
+  CHECK(f.jit().counters().cache_hits() == 1);
   CHECK(f.jit().counters().compiled == 1);
   CHECK(own.list().size() == 2);  // what was found is copied
   CHECK(shipped.list().size() == 1);
@@ -187,11 +187,14 @@ TEST_CASE("a cached kernel that a driver refused is compiled anew once, for all"
   JitFixture f(CacheDirectory(root.path()));
   const auto refused = f.obtain();
   const Error why{Code::compile_failed, "invalid image"};
-  const auto renewed = f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why);
+  const auto reject = [&] { f.jit().reject(kSpec, default_variant(kSpec), "sm_90", why); };
+  reject();
+  CHECK_FALSE(f.is_at_hand());
+  const auto renewed = f.obtain();
   REQUIRE((refused.has_value() && renewed.has_value()));
   CHECK(*renewed != *refused);
   CHECK((*renewed)->origin == Origin::compiled);
-  CHECK(*f.jit().renew(kSpec, default_variant(kSpec), "sm_90", why) == *renewed);
+  reject();  // by who was slower, as it were
   CHECK(*f.obtain() == *renewed);
   CHECK(f.jit().counters().cache_rejected == 1);
   CHECK(f.jit().counters().compiled == 1);
@@ -206,10 +209,10 @@ TEST_CASE("a damaged entry hides no good one in a later layer", "[jit]") {
   std::ofstream(fill(own)) << "damaged";
   JitFixture f(own);
   f.options.read_only = {shipped};
-  f.options.may_compile = false;
+  f.options.compile = CompilePolicy::never;
   CHECK(f.obtain().has_value());
   CHECK(f.jit().counters().cache_rejected == 1);
-  CHECK(f.jit().counters().cache_hits == 1);
+  CHECK(f.jit().counters().cache_hits() == 1);
 }
 
 TEST_CASE("with an unwritable cache kernels stay in memory, and it is said once", "[jit]") {
@@ -229,7 +232,7 @@ TEST_CASE("where compiling is forbidden, only the cache serves", "[jit]") {
   const TemporaryDirectory root;
   fill(CacheDirectory(root.path()));
   JitFixture f(CacheDirectory(root.path()));
-  f.options.may_compile = false;
+  f.options.compile = CompilePolicy::never;
   CHECK(f.obtain().has_value());
   const auto kernel = f.obtain(kOther);
   REQUIRE_FALSE(kernel.has_value());
@@ -237,4 +240,117 @@ TEST_CASE("where compiling is forbidden, only the cache serves", "[jit]") {
   CHECK(kernel.error().error.code == Code::not_ready);
   CHECK(mentions(kernel.error().error.message, {"head_dim=64", "sm_90", "precompile"}));
   CHECK(f.opened == 0);
+}
+
+TEST_CASE("find() gives what need not be made, and compiles nothing", "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory directory(root.path());
+  JitFixture f(directory);
+  const auto nothing = f.find();
+  REQUIRE_FALSE(nothing.has_value());
+  CHECK(nothing.error().reason == Reason::compile_pending);
+  CHECK(mentions(nothing.error().error.message, {"head_dim=128", "sm_90", "qkjit_prepare"}));
+  CHECK(f.opened == 0);
+  const auto made = f.obtain();
+  CHECK(*f.find() == *made);
+  JitFixture second(directory);
+  const auto read = second.find();
+  REQUIRE(read.has_value());
+  CHECK((*read)->origin == Origin::cache);
+  CHECK(*second.obtain() == *read);  // it is in memory now
+  CHECK(second.jit().counters().writable_hits == 1);
+}
+
+TEST_CASE("find() gives a failure that is known", "[jit]") {
+  JitFixture f(std::nullopt);
+  f.nvrtc->refuse = true;
+  f.obtain();
+  REQUIRE_FALSE(f.find().has_value());
+  CHECK(f.find().error().reason == Reason::compile_failed);
+  CHECK(f.nvrtc->compiles == 1);
+}
+
+TEST_CASE("a damaged entry that find() meets is counted and told once", "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory shipped(root.path());
+  std::ofstream(fill(shipped)) << "damaged";
+  JitFixture f(std::nullopt);
+  f.options.read_only = {shipped};
+  CHECK_FALSE(f.find().has_value());
+  CHECK(f.obtain().has_value());
+  CHECK(f.jit().counters().cache_rejected == 1);
+  CHECK(f.warnings.size() == 1);
+}
+
+TEST_CASE("a kernel can be looked up while another is compiled", "[jit][threads]") {
+  JitFixture f(std::nullopt);
+  const auto known = f.obtain(kOther);
+  std::atomic<bool> is_compiling{false}, may_end{false};
+  f.nvrtc->inside = [&] {
+    is_compiling = true;
+    while (!may_end) std::this_thread::yield();
+  };
+  Jit& jit = f.jit();
+  std::jthread compiler(
+      [&] { static_cast<void>(jit.obtain(kSpec, default_variant(kSpec), "sm_90")); });
+  while (!is_compiling) std::this_thread::yield();
+  CHECK(*f.obtain(kOther) == *known);  // would never return if the compile held a lock
+  CHECK(f.find().error().reason == Reason::compile_pending);
+  CHECK_FALSE(f.is_at_hand());
+  may_end = true;
+  compiler.join();
+  CHECK(f.find().has_value());
+}
+
+TEST_CASE("each request is counted once, as what it came to", "[jit][threads]") {
+  const TemporaryDirectory root;
+  const CacheDirectory own(root.path() / "own"), shipped(root.path() / "shipped");
+  const Spec fails{.head_dim = 32, .rope_dim = 32}, third{.head_dim = 96, .rope_dim = 96};
+  fill(shipped);
+  JitFixture(own).obtain(kOther);
+  JitFixture f(own);
+  f.options.read_only = {shipped};
+  f.options.further = {std::make_shared<const CacheDirectory>(root.path() / "store")};
+  JitFixture(CacheDirectory(root.path() / "store")).obtain(third);
+  f.nvrtc->refuse = true;
+  Jit& jit = f.jit();
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        for (const Spec& spec : {kSpec, kOther, third, fails}) {
+          static_cast<void>(jit.obtain(spec, default_variant(spec), "sm_90"));
+          static_cast<void>(jit.find(spec, default_variant(spec), "sm_90"));
+        }
+      });
+    }
+  }
+  const JitCounters& c = jit.counters();
+  CHECK(c.requests == c.memory_hits + c.cache_hits() + c.misses);
+  CHECK(c.requests >= 16);
+  CHECK(c.read_only_hits == 1);
+  CHECK(c.writable_hits == 1);
+  CHECK(c.further_hits == 1);
+  CHECK(c.misses == 1);
+  CHECK(c.misses == c.compiled + c.failed);
+  CHECK(c.cache_read.milliseconds() > 0);
+}
+
+TEST_CASE("a request that is told to stop waits for no other process, and is not remembered",
+          "[jit]") {
+  const TemporaryDirectory root;
+  const CacheDirectory directory(root.path());
+  const FileLock other =
+      directory.lock(kernel_key(kSpec, default_variant(kSpec), "sm_90"), std::chrono::seconds(0));
+  REQUIRE(other.state() == FileLock::State::held);
+  JitFixture f(directory);
+  std::stop_source stop;
+  stop.request_stop();
+  const auto stopped = f.jit().obtain(kSpec, default_variant(kSpec), "sm_90", stop.get_token());
+  REQUIRE_FALSE(stopped.has_value());
+  CHECK(stopped.error().reason == Reason::none);
+  CHECK(f.opened == 0);
+  f.options.patience = {};
+  CHECK(f.jit().counters().lock_waits == 0);
+  CHECK(f.find().error().reason == Reason::compile_pending);  // not that it failed
 }

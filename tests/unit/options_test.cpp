@@ -99,14 +99,29 @@ TEST_CASE("read-only layers are a list without empty parts", "[options]") {
 TEST_CASE("the policy is the option's, else the environment's, else to compile", "[options]") {
   const CleanEnvironment clean;
   qkjit_runtime_options options = defaults();
-  CHECK(resolve_options(options)->jit.may_compile);
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::block);
+  setenv("QKJIT_COMPILE", "background", 1);
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::background);
   setenv("QKJIT_COMPILE", "never", 1);
-  CHECK_FALSE(resolve_options(options)->jit.may_compile);
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::never);
   options.compile = QKJIT_COMPILE_BLOCK;
-  CHECK(resolve_options(options)->jit.may_compile);
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::block);
   options.compile = QKJIT_COMPILE_NEVER;
   setenv("QKJIT_COMPILE", "block", 1);
-  CHECK_FALSE(resolve_options(options)->jit.may_compile);
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::never);
+  options.compile = QKJIT_COMPILE_BACKGROUND;
+  CHECK(resolve_options(options)->jit.compile == CompilePolicy::background);
+}
+
+TEST_CASE("in the background two threads compile, or as many as are asked for", "[options]") {
+  const CleanEnvironment clean;
+  qkjit_runtime_options options = defaults();
+  CHECK(resolve_options(options)->jit.background_threads ==
+        std::clamp(std::thread::hardware_concurrency(), 1u, 2u));
+  options.compile_threads = 5;
+  CHECK(resolve_options(options)->jit.background_threads == 5);
+  options.compile_threads = -1;
+  CHECK(fails(resolve_options(options), Code::invalid_argument, {"compile_threads is -1"}));
 }
 
 TEST_CASE("the compiler is the option's, else the environment's", "[options]") {
@@ -126,9 +141,10 @@ TEST_CASE("settings that mean nothing are refused", "[options]") {
   CHECK(fails(resolve_options(options), invalid, {"cpu_threads is -1"}));
   options = defaults();
   options.compile = static_cast<qkjit_compile_policy>(7);
-  CHECK(fails(resolve_options(options), invalid, {"policy 7", "QKJIT_COMPILE_BLOCK"}));
+  CHECK(fails(resolve_options(options), invalid, {"policy 7", "QKJIT_COMPILE_BLOCK, _BACKGROUND"}));
   setenv("QKJIT_COMPILE", "sometimes", 1);
-  CHECK(fails(resolve_options(defaults()), invalid, {"QKJIT_COMPILE=sometimes", "block or never"}));
+  CHECK(fails(resolve_options(defaults()), invalid,
+              {"QKJIT_COMPILE=sometimes", "block, background or never"}));
   unsetenv("QKJIT_COMPILE");
   setenv("QKJIT_LOG", "loud", 1);
   CHECK(fails(resolve_options(defaults()), invalid, {"QKJIT_LOG=loud", "warning"}));

@@ -40,7 +40,7 @@ Result<std::unique_ptr<Runtime>> open_target_runtime(const Console& console,
   jit.writable = CacheDirectory(std::filesystem::absolute(options.out));
   jit.read_only.clear();
   jit.patience = {};  // nothing but entries in what is deployed: no lock's file
-  jit.may_compile = !options.check;
+  jit.compile = options.check ? CompilePolicy::never : CompilePolicy::block;
   RuntimeOptions settings;
   settings.jit = std::move(jit);
   settings.log = (*runtime)->log();

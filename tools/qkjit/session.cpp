@@ -55,7 +55,23 @@ Result<Place> find_place(const std::string& device) {
 
 nlohmann::json counters_json(const Runtime& runtime) {
   const Stats stats = runtime.stats();
-  return {{"compiled", stats.compiled}, {"hits", stats.cache_hits}, {"failed", stats.failed}};
+  return {{"compiled", stats.compiled},
+          {"hits", stats.cache_hits},
+          {"failed", stats.failed},
+          {"requests",
+           {{"all", stats.requests},
+            {"memory", stats.memory_hits},
+            {"writable", stats.writable_hits},
+            {"read_only", stats.read_only_hits},
+            {"further", stats.further_hits},
+            {"missed", stats.misses}}},
+          {"lock_waits", stats.lock_waits},
+          {"background", {{"pending", stats.background_pending}, {"done", stats.background_done}}},
+          {"ms",
+           {{"cache_read", stats.cache_read_ms},
+            {"compile", stats.compile_ms},
+            {"front_end", stats.front_end_ms},
+            {"load", stats.load_ms}}}};
 }
 
 }  // namespace qkjit

@@ -6,6 +6,7 @@
 #include "tools/qkjit/bench/bench_report.hpp"
 #include "tools/qkjit/bench/first_call.hpp"
 #include "tools/qkjit/bench/launch_cost.hpp"
+#include "tools/qkjit/bench/lookup.hpp"
 #include "tools/qkjit/bench/start_up.hpp"
 
 namespace qkjit::bench {
@@ -17,6 +18,7 @@ constexpr std::int64_t kFewTokens = 19;  // so few that the GPU is done before t
 struct HostReport {
   std::string spec, target;
   FirstCall first_call;
+  double lookup = 0;                ///< nanoseconds
   std::optional<StartUp> start_up;  ///< none without a GPU, as is the next
   std::optional<LaunchCost> launch;
 };
@@ -37,12 +39,13 @@ Result<HostReport> measure(const Console& console, const Case& wanted, const std
                 "{}; without a GPU, --target sm_90 measures the first call alone",
                 gpu_target.error().message);
   }
-  HostReport report{to_text(wanted.spec), target.empty() ? *gpu_target : target, {}, {}, {}};
+  HostReport report{to_text(wanted.spec), target.empty() ? *gpu_target : target, {}, 0, {}, {}};
   const auto cache = TemporaryCache::create();
   if (!cache) return tl::unexpected(cache.error());
   const auto first_call = measure_first_call(wanted.spec, report.target, *cache);
   if (!first_call) return tl::unexpected(first_call.error());
   report.first_call = *first_call;
+  report.lookup = measure_lookup();
   if (!gpu_target) {
     console.note("no GPU: launches and start-up are not measured");
     return report;
@@ -107,6 +110,7 @@ nlohmann::json to_json(const HostReport& report) {
                                {"cold_ms", first.cold},
                                {"warm_ms", first.warm},
                                {"compile_over_empty", first.compile / first.empty}}},
+                             {"lookup_ns", report.lookup},
                              {"start_up", nullptr},
                              {"launch", nullptr}};
   if (const auto& s = report.start_up) {
@@ -136,6 +140,8 @@ Exit run_host(const Console& console, const Selection& selection, const std::str
   console.print(fmt::format("{} for {}; medians of {} processes\n", results->spec, results->target,
                             kProcesses));
   console.print(first_call_text(results->first_call));
+  console.print(fmt::format("\nfinding a kernel in memory, of {} specs: {:.0f} ns", kLookupSpecs,
+                            results->lookup));
   if (results->start_up) console.print("\n" + start_up_text(*results->start_up));
   if (results->launch) console.print("\n" + launch_text(*results->launch));
   console.print_json(to_json(*results));
