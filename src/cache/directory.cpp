@@ -44,12 +44,12 @@ Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& 
 }  // namespace
 
 std::filesystem::path CacheDirectory::file_of(const std::string& digest) const {
-  return path_ / (digest + std::string(kEntrySuffix));
+  return path_ / entry_name(digest);
 }
 
 std::filesystem::path CacheDirectory::file_of(const std::string& digest,
                                               const std::string& toolchain) const {
-  return path_ / (digest + "." + toolchain + std::string(kEntrySuffix));
+  return path_ / entry_name(digest, toolchain);
 }
 
 Result<void> CacheDirectory::check_usable() const {

@@ -23,8 +23,8 @@
 namespace qkjit {
 
 struct JitOptions {
-  std::optional<CacheDirectory> writable;  ///< none: kernels stay in memory
-  std::vector<CacheDirectory> read_only;   ///< looked up after the writable one
+  std::optional<CacheDirectory> writable;    ///< none: kernels stay in memory
+  std::vector<ReadOnlyDirectory> read_only;  ///< looked up after the writable one
   bool may_compile = true;
   /// Opens the compiler when the first kernel has to be compiled, and not before.
   std::function<Result<std::shared_ptr<const Nvrtc>>()> open_compiler;

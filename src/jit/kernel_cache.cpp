@@ -20,26 +20,25 @@ std::optional<Kernel> kernel_of(Lookup& lookup, const Key& key) {
 }  // namespace
 
 KernelCache::KernelCache(std::optional<CacheDirectory> writable,
-                         std::vector<CacheDirectory> read_only,
+                         std::vector<ReadOnlyDirectory> read_only,
                          std::vector<std::shared_ptr<const CacheLayer>> further)
     : writable_(std::move(writable)) {
-  for (CacheDirectory& directory : read_only) {
-    lower_.push_back({std::make_shared<const CacheDirectory>(std::move(directory)), true});
+  for (ReadOnlyDirectory& directory : read_only) {
+    lower_.push_back(std::make_shared<const ReadOnlyDirectory>(std::move(directory)));
   }
-  for (auto& layer : further) lower_.push_back({std::move(layer), false});
+  lower_.insert(lower_.end(), further.begin(), further.end());
 }
 
 bool KernelCache::has(const std::string& digest) const {
   return (writable_ && writable_->has(digest)) ||
-         std::ranges::any_of(lower_, [&](const Layer& one) { return one.layer->has(digest); });
+         std::ranges::any_of(lower_, [&](const auto& layer) { return layer->has(digest); });
 }
 
 std::optional<Kernel> KernelCache::find(const Key& key, const Wanted& wanted,
                                         const Warn& warn) const {
   if (auto own = find_own(key, wanted, warn)) return own;
-  for (const Layer& one : lower_) {
-    const bool any = wanted.any_toolchain || one.is_pinned;
-    Lookup lookup = one.layer->look(key, {wanted.toolchain, any});
+  for (const auto& layer : lower_) {
+    Lookup lookup = layer->look(key, wanted);
     auto kernel = kernel_of(lookup, key);
     if (!lookup.problem.empty()) warn(lookup);
     if (!kernel) continue;

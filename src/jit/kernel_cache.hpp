@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cache/directory.hpp"
+#include "cache/read_only_directory.hpp"
 #include "jit/kernel.hpp"
 
 namespace qkjit {
@@ -19,9 +20,7 @@ class KernelCache {
   /// Told of what is passed over because it is damaged or cannot be read.
   using Warn = std::function<void(const Lookup&)>;
 
-  /// `read_only` directories were chosen for this machine, so that entries of any compiler serve
-  /// from there; of the others, the wanted one's.
-  KernelCache(std::optional<CacheDirectory> writable, std::vector<CacheDirectory> read_only,
+  KernelCache(std::optional<CacheDirectory> writable, std::vector<ReadOnlyDirectory> read_only,
               std::vector<std::shared_ptr<const CacheLayer>> further);
 
   bool has(const std::string& digest) const;
@@ -39,13 +38,8 @@ class KernelCache {
   FileLock lock(const Key& key, std::chrono::milliseconds limit) const;
 
  private:
-  struct Layer {
-    std::shared_ptr<const CacheLayer> layer;
-    bool is_pinned;
-  };
-
   std::optional<CacheDirectory> writable_;
-  std::vector<Layer> lower_;
+  std::vector<std::shared_ptr<const CacheLayer>> lower_;
 };
 
 }  // namespace qkjit
