@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cache/bundle.hpp"
 #include "cache/names.hpp"
 #include "util/file.hpp"
 #include "util/hash.hpp"
@@ -188,6 +189,9 @@ std::vector<CacheDirectory::File> CacheDirectory::list() const {
 Result<std::size_t> CacheDirectory::clear() const {
   const std::vector<File> entries = list();
   std::error_code error;
+  for (const auto name : {kBundleSignature, kBundleManifest}) {
+    std::filesystem::remove(path_ / name, error);
+  }
   for (const CacheFile& file : files_of(path_)) {
     if (file.kind != CacheFile::Kind::entry) std::filesystem::remove_all(file.path, error);
   }

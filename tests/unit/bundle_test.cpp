@@ -196,8 +196,8 @@ TEST_CASE("where a signature is needed, only what it covers is used", "[bundle][
     CHECK(directory.look(key_number(0), wanted).found == Found::damaged);
   }
   SECTION("another good entry of the same key") {
-    small_cache(shipped, 1, "planted");
-    const Lookup lookup = open().look(key_number(0), {"planted", true});
+    small_cache(shipped, 1, "two");
+    const Lookup lookup = open().look(key_number(0), {"two", true});
     CHECK(lookup.found == Found::damaged);
     CHECK(mentions(lookup.problem, {"not the entry", "signed"}));
   }

@@ -113,8 +113,9 @@ TEST_CASE("the public key is the option's, else the environment's, and of the pa
   setenv("QKJIT_CACHE_PATH", "/a:/b", 1);
   setenv("QKJIT_CACHE", "ro", 1);
   const auto needs = [&] {
+    const auto resolved = resolve_options(options);
     std::string text;
-    for (const ReadOnlyDirectory& layer : resolve_options(options)->jit.read_only) {
+    for (const ReadOnlyDirectory& layer : resolved->jit.read_only) {
       const bool is_told = layer.needs_signature() && !layer.check_usable();
       const std::string why = is_told ? layer.check_usable().error().message : "";
       text += why.find(one) != std::string::npos   ? " one"

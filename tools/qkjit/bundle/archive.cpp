@@ -47,6 +47,7 @@ ArchiveWriter::ArchiveWriter() : archive_(archive_write_new()) {
       archive_write_set_format_pax_restricted(a) == ARCHIVE_OK &&
       archive_write_add_filter_zstd(a) == ARCHIVE_OK &&
       archive_write_set_filter_option(a, "zstd", "compression-level", kLevel) == ARCHIVE_OK &&
+      archive_write_set_bytes_in_last_block(a, 1) == ARCHIVE_OK &&  // no zeros behind zstd's frame
       archive_write_open(a, &bytes_, nullptr, append, nullptr) == ARCHIVE_OK;
 }
 
