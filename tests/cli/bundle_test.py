@@ -157,6 +157,33 @@ class Import(BundleTest):
         document = self.qkjit(*RUN, env=NO_COMPILER | {"QKJIT_COMPILE": "never"}).json()
         self.assertEqual((document["compiled"], document["hits"], document["failed"]), (0, 1, 0))
 
+    def by_another_compiler(self, file):
+        """A bundle with the second entry as another compiler could have made it."""
+        (_, text), _, *entries = self.members()
+        manifest = json.loads(text)
+        changed, (name, content) = manifest["files"][1], entries[1]
+        other = "other".ljust(len(changed["toolchain"]), "-")
+        content = content[:-32 - len(other)] + other.encode()
+        digest = hashlib.blake2b(content, digest_size=32)
+        changed |= {"toolchain": other, "digest": digest.hexdigest()}
+        return self.tar(file, [("bundle.json", json.dumps(manifest).encode()), entries[0],
+                               (name, content + digest.digest())])
+
+    def test_another_compilers_entries_are_noted_and_pinned(self):
+        self.by_another_compiler("other")
+        done = self.imported("other", "--unsigned", says="another compiler")
+        self.assertEqual(done.json()["by_other_compilers"], 1)
+        self.assertEqual(self.imported("other", "--unsigned", env=NO_COMPILER).json()["by_other_compilers"], 0)
+        done = self.imported("other", "--unsigned", "--to", "shipped")
+        self.assertNotIn("another compiler", done.err)
+        for manifest, compiled in (True, 0), (False, 1):
+            if not manifest:
+                (self.dir / "shipped/bundle.json").unlink()
+            env = {"QKJIT_CACHE": "ro", "QKJIT_CACHE_PATH": self.dir / "shipped", "QKJIT_CACHE_DIR": self.dir / "none"}
+            runs = [self.qkjit("inspect", spec, "--json", env=env).json() for spec in (SPEC, OTHER_SPEC)]
+            self.assertEqual((sum(run["compiled"] for run in runs), sum(run["hits"] for run in runs)),
+                             (compiled, 2 - compiled))
+
     def test_into_a_directory_that_must_be_signed(self):
         self.imported("bundle", "--to", "shipped", "--public-key", self.public)
         shipped = self.dir / "shipped"

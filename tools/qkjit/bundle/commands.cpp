@@ -3,9 +3,12 @@
 #include <filesystem>
 #include <memory>
 
+#include "compile/nvrtc.hpp"
+#include "jit/toolchain.hpp"
 #include "options.hpp"
 #include "tools/qkjit/bundle/export.hpp"
 #include "tools/qkjit/bundle/import.hpp"
+#include "util/environment.hpp"
 
 namespace qkjit {
 namespace {
@@ -50,12 +53,13 @@ Exit run_import(const Console& console, const ImportOptions& options) {
   const BundleTrust trust{*key, options.is_unsigned};
   if (!options.to.empty()) {
     DirectoryDestination to(options.to);
-    return cache_import(console, options.file, trust, to);
+    return cache_import(console, options.file, trust, to, {});
   }
   const auto cache = directory_at({});
   if (!cache) return report(cache.error());
   CacheDestination to(*cache);
-  return cache_import(console, options.file, trust, to);
+  const std::string compiler = toolchain_of(Nvrtc::find(environment("QKJIT_NVRTC")));
+  return cache_import(console, options.file, trust, to, compiler);
 }
 
 void add_export(CLI::App& cache, const Console& console, Exit& exit) {

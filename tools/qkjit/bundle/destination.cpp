@@ -1,10 +1,19 @@
 #include "tools/qkjit/bundle/destination.hpp"
 
-#include "cache/signature.hpp"
 #include "tools/qkjit/bundle/contents.hpp"
 #include "util/file.hpp"
 
 namespace qkjit {
+namespace {
+
+/// Whether the file has these bytes already, and is one that a reader takes.
+bool is_there(const std::filesystem::path& file, std::string_view bytes) {
+  bool ignored = false;
+  const auto content = read_plain_file(file, bytes.size(), Owner::anyone, ignored);
+  return content && *content && (*content)->bytes == bytes;
+}
+
+}  // namespace
 
 Result<void> CacheDestination::prepare(const Bundle& bundle) {
   if (auto usable = cache_.check_usable(); !usable) return usable;
@@ -37,11 +46,10 @@ Result<void> DirectoryDestination::prepare(const Bundle&) {
   return fail(Code::cache_io, "cannot create directory {}: {}", name(), error.message());
 }
 
-Result<bool> DirectoryDestination::put(const std::string& name, const BundleFile& file,
+Result<bool> DirectoryDestination::put(const std::string& name, const BundleFile&,
                                        const Entry& entry) {
   const std::string bytes = encode(entry);
-  const auto there = read_file(path_ / name, file.size);
-  if (there && *there == bytes) return false;
+  if (is_there(path_ / name, bytes)) return false;
   if (auto published = publish_file(path_ / name, bytes, mode_); !published) {
     return tl::unexpected(published.error());
   }
@@ -49,9 +57,11 @@ Result<bool> DirectoryDestination::put(const std::string& name, const BundleFile
 }
 
 Result<void> DirectoryDestination::finish(std::string_view manifest, std::string_view signature) {
-  const auto old_manifest = read_file(path_ / kBundleManifest, kMaxManifestBytes);
-  const auto old_signature = read_file(path_ / kBundleSignature, kSignatureBytes);
-  if (old_manifest == manifest && old_signature.value_or("") == signature) return {};
+  const std::filesystem::path file = path_ / kBundleSignature;
+  std::error_code ignored;
+  const bool is_signed =
+      signature.empty() ? !std::filesystem::exists(file, ignored) : is_there(file, signature);
+  if (is_signed && is_there(path_ / kBundleManifest, manifest)) return {};
   return publish_manifest(path_, manifest, signature, mode_);
 }
 

@@ -46,8 +46,8 @@ Result<void> check_trust(const Head& head, const BundleTrust& trust) {
   if (!trust.key) {
     if (trust.is_consented) return {};
     return fail(Code::cache_io,
-                "whoever made it decides what programs run that use it: give the maker's "
-                "--public-key, or, if you made it yourself, --unsigned{}",
+                "what is in it becomes code of the programs that use it: give the maker's "
+                "--public-key, or --unsigned if you trust the file itself{}",
                 head.signature.empty() ? " (it has no signature)" : "");
   }
   if (head.signature.empty()) {
@@ -90,7 +90,8 @@ Result<Imported> import_bundle(const std::string& file, const BundleTrust& trust
   const auto bundle = parse_bundle(head->manifest);
   if (!bundle) return tl::unexpected(bundle.error());
   if (auto prepared = to.prepare(*bundle); !prepared) return tl::unexpected(prepared.error());
-  Imported imported{trust.key.has_value(), bundle->files.size(), 0, 0};
+  Imported imported{trust.key.has_value(), bundle->files.size(), 0, 0, {}};
+  for (const auto& [name, each] : bundle->files) ++imported.toolchains[each.toolchain];
   auto done = import_entries(*archive, *head, *bundle, to, imported);
   if (done) done = to.finish(head->manifest, head->signature);
   if (done) return imported;
@@ -99,8 +100,8 @@ Result<Imported> import_bundle(const std::string& file, const BundleTrust& trust
 }
 
 Exit cache_import(const Console& console, const std::string& file, const BundleTrust& trust,
-                  Destination& to) {
-  const auto imported = import_bundle(file, trust, to);
+                  Destination& to, const std::string& own_toolchain) {
+  auto imported = import_bundle(file, trust, to);
   if (!imported) {
     return report({imported.error().code,
                    fmt::format("{} is not imported: {}", file, imported.error().message)});
@@ -108,13 +109,23 @@ Exit cache_import(const Console& console, const std::string& file, const BundleT
   console.print(fmt::format("{}: {} entries, {} new, {} were there; {}", to.name(),
                             imported->entries, imported->stored, imported->present,
                             imported->is_signed ? "signature verified" : "no signature verified"));
+  const std::size_t others =
+      own_toolchain.empty() ? 0 : imported->entries - imported->toolchains[own_toolchain];
+  if (others > 0) {
+    console.note(fmt::format(
+        "{} of them are by another compiler than this machine's, and serve here only where "
+        "compiling "
+        "is forbidden: import them --to a directory for QKJIT_CACHE_PATH, and they serve always",
+        others));
+  }
   console.print_json({{"schema", "qkjit.cache.import/1"},
                       {"file", file},
                       {"path", to.name()},
                       {"signed", imported->is_signed},
                       {"entries", imported->entries},
                       {"imported", imported->stored},
-                      {"present", imported->present}});
+                      {"present", imported->present},
+                      {"by_other_compilers", others}});
   return Exit::good;
 }
 

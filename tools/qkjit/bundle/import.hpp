@@ -1,7 +1,7 @@
 // qkjit cache import: a bundle's entries into a cache, after everything about them was verified.
 #pragma once
 
-#include <memory>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -21,13 +21,16 @@ struct BundleTrust {
 struct Imported {
   bool is_signed = false;  ///< and the signature was verified
   std::size_t entries = 0, stored = 0, present = 0;
+  std::map<std::string, std::size_t> toolchains;  ///< how many entries are by each
 };
 
 /// The bundle may come from anyone, and be anything. Entries appear in `to` one by one and whole; a
 /// failure, which is Code::cache_io, leaves those before it, each as its manifest says.
 Result<Imported> import_bundle(const std::string& file, const BundleTrust& trust, Destination& to);
 
+/// `own_toolchain` is the compiler whose entries serve in `to`, or empty if it does not matter
+/// there: entries by others are noted.
 Exit cache_import(const Console& console, const std::string& file, const BundleTrust& trust,
-                  Destination& to);
+                  Destination& to, const std::string& own_toolchain);
 
 }  // namespace qkjit
