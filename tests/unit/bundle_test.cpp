@@ -21,7 +21,8 @@ Key key_number(int number) { return Key().add("number", std::to_string(number));
 
 Entry entry_by(const Key& key, const std::string& toolchain) {
   Kernel kernel;
-  kernel.entry = "f", kernel.target = "sm_90", kernel.cubin = "code by " + toolchain;
+  kernel.entry = std::string("f"), kernel.target = std::string("sm_90");
+  kernel.cubin = "code by " + toolchain;
   kernel.toolchain = toolchain;
   return to_entry(kernel, key.record());
 }
