@@ -27,9 +27,11 @@ const unsigned char* data(std::string_view bytes) {
 
 Result<void> create_file(const std::string& file, std::string_view text, mode_t mode) {
   Descriptor created(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (created.get() < 0 && errno == EEXIST) {
+    return fail(Code::cache_io, "{} exists, and a key is never replaced: name another file", file);
+  }
   if (created.get() < 0) {
-    return fail(Code::cache_io, "cannot create {}: {}; a key is never replaced, name another file",
-                file, std::strerror(errno));
+    return fail(Code::cache_io, "cannot create {}: {}", file, std::strerror(errno));
   }
   const bool is_written =
       ::write(created.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
