@@ -20,11 +20,15 @@ std::string option_or(const char* option, const char* variable) {
   return option && *option ? option : environment(variable);
 }
 
-std::vector<CacheDirectory> split_path(std::string_view path) {
-  std::vector<CacheDirectory> directories;
+std::vector<ReadOnlyDirectory> split_path(std::string_view path,
+                                          const std::optional<PublicKey>& key) {
+  std::vector<ReadOnlyDirectory> directories;
   while (!path.empty()) {
     const std::size_t colon = std::min(path.find(':'), path.size());
-    if (colon > 0) directories.emplace_back(std::filesystem::absolute(path.substr(0, colon)));
+    if (colon > 0) {
+      directories.emplace_back(CacheDirectory(std::filesystem::absolute(path.substr(0, colon))),
+                               key);
+    }
     path.remove_prefix(std::min(colon + 1, path.size()));
   }
   return directories;
@@ -71,7 +75,7 @@ Result<qkjit_cache_mode> cache_mode(int mode) {
 /// The user's directory and those of the path, as the mode allows; with a warning for each that
 /// cannot be used.
 void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& directory,
-                     std::vector<CacheDirectory> path, std::uint64_t max_bytes, Log& log) {
+                     std::vector<ReadOnlyDirectory> path, std::uint64_t max_bytes, Log& log) {
   if (mode == QKJIT_CACHE_OFF) return;
   if (has_elevated_rights()) {
     log.warn_once("cache",
@@ -79,8 +83,10 @@ void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& 
                   "it, and uses no cache");
     return;
   }
-  for (const CacheDirectory& layer : path) {
-    if (auto usable = layer.check_usable(); !usable) {
+  for (const ReadOnlyDirectory& layer : path) {
+    // Signatures are looked at when something is looked up there, which says what is wrong.
+    const auto usable = layer.needs_signature() ? Result<void>{} : layer.check_usable();
+    if (!usable) {
       log.warn("QKJIT_CACHE_PATH: {}", usable.error().message);
     } else if (::access(layer.path().c_str(), R_OK | X_OK) != 0) {
       log.warn("QKJIT_CACHE_PATH names {}, which cannot be read: nothing is found there",
@@ -143,6 +149,16 @@ std::string default_cache_directory() {
   return {};
 }
 
+Result<std::optional<PublicKey>> cache_public_key(const char* option) {
+  const bool is_given = option && *option;
+  const std::string text = option_or(option, "QKJIT_CACHE_PUBLIC_KEY");
+  if (text.empty()) return std::nullopt;
+  const auto key = parse_public_key(text);
+  if (key) return *key;
+  return fail(key.error().code, "{}: {}", is_given ? "cache_public_key" : "QKJIT_CACHE_PUBLIC_KEY",
+              key.error().message);
+}
+
 Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   if (options.struct_size != sizeof(qkjit_runtime_options)) {
     return fail(Code::invalid_argument,
@@ -166,6 +182,8 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   if (!mode) return tl::unexpected(mode.error());
   const auto max_bytes = cache_max_bytes(options.cache_max_bytes);
   if (!max_bytes) return tl::unexpected(max_bytes.error());
+  const auto public_key = cache_public_key(options.cache_public_key);
+  if (!public_key) return tl::unexpected(public_key.error());
   auto log = Log::create(options.log, options.log_user_data, environment("QKJIT_LOG"));
   if (!log) return tl::unexpected(log.error());
 
@@ -177,8 +195,8 @@ Result<RuntimeOptions> resolve_options(const qkjit_runtime_options& options) {
   resolved.jit.background_threads = background_threads(options.compile_threads);
   const std::string given = options.cache_dir ? options.cache_dir : "";
   add_directories(resolved.jit, *mode, given.empty() ? default_cache_directory() : given,
-                  split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH")), *max_bytes,
-                  *resolved.log);
+                  split_path(option_or(options.cache_path, "QKJIT_CACHE_PATH"), *public_key),
+                  *max_bytes, *resolved.log);
   const std::string library = option_or(options.nvrtc, "QKJIT_NVRTC");
   resolved.jit.open_compiler = [library] { return Nvrtc::open(library); };
   resolved.jit.find_compiler = [library] { return Nvrtc::find(library); };

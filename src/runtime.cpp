@@ -46,13 +46,14 @@ std::uint64_t next_number() {
   return ++number;
 }
 
-/// Those that can be trusted.
+/// Those that can be trusted with a tuning table, of which a signed manifest says nothing.
 std::vector<std::filesystem::path> cache_directories(const JitOptions& options) {
-  std::vector<CacheDirectory> layers = options.read_only;
-  if (options.writable) layers.insert(layers.begin(), *options.writable);
   std::vector<std::filesystem::path> directories;
-  for (const CacheDirectory& layer : layers) {
-    if (layer.check_usable()) directories.push_back(layer.path());
+  if (options.writable && options.writable->check_usable()) {
+    directories.push_back(options.writable->path());
+  }
+  for (const ReadOnlyDirectory& layer : options.read_only) {
+    if (!layer.needs_signature() && layer.check_usable()) directories.push_back(layer.path());
   }
   return directories;
 }

@@ -397,12 +397,15 @@ typedef struct qkjit_runtime_options {
   uint64_t cache_max_bytes; /* of the writable layer, UINT64_MAX: no limit; QKJIT_CACHE_MAX_SIZE,
                                else 512 MiB */
   int32_t compile_threads;  /* of COMPILE_BACKGROUND, at most; 0: two, on one core one */
+  /* "ed25519:" and 64 hexadecimal digits: of the read-only layers only what its owner signed is
+   * used, wherever they lie; QKJIT_CACHE_PUBLIC_KEY, else they are trusted for their place */
+  const char* cache_public_key;
 } qkjit_runtime_options;
 
 #define QKJIT_RUNTIME_OPTIONS_INIT                                                            \
   {                                                                                           \
     sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL, \
-        QKJIT_CACHE_DEFAULT, 0, 0                                                             \
+        QKJIT_CACHE_DEFAULT, 0, 0, NULL                                                       \\\\
   }
 
 /* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */

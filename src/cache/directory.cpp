@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cache/bundle.hpp"
 #include "cache/names.hpp"
 #include "util/file.hpp"
 #include "util/hash.hpp"
@@ -44,12 +45,12 @@ Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& 
 }  // namespace
 
 std::filesystem::path CacheDirectory::file_of(const std::string& digest) const {
-  return path_ / (digest + std::string(kEntrySuffix));
+  return path_ / entry_name(digest);
 }
 
 std::filesystem::path CacheDirectory::file_of(const std::string& digest,
                                               const std::string& toolchain) const {
-  return path_ / (digest + "." + toolchain + std::string(kEntrySuffix));
+  return path_ / entry_name(digest, toolchain);
 }
 
 Result<void> CacheDirectory::check_usable() const {
@@ -189,6 +190,9 @@ std::vector<CacheDirectory::File> CacheDirectory::list() const {
 Result<std::size_t> CacheDirectory::clear() const {
   const std::vector<File> entries = list();
   std::error_code error;
+  for (const auto name : {kBundleSignature, kBundleManifest}) {
+    std::filesystem::remove(path_ / name, error);
+  }
   for (const CacheFile& file : files_of(path_)) {
     if (file.kind != CacheFile::Kind::entry) std::filesystem::remove_all(file.path, error);
   }

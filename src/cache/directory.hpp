@@ -72,8 +72,8 @@ class CacheDirectory final : public CacheLayer {
   /// that does the same.
   Pruned prune(std::uint64_t max_bytes) const;
 
-  /// Removes entries, damaged ones and what interrupted writers left; returns how many entries
-  /// went.
+  /// Removes entries and the manifest of them, damaged ones and what interrupted writers left; gives
+  /// how many entries went.
   Result<std::size_t> clear() const;
 
  private:

@@ -11,7 +11,6 @@ namespace qkjit {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'Q', 'K', 'J', 'I', 'T', 'E', 'N', 'T'};
-constexpr std::uint32_t kEntryVersion = 2;
 
 struct Header {
   std::array<char, 8> magic;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ struct Entry {
   std::string toolchain = "unknown";  ///< "nvrtc-65be0db342ad51a0"
 };
 
+inline constexpr std::uint32_t kEntryVersion = 2;
 inline constexpr std::size_t kMaxEntryBytes = 64u << 20;
 
 /// Whether `text` may identify a compiler: it is part of file names. 1 to 64 of a-z 0-9 . _ -,

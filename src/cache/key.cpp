@@ -6,6 +6,13 @@
 
 namespace qkjit {
 
+Key Key::of_record(std::string record) {
+  Key key;
+  key.digest_.add(record);
+  key.record_ = std::move(record);
+  return key;
+}
+
 Key& Key::add(std::string_view name, std::string_view value) {
   const std::size_t begin = record_.size();
   fmt::format_to(std::back_inserter(record_), "{}:{}:{}\n", name, value.size(), value);

@@ -12,6 +12,9 @@ namespace qkjit {
 /// text injective, so different inputs never share a key; the digest of the text names the file.
 class Key {
  public:
+  /// The key of an entry, whose record this is.
+  static Key of_record(std::string record);
+
   Key& add(std::string_view name, std::string_view value);
 
   /// The whole record: stored in the entry and compared on every hit.

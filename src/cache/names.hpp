@@ -11,6 +11,15 @@ inline constexpr std::string_view kEntrySuffix = ".qkjit";
 inline constexpr std::string_view kQuarantineSuffix = ".bad";
 inline constexpr std::string_view kLockFile = ".lock";
 
+/// The name of a key's newest entry.
+inline std::string entry_name(std::string_view digest) {
+  return std::string(digest) + std::string(kEntrySuffix);
+}
+/// That of one that was there before an entry of another compiler came.
+inline std::string entry_name(std::string_view digest, std::string_view toolchain) {
+  return std::string(digest) + "." + std::string(toolchain) + std::string(kEntrySuffix);
+}
+
 inline bool is_entry_name(std::string_view name) { return name.ends_with(kEntrySuffix); }
 
 inline bool is_quarantine_name(std::string_view name) {

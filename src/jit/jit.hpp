@@ -31,8 +31,8 @@ namespace qkjit {
 enum class CompilePolicy { block, background, never };
 
 struct JitOptions {
-  std::optional<CacheDirectory> writable;  ///< none: kernels stay in memory
-  std::vector<CacheDirectory> read_only;   ///< looked up after the writable one
+  std::optional<CacheDirectory> writable;    ///< none: kernels stay in memory
+  std::vector<ReadOnlyDirectory> read_only;  ///< looked up after the writable one
   CompilePolicy compile = CompilePolicy::block;
   unsigned background_threads = 2;  ///< that compile at most at once, with that policy
   /// Opens the compiler when the first kernel has to be compiled, and not before.

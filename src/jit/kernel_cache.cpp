@@ -20,12 +20,12 @@ std::optional<Kernel> kernel_of(Lookup& lookup, const Key& key) {
 }  // namespace
 
 KernelCache::KernelCache(std::optional<CacheDirectory> writable,
-                         std::vector<CacheDirectory> read_only,
+                         std::vector<ReadOnlyDirectory> read_only,
                          std::vector<std::shared_ptr<const CacheLayer>> further)
     : writable_(std::move(writable)) {
-  for (CacheDirectory& directory : read_only) {
+  for (ReadOnlyDirectory& directory : read_only) {
     lower_.push_back(
-        {std::make_shared<const CacheDirectory>(std::move(directory)), LayerKind::read_only});
+        {std::make_shared<const ReadOnlyDirectory>(std::move(directory)), LayerKind::read_only});
   }
   for (auto& layer : further) lower_.push_back({std::move(layer), LayerKind::further});
 }
@@ -42,8 +42,7 @@ std::optional<CacheHit> KernelCache::find(const Key& key, const Wanted& wanted, 
   if (auto own = find_own(key, wanted, warn)) return own;
   for (const Layer& one : lower_) {
     if (one.kind == LayerKind::further && reach == Reach::directories) continue;
-    const bool any = wanted.any_toolchain || one.kind == LayerKind::read_only;
-    Lookup lookup = one.layer->look(key, {wanted.toolchain, any});
+    Lookup lookup = one.layer->look(key, wanted);
     auto kernel = kernel_of(lookup, key);
     if (!lookup.problem.empty()) warn(lookup);
     if (!kernel) continue;

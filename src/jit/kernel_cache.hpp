@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cache/directory.hpp"
+#include "cache/read_only_directory.hpp"
 #include "jit/kernel.hpp"
 
 namespace qkjit {
@@ -34,9 +35,7 @@ class KernelCache {
   /// Told of what is passed over because it is damaged or cannot be read.
   using Warn = std::function<void(const Lookup&)>;
 
-  /// `read_only` directories were chosen for this machine, so that entries of any compiler serve
-  /// from there; of the others, the wanted one's.
-  KernelCache(std::optional<CacheDirectory> writable, std::vector<CacheDirectory> read_only,
+  KernelCache(std::optional<CacheDirectory> writable, std::vector<ReadOnlyDirectory> read_only,
               std::vector<std::shared_ptr<const CacheLayer>> further);
 
   /// In a directory.

@@ -23,11 +23,20 @@ struct FileContent {
   std::int64_t modified;
 };
 
-/// As read_file(), of a file that only this process's user or root can have written (owner and mode
-/// are those of what is opened, no link is followed). Nothing if there is no file. `is_unfit` tells
-/// a file that will never do from one that cannot be read now.
-Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
-                                                     std::size_t limit, bool& is_unfit);
+/// Who may have written a file; owner and mode are those of what is opened.
+enum class Owner {
+  trusted,  ///< only this process's user or root
+  anyone,   ///< it is believed for what is in it, by a signature
+};
+
+/// As read_file(), of a file that is reached by no link in the last step. Nothing if there is no
+/// file. `is_unfit` tells a file that will never do from one that cannot be read now.
+Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& path,
+                                                   std::size_t limit, Owner owner, bool& is_unfit);
+inline Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
+                                                            std::size_t limit, bool& is_unfit) {
+  return read_plain_file(path, limit, Owner::trusted, is_unfit);
+}
 
 /// Stamps a file with the present time; it may fail without consequence.
 void touch_file(const std::filesystem::path& path);

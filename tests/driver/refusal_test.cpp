@@ -69,7 +69,7 @@ TEST_CASE("a refused cached kernel falls back where compiling is forbidden", "[d
   store(CacheDirectory(root.path()), "stale cubin", kEntry);
   DriverFixture f;
   fake_cuda().refused = "stale";
-  f.options.read_only.emplace_back(root.path());
+  f.options.read_only.emplace_back(CacheDirectory(root.path()));
   f.options.compile = CompilePolicy::never;
   for (int i = 0; i < 3; ++i) {
     CHECK(f.launch(small_call()) == "generic (compile_forbidden)");

@@ -43,7 +43,8 @@ class Support(Sized):
 class Options(Sized):
     _fields_ = [("struct_size", c_size_t), ("cache_dir", c_char_p), ("cache_path", c_char_p), ("nvrtc", c_char_p),
                 ("compile", c_int), ("strict", c_int32), ("cpu_threads", c_int32), ("log", c_void_p),
-                ("log_user_data", c_void_p), ("cache", c_int), ("cache_max_bytes", c_uint64), ("compile_threads", c_int32)]
+                ("log_user_data", c_void_p), ("cache", c_int), ("cache_max_bytes", c_uint64), ("compile_threads", c_int32),
+                ("cache_public_key", c_char_p)]
 
 
 class Tensor(ctypes.Structure):

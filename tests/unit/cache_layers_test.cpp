@@ -4,6 +4,7 @@
 #include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
+#include "tools/qkjit/bundle/contents.hpp"
 #include "util/file.hpp"
 
 using namespace qkjit;
@@ -141,8 +142,9 @@ TEST_CASE("another compiler's entry: recompiled in the own directory, where it k
   CHECK(cache.list().size() == 3);
 }
 
-TEST_CASE("another compiler's entry serves where no compiler is, or may be used, or it was shipped",
-          "[cache][jit][toolchain]") {
+TEST_CASE(
+    "another compiler's entry serves where no compiler is, or may be used, or a bundle has it",
+    "[cache][jit][toolchain]") {
   const TemporaryDirectory root;
   const CacheDirectory cache(root.path());
   fill_by(cache, "nvrtc-other");
@@ -165,11 +167,18 @@ TEST_CASE("another compiler's entry serves where no compiler is, or may be used,
     CHECK(code_of(f.obtain()) == "cubin by nvrtc-other");
     CHECK(f.opened == 0);
   }
-  SECTION("shipped") {
+  SECTION("shipped as a bundle") {
+    REQUIRE(publish_manifest(root.path(), to_text(contents_of(cache)->bundle), "", 0600));
     JitFixture f(std::nullopt);
     f.options.read_only = {cache};
     REQUIRE(f.obtain(kOther).has_value());
     CHECK(code_of(f.obtain()) == "cubin by nvrtc-other");
+  }
+  SECTION("shipped without a manifest: the own compiler's is preferred") {
+    JitFixture f(std::nullopt);
+    f.options.read_only = {cache};
+    REQUIRE(f.obtain(kOther).has_value());
+    CHECK(code_of(f.obtain()) == "cubin for sm_90");
   }
 }
 

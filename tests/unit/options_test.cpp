@@ -28,9 +28,16 @@ class CleanEnvironment {
   }
 
  private:
-  static constexpr const char* kNames[] = {
-      "QKJIT_CACHE_DIR",      "QKJIT_CACHE_PATH", "QKJIT_NVRTC",    "QKJIT_COMPILE", "QKJIT_CACHE",
-      "QKJIT_CACHE_MAX_SIZE", "QKJIT_LOG",        "XDG_CACHE_HOME", "HOME"};
+  static constexpr const char* kNames[] = {"QKJIT_CACHE_DIR",
+                                           "QKJIT_CACHE_PATH",
+                                           "QKJIT_NVRTC",
+                                           "QKJIT_COMPILE",
+                                           "QKJIT_CACHE",
+                                           "QKJIT_CACHE_MAX_SIZE",
+                                           "QKJIT_CACHE_PUBLIC_KEY",
+                                           "QKJIT_LOG",
+                                           "XDG_CACHE_HOME",
+                                           "HOME"};
   std::vector<std::optional<std::string>> values_;
 };
 
@@ -94,6 +101,41 @@ TEST_CASE("read-only layers are a list without empty parts", "[options]") {
   const auto given = resolve_options(options);
   REQUIRE(given->jit.read_only.size() == 1);
   CHECK(given->jit.read_only[0].path().string() == "/c");
+}
+
+TEST_CASE("the public key is the option's, else the environment's, and of the path alone",
+          "[options][bundle]") {
+  const CleanEnvironment clean;
+  const std::string one = "ed25519:" + std::string(64, '1'),
+                    two = "ed25519:" + std::string(64, '2');
+  qkjit_runtime_options options = defaults();
+  setenv("QKJIT_CACHE_DIR", "/own", 1);
+  setenv("QKJIT_CACHE_PATH", "/a:/b", 1);
+  setenv("QKJIT_CACHE", "ro", 1);
+  const auto needs = [&] {
+    const auto resolved = resolve_options(options);
+    std::string text;
+    for (const ReadOnlyDirectory& layer : resolved->jit.read_only) {
+      const bool is_told = layer.needs_signature() && !layer.check_usable();
+      const std::string why = is_told ? layer.check_usable().error().message : "";
+      text += why.find(one) != std::string::npos   ? " one"
+              : why.find(two) != std::string::npos ? " two"
+                                                   : " none";
+    }
+    return text;
+  };
+  CHECK(needs() == " none none none");
+  setenv("QKJIT_CACHE_PUBLIC_KEY", (one + "\n").c_str(), 1);
+  CHECK(needs() == " none one one");
+  options.cache_public_key = two.c_str();
+  CHECK(needs() == " none two two");
+  options.cache_public_key = "";
+  CHECK(needs() == " none one one");
+  options.cache_public_key = "key.pub";
+  CHECK(fails(resolve_options(options), Code::invalid_argument, {"cache_public_key", "ed25519:"}));
+  options.cache_public_key = nullptr;
+  setenv("QKJIT_CACHE_PUBLIC_KEY", "/etc/key.pub", 1);
+  CHECK(fails(resolve_options(options), Code::invalid_argument, {"QKJIT_CACHE_PUBLIC_KEY"}));
 }
 
 TEST_CASE("the policy is the option's, else the environment's, else to compile", "[options]") {
@@ -163,7 +205,7 @@ TEST_CASE("the cache's mode says which directories are read and written", "[opti
     const auto resolved = resolve_options(options);
     std::string text;
     if (const auto& own = resolved->jit.writable) text = fmt::format("rw {}", own->name());
-    for (const CacheDirectory& layer : resolved->jit.read_only) {
+    for (const ReadOnlyDirectory& layer : resolved->jit.read_only) {
       text += fmt::format(" {}", layer.name());
     }
     return text;

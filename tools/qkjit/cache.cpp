@@ -5,6 +5,7 @@
 
 #include "jit/metadata.hpp"
 #include "options.hpp"
+#include "tools/qkjit/bundle/commands.hpp"
 #include "tools/qkjit/cache_care.hpp"
 #include "tools/qkjit/commands.hpp"
 
@@ -84,6 +85,7 @@ void add_cache(CLI::App& app, const Console& console, Exit& exit) {
       })
       ->add_option("--max-size", *max_size,
                    "4096, 512M, unlimited, ...; QKJIT_CACHE_MAX_SIZE if left out");
+  add_bundle_commands(*command, console, exit);
 }
 
 }  // namespace qkjit

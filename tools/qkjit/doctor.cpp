@@ -66,14 +66,21 @@ Finding examine_cache(const JitOptions& options) {
 }
 
 /// One of QKJIT_CACHE_PATH.
-Finding examine_layer(const CacheDirectory& layer) {
+Finding examine_layer(const ReadOnlyDirectory& layer) {
   if (auto usable = layer.check_usable(); !usable) {
     return {"path", false, usable.error().message};
   }
-  const bool is_there = access(layer.path().c_str(), R_OK | X_OK) == 0;
-  return {"path", is_there,
-          is_there ? fmt::format("{}, {} entries", layer.name(), layer.list().size())
-                   : layer.name() + " cannot be read"};
+  if (access(layer.path().c_str(), R_OK | X_OK) != 0) {
+    return {"path", false, layer.name() + " cannot be read"};
+  }
+  const auto& bundle = layer.bundle();
+  if (!bundle) return {"path", false, bundle.error().message};
+  if (layer.needs_signature()) {
+    return {"path", true, fmt::format("{}, {} signed entries", layer.name(), bundle->files.size())};
+  }
+  return {"path", true,
+          fmt::format("{}, {} entries{}", layer.name(), layer.list().size(),
+                      bundle->files.empty() ? "" : ", with a manifest")};
 }
 
 std::string verdict(bool driver, bool nvrtc, bool cache) {
@@ -103,7 +110,7 @@ Exit doctor(const Console& console) {
   };
   for (const Finding& finding : {driver, nvrtc, cache}) document[finding.name] = print(finding);
   document["path"] = nlohmann::json::array();
-  for (const CacheDirectory& layer : options.read_only) {
+  for (const ReadOnlyDirectory& layer : options.read_only) {
     document["path"].push_back(print(examine_layer(layer)));
   }
   console.print(fmt::format("{:<8} {}", "verdict", console.strong(text)));

@@ -12,7 +12,7 @@
 namespace qkjit {
 namespace {
 
-constexpr std::size_t kMaxManifestBytes = 1 << 20;
+constexpr std::size_t kMaxFileBytes = 1 << 20;
 
 template <class T>
 void append_new(std::vector<T>& to, const std::vector<T>& from) {
@@ -36,7 +36,7 @@ void Manifest::append(const Manifest& other) {
 }
 
 Result<Manifest> read_manifest(const std::string& file) {
-  const auto text = read_file(file, kMaxManifestBytes);
+  const auto text = read_file(file, kMaxFileBytes);
   if (!text) return tl::unexpected(text.error());
   try {
     const auto document = nlohmann::json::parse(*text);

@@ -9,6 +9,7 @@
 #include "cache/names.hpp"
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
+#include "tools/qkjit/bundle/contents.hpp"
 #include "tools/qkjit/catalog.hpp"
 #include "tools/qkjit/commands.hpp"
 #include "tools/qkjit/failures.hpp"
@@ -111,6 +112,17 @@ void share_entries(const std::vector<JobResult>& results, const Options& options
   }
 }
 
+/// A manifest of all that is there: its entries serve also where another compiler is.
+Result<void> describe_output(const Options& options) {
+  const auto contents = contents_of(CacheDirectory(std::filesystem::absolute(options.out)));
+  if (!contents) return tl::unexpected(contents.error());
+  const std::string manifest = to_text(contents->bundle);
+  const auto old =
+      read_file(std::filesystem::path(options.out) / kBundleManifest, kMaxManifestBytes);
+  if (contents->files.empty() || old == manifest) return {};
+  return publish_manifest(options.out, manifest, "", new_file_mode());
+}
+
 Failures collect_failures(const std::vector<JobResult>& results, const Options& options) {
   const CacheDirectory directory(options.out);
   Failures failures;
@@ -172,6 +184,7 @@ Exit precompile(const Console& console, const Options& options) {
   std::signal(SIGINT, previous);
 
   share_entries(results, options);
+  const auto described = options.check ? Result<void>{} : describe_output(options);
   const Failures failures = collect_failures(results, options);
   failures.print();
   print_results(console, options, results, failures, **runtime);
@@ -179,6 +192,7 @@ Exit precompile(const Console& console, const Options& options) {
     console.note("interrupted; finished kernels are kept, run the command again for the rest");
     return Exit::interrupted;
   }
+  if (!described) return report(described.error());
   return options.check && failures.count() > 0 ? Exit::failed : failures.exit();
 }
 
