@@ -405,7 +405,7 @@ typedef struct qkjit_runtime_options {
 #define QKJIT_RUNTIME_OPTIONS_INIT                                                            \
   {                                                                                           \
     sizeof(qkjit_runtime_options), NULL, NULL, NULL, QKJIT_COMPILE_DEFAULT, 0, 0, NULL, NULL, \
-        QKJIT_CACHE_DEFAULT, 0, 0, NULL                                                       \\\\
+        QKJIT_CACHE_DEFAULT, 0, 0, NULL                                                       \
   }
 
 /* Opens neither libcuda nor libnvrtc; each is opened when first needed. options may be NULL. */
