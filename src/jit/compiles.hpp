@@ -24,6 +24,8 @@ class Compiling {
     std::atomic<int> running{0};
     std::atomic<bool> was_cut_off{false};
 
+    Process() { join(); }
+    ~Process() { leave(); }
     void after_fork_in_child() override {
       if (running.exchange(0) > 0) was_cut_off = true;
     }

@@ -37,6 +37,7 @@ class FileLock::File final : ForkListener {
   /// A child that is forked between open() and the noting of what it gave would keep the file: then
   /// it is opened once more, and only that one is ever locked.
   explicit File(const std::filesystem::path& path) {
+    join();
     unsigned forks = 0;
     do {
       close();
@@ -45,7 +46,10 @@ class FileLock::File final : ForkListener {
                    S_IRUSR | S_IWUSR);
     } while (forks_begun() != forks);
   }
-  ~File() { close(); }
+  ~File() {
+    leave();
+    close();
+  }
 
   int get() const { return fd_; }
 

@@ -45,14 +45,14 @@ unsigned fork_generation() noexcept { return generation.load(std::memory_order_r
 
 unsigned forks_begun() noexcept { return begun.load(); }
 
-ForkListener::ForkListener() {
+void ForkListener::join() {
   static const int registered = pthread_atfork(prepare, in_parent, in_child);
   static_cast<void>(registered);  // without memory for it, forks are not noticed
   const std::lock_guard lock(Listeners::get().mutex);
   Listeners::get().all.push_back(this);
 }
 
-ForkListener::~ForkListener() {
+void ForkListener::leave() {
   const std::lock_guard lock(Listeners::get().mutex);
   std::erase(Listeners::get().all, this);
 }

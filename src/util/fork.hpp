@@ -13,8 +13,9 @@ unsigned fork_generation() noexcept;
 /// How many forks this process has begun.
 unsigned forks_begun() noexcept;
 
-/// Told of every fork() from construction to destruction, in the thread that forks. On the heap, or
-/// on the stack of a thread that outlives its forks: other threads' stacks are nobody's in a child.
+/// Told of every fork() between join() and leave(), in the thread that forks; in the order in which
+/// they joined. On the heap, or on the stack of a thread that outlives its forks: other threads'
+/// stacks are nobody's in a child.
 class ForkListener {
  public:
   ForkListener(const ForkListener&) = delete;
@@ -25,15 +26,22 @@ class ForkListener {
   virtual void after_fork_in_child() {}
 
  protected:
-  ForkListener();
-  ~ForkListener();
+  ForkListener() = default;
+  ~ForkListener() = default;
+
+  /// For the final class's constructor, which is as good as done.
+  void join();
+  /// For the final class's destructor, before anything of it goes.
+  void leave();
 };
 
 /// fork() waits until it is free, so that a child finds it free and what it guards whole. Who holds
-/// it therefore does so for moments only, takes no other one, calls neither the host nor the
-/// system, and makes and destroys no ForkListener.
+/// it therefore does so for moments only, takes no other one that joined earlier, calls neither the
+/// host nor the system, and makes and destroys no ForkListener.
 class ForkMutex final : ForkListener {
  public:
+  ForkMutex() { join(); }
+  ~ForkMutex() { leave(); }
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
 

@@ -24,6 +24,8 @@ using LogCallback = void (*)(int level, const char* message, void* user_data);
 /// Thread-safe. A forked child writes at once, whoever was writing in its parent.
 class Log final : ForkListener {
  public:
+  ~Log() { leave(); }
+
   /// To `callback`, or where it is null to stderr from `level` up: a name as in QKJIT_LOG, of which
   /// the empty one means "warning".
   static Result<std::shared_ptr<Log>> create(LogCallback callback, void* user_data,
@@ -45,7 +47,7 @@ class Log final : ForkListener {
 
  private:
   using MakeLogger = std::function<std::shared_ptr<spdlog::logger>()>;
-  explicit Log(MakeLogger make) : make_(std::move(make)), logger_(make_()) {}
+  explicit Log(MakeLogger make) : make_(std::move(make)), logger_(make_()) { join(); }
   void after_fork_in_child() override { logger_ = make_(); }
   void write(int level, const std::string& message);
   bool first_time(const std::string& topic);

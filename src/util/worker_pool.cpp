@@ -57,8 +57,10 @@ void WorkerPool::expect_exit() {
 
 WorkerPool::WorkerPool(unsigned most_threads) : most_threads_(most_threads) {
   expect_end_of_this_thread();
-  const std::lock_guard lock(Pools::get().mutex);
-  Pools::get().all.push_back(this);
+  Pools& pools = Pools::get();  // whose mutex comes before a pool's, here and for fork()
+  join();
+  const std::lock_guard lock(pools.mutex);
+  pools.all.push_back(this);
 }
 
 WorkerPool::~WorkerPool() {
@@ -73,6 +75,7 @@ WorkerPool::~WorkerPool() {
   }
   work_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  leave();
 }
 
 void WorkerPool::submit(Job job) {

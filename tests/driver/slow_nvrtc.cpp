@@ -16,9 +16,12 @@ constexpr int kSteps = 500;
 std::atomic<int> begun{0};
 std::atomic<bool> is_gone{false};
 
-/// Gone with its first destructor.
+/// Gone with its first destructor, which gives a compile that still runs the time to notice.
 struct Part {
-  ~Part() { is_gone = true; }
+  ~Part() {
+    is_gone = true;
+    std::this_thread::sleep_for(20 * kStep);
+  }
 };
 const Part loaded_with_the_library;
 
