@@ -12,6 +12,8 @@ target_include_directories(qkjit_archive SYSTEM INTERFACE ${QKJIT_ARCHIVE_INCLUD
 
 if(QKJIT_ARCHIVE_STATIC AND QKJIT_ZSTD_STATIC)
   include(CheckCSourceCompiles)
+  include(CMakePushCheckState)
+  cmake_push_check_state()
   set(CMAKE_REQUIRED_INCLUDES ${QKJIT_ARCHIVE_INCLUDE_DIR})
   set(CMAKE_REQUIRED_LIBRARIES ${QKJIT_ARCHIVE_STATIC} ${QKJIT_ZSTD_STATIC} Threads::Threads)
   set(CMAKE_REQUIRED_LINK_OPTIONS LINKER:--gc-sections)
@@ -23,6 +25,7 @@ if(QKJIT_ARCHIVE_STATIC AND QKJIT_ZSTD_STATIC)
              archive_write_set_format_pax_restricted(out) + archive_write_add_filter_zstd(out) +
              archive_write_set_filter_option(out, \"zstd\", \"compression-level\", \"1\");
     }" QKJIT_ARCHIVE_LINKS_STATICALLY)
+  cmake_pop_check_state()
 endif()
 if(QKJIT_ARCHIVE_LINKS_STATICALLY)
   target_link_libraries(qkjit_archive INTERFACE ${QKJIT_ARCHIVE_STATIC} ${QKJIT_ZSTD_STATIC} Threads::Threads)

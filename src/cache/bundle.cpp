@@ -17,12 +17,14 @@ bool is_digest(std::string_view text) {
 }
 
 Result<BundleFile> parse_file(const std::string& name, const nlohmann::json& json) {
-  const BundleFile file{json.at("size").get<std::uint64_t>(), json.at("digest"), json.at("key"),
-                        json.at("toolchain"), json.at("target")};
-  if (!is_digest(file.digest) || !is_digest(file.key) || !is_toolchain(file.toolchain)) {
-    return fail(Code::cache_io, "the digest, key or toolchain of a file is none");
+  const nlohmann::json& size = json.at("size");
+  const BundleFile file{size.is_number_unsigned() ? size.get<std::uint64_t>() : 0,
+                        json.at("digest"), json.at("key"), json.at("toolchain"), json.at("target")};
+  if (file.size == 0 || !is_digest(file.digest) || !is_digest(file.key) ||
+      !is_toolchain(file.toolchain)) {
+    return fail(Code::cache_io, "the size, digest, key or toolchain of a file is none");
   }
-  if (!is_name_of(name, file.key, file.toolchain)) {
+  if (name != entry_name(file.key) && name != entry_name(file.key, file.toolchain)) {
     return fail(Code::cache_io, "a file's name is not its key's");
   }
   if (file.size > kMaxEntryBytes) {
@@ -75,10 +77,6 @@ std::string digest_in(std::string_view entry) {
 
 BundleFile describe(std::string_view bytes, const Entry& entry, const std::string& target) {
   return {bytes.size(), digest_in(bytes), hex(digest_of(entry.key)), entry.toolchain, target};
-}
-
-bool is_name_of(std::string_view name, std::string_view key, std::string_view toolchain) {
-  return name == entry_name(key) || name == entry_name(key, toolchain);
 }
 
 std::string to_text(const Bundle& bundle) {

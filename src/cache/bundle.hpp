@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cache/entry.hpp"
 
@@ -41,9 +40,6 @@ std::string digest_in(std::string_view entry);
 
 /// What the manifest says of an entry with these bytes, which decode() found good.
 BundleFile describe(std::string_view bytes, const Entry& entry, const std::string& target);
-
-/// The names that an entry may have in a directory, see CacheDirectory::file_of().
-bool is_name_of(std::string_view name, std::string_view key, std::string_view toolchain);
 
 /// The same bytes for the same bundle.
 std::string to_text(const Bundle& bundle);

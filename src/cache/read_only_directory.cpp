@@ -19,10 +19,10 @@ Result<std::optional<std::string>> read_part(const std::filesystem::path& file, 
 }
 
 /// The manifest's bytes, which the key's owner signed.
-Result<std::string> read_signed_manifest(const std::filesystem::path& directory,
-                                         const PublicKey& key) {
+Result<std::optional<std::string>> read_signed_manifest(const std::filesystem::path& directory,
+                                                        const PublicKey& key) {
   auto manifest = read_part(directory / kBundleManifest, kMaxManifestBytes, Owner::anyone);
-  if (!manifest) return tl::unexpected(manifest.error());
+  if (!manifest) return manifest;
   const auto signature = read_part(directory / kBundleSignature, kSignatureBytes, Owner::anyone);
   if (!signature) return tl::unexpected(signature.error());
   if (!*manifest || !*signature) {
@@ -31,7 +31,7 @@ Result<std::string> read_signed_manifest(const std::filesystem::path& directory,
                 "signs, and `qkjit cache import --to` makes such a directory",
                 *manifest ? kBundleSignature : kBundleManifest, to_text(key));
   }
-  if (is_signed_by(key, **manifest, **signature)) return std::move(**manifest);
+  if (is_signed_by(key, **manifest, **signature)) return manifest;
   return fail(Code::cache_io, "its {} is not as {} signed it: it was changed, or is another's",
               kBundleManifest, to_text(key));
 }
@@ -39,17 +39,10 @@ Result<std::string> read_signed_manifest(const std::filesystem::path& directory,
 }  // namespace
 
 Result<Bundle> ReadOnlyDirectory::read_bundle() const {
-  std::optional<std::string> text;
-  if (key_) {
-    auto manifest = read_signed_manifest(path(), *key_);
-    if (!manifest) return tl::unexpected(manifest.error());
-    text = std::move(*manifest);
-  } else {
-    auto manifest = read_part(path() / kBundleManifest, kMaxManifestBytes, Owner::trusted);
-    if (!manifest) return tl::unexpected(manifest.error());
-    text = std::move(*manifest);
-  }
-  return text ? parse_bundle(*text) : Bundle{};
+  const auto text = key_ ? read_signed_manifest(path(), *key_)
+                         : read_part(path() / kBundleManifest, kMaxManifestBytes, Owner::trusted);
+  if (!text) return tl::unexpected(text.error());
+  return *text ? parse_bundle(**text) : Bundle{};
 }
 
 const Result<Bundle>& ReadOnlyDirectory::bundle() const {

@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 #include <sodium.h>
 
+#include <algorithm>
+
 namespace qkjit {
 namespace {
 

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>
+#include <stdexcept>
 
 #include "util/descriptor.hpp"
 #include "util/file.hpp"
