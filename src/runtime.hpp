@@ -4,10 +4,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "cuda/driver.hpp"
 #include "device_pages.hpp"
@@ -33,6 +35,9 @@ struct Stats {
   std::array<std::uint64_t, kReasonCount> reasons;
   std::uint64_t compiled, cache_hits, cache_rejected, failed;
 };
+
+/// The cache directories that can be trusted: where tuning tables are looked for.
+std::vector<std::filesystem::path> tuning_directories(const JitOptions& options);
 
 /// Thread-safe: any method from any thread. Launching a prepared spec takes no lock.
 class Runtime {

@@ -2,8 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
-#include <set>
 
 #include "codegen/source.hpp"
 #include "jit/toolchain.hpp"
@@ -41,13 +41,27 @@ KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
 }
 
 bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std::string& target) {
-  const std::string digest = kernel_key(streams, variants, target).digest();
+  const Request request{streams, variants, target, kernel_key(streams, variants, target)};
+  const std::string digest = request.key.digest();
   {
     const std::lock_guard lock(mutex_);
     const auto known = kernels_.find(digest);
     if (known != kernels_.end()) return has_value(known->second.result);
   }
-  return cache_.has(digest);
+  std::vector<std::string> causes;
+  auto cached =
+      cache_.find(request.key, wanted(), [&](const LayerLookup& missed) { note(missed, causes); });
+  if (!cached) return false;
+  std::promise<KernelResult> promise;
+  promise.set_value(hit(std::move(*cached), request));
+  const std::shared_future<KernelResult> made = promise.get_future().share();
+  {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = kernels_[digest];
+    if (!slot.result.valid()) slot.result = made;
+  }
+  remember(digest, made.get());
+  return true;
 }
 
 KernelResult Jit::renew(const Streams& streams, const Variants& variants, const std::string& target,
@@ -110,13 +124,15 @@ Wanted Jit::wanted() {
 }
 
 KernelResult Jit::obtain_anew(const Request& request) {
-  std::set<std::string> told;  // the cache may be asked more than once
-  const auto warn_of = [&](const Lookup& passed_over) {
-    if (told.insert(passed_over.problem).second) warn(passed_over);
-  };
+  std::vector<std::string> causes;
+  const auto missed = [&](const LayerLookup& layer) { note(layer, causes); };
   const Wanted expected = wanted();
-  if (auto cached = cache_.find(request.key, expected, warn_of)) return hit(*cached, request);
-  if (!options_.may_compile) return compile_if_allowed(request, "is in no cache directory");
+  if (auto cached = cache_.find(request.key, expected, missed))
+    return hit(std::move(*cached), request);
+  if (!options_.may_compile) {
+    say_why(request, causes);
+    return compile_if_allowed(request, "is in no cache directory");
+  }
 
   const FileLock lock = cache_.lock(request.key, options_.patience);
   if (lock.state() == FileLock::State::timed_out) {
@@ -124,14 +140,37 @@ KernelResult Jit::obtain_anew(const Request& request) {
                to_text(request.streams), request.target, options_.patience.count());
   }
   if (lock.state() == FileLock::State::held) {  // by another until now, perhaps
-    if (auto cached = cache_.find_own(request.key, expected, warn_of)) return hit(*cached, request);
+    if (auto cached = cache_.find_own(request.key, expected, missed))
+      return hit(std::move(*cached), request);
   }
   // Only the open compiler says for certain whose entries are wanted.
   static_cast<void>(compiler());
   if (const Wanted certain = wanted(); certain != expected) {
-    if (auto cached = cache_.find(request.key, certain, warn_of)) return hit(*cached, request);
+    if (auto cached = cache_.find(request.key, certain, missed))
+      return hit(std::move(*cached), request);
   }
+  say_why(request, causes);
   return compile_if_allowed(request, "is in no cache directory");
+}
+
+void Jit::note(const LayerLookup& missed, std::vector<std::string>& causes) {
+  const Lookup& lookup = missed.lookup;
+  const std::string cause = fmt::format("{} in {}", name_of(lookup.found), missed.layer->name());
+  if (std::ranges::find(causes, cause) == causes.end()) causes.push_back(cause);
+  // The others are no surprise, or were said when the process began.
+  if (!is_rubbish(lookup.found) && lookup.found != Found::unreadable) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!told_.insert(lookup.problem).second) return;  // the cache may be asked more than once
+  }
+  ++counters_.cache_rejected;
+  log_->warn("cache entry ignored: {}", lookup.problem);
+}
+
+void Jit::say_why(const Request& request, const std::vector<std::string>& causes) {
+  log_->debug("no kernel is cached of {} for {}: {}", to_text(request.streams), request.target,
+              causes.empty() ? std::string(name_of(Found::off))
+                             : fmt::format("{}", fmt::join(causes, "; ")));
 }
 
 KernelResult Jit::hit(Kernel kernel, const Request& request) {
@@ -139,11 +178,6 @@ KernelResult Jit::hit(Kernel kernel, const Request& request) {
   kernel.entry = fused_source(request.streams, request.variants).entry;
   kernel.target = request.target;
   return std::make_shared<const Kernel>(std::move(kernel));
-}
-
-void Jit::warn(const Lookup& passed_over) {
-  ++counters_.cache_rejected;
-  log_->warn("cache entry ignored: {}", passed_over.problem);
 }
 
 KernelResult Jit::compile_if_allowed(const Request& request, const char* state_of_cache) {

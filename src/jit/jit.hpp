@@ -10,6 +10,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "cache/recent.hpp"
@@ -34,6 +36,8 @@ struct JitOptions {
   /// wanted. None, or an empty name: not known, and entries of every compiler serve until it is
   /// open.
   std::function<std::string()> find_compiler = {};
+  /// Why there is no writable directory, where there is none: a sentence.
+  std::string why_not_writable = {};
   /// How long to wait for another process that compiles the same; 0: not at all.
   std::chrono::milliseconds patience = std::chrono::seconds(20);
   /// Code of kernels that is kept in memory.
@@ -67,14 +71,19 @@ class Jit {
   /// A failure is remembered: it would fail again.
   KernelResult obtain(const Streams& streams, const Variants& variants, const std::string& target);
 
-  /// Whether obtain() would give the kernel without compiling, as far as can be told without
-  /// reading the cache's files. One that another thread is making, or that failed, is not at hand.
+  /// Whether obtain() gives the kernel without compiling: it is in memory now, read from the cache
+  /// if it was not before. One that another thread is making, or that failed, is not at hand.
   bool is_at_hand(const Streams& streams, const Variants& variants, const std::string& target);
 
   /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it
   /// is compiled anew, once, and replaces the entry.
   KernelResult renew(const Streams& streams, const Variants& variants, const std::string& target,
                      const Error& why);
+
+  /// Whose entries serve, as far as that is known without opening the compiler.
+  Wanted wanted();
+  /// What each layer of the cache has of a key, up to the one that serves. Changes nothing.
+  std::vector<LayerLookup> look(const Key& key) { return cache_.look(key, wanted()); }
 
   /// The compiler, opened now if it was not before.
   Result<std::shared_ptr<const Nvrtc>> compiler();
@@ -101,13 +110,14 @@ class Jit {
                          const std::function<KernelResult()>& make);
   void remember(const std::string& digest, const KernelResult& made);
 
-  Wanted wanted();
   KernelResult obtain_anew(const Request& request);
+  /// Warns of what is wrong with an entry. `causes` grows by the name of the miss, if it is new.
+  void note(const LayerLookup& missed, std::vector<std::string>& causes);
+  void say_why(const Request& request, const std::vector<std::string>& causes);
   KernelResult compile_if_allowed(const Request& request, const char* state_of_cache);
   KernelResult compile(const Request& request);
   /// A kernel that the cache gave, with what follows from the key and not from the entry.
   KernelResult hit(Kernel kernel, const Request& request);
-  void warn(const Lookup& passed_over);
 
   JitOptions options_;
   std::shared_ptr<Log> log_;
@@ -117,6 +127,7 @@ class Jit {
   std::mutex mutex_;                     // guards what follows; never held during I/O or a compile
   std::map<std::string, Slot> kernels_;  // by key digest
   Recent recent_;                        // of kernels_, those that were made
+  std::set<std::string> told_;           // what is wrong with entries
 
   std::once_flag compiler_opened_, toolchain_expected_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;

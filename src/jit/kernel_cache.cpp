@@ -1,65 +1,78 @@
 #include "jit/kernel_cache.hpp"
 
-#include <algorithm>
-
 #include "jit/metadata.hpp"
 
 namespace qkjit {
 namespace {
 
-/// The kernel of what was found. What is an entry but no kernel becomes damaged.
-std::optional<Kernel> kernel_of(Lookup& lookup, const Key& key) {
-  if (lookup.found != Found::entry) return std::nullopt;
-  auto kernel = to_kernel(lookup.entry, key.digest());
-  if (kernel) return std::move(*kernel);
-  lookup.found = Found::damaged;
-  lookup.problem = lookup.place + ": " + kernel.error().message;
-  return std::nullopt;
+LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, const Key& key,
+                    const Wanted& wanted) {
+  LayerLookup seen{layer, layer->look(key, wanted), std::nullopt};
+  if (seen.lookup.found != Found::entry) return seen;
+  auto kernel = to_kernel(seen.lookup.entry, key.digest());
+  if (kernel) {
+    seen.kernel = std::move(*kernel);
+  } else {
+    seen.lookup.found = Found::damaged;
+    seen.lookup.problem = seen.lookup.place + ": " + kernel.error().message;
+  }
+  return seen;
 }
 
 }  // namespace
 
 KernelCache::KernelCache(std::optional<CacheDirectory> writable,
                          std::vector<CacheDirectory> read_only,
-                         std::vector<std::shared_ptr<const CacheLayer>> further)
-    : writable_(std::move(writable)) {
+                         std::vector<std::shared_ptr<const CacheLayer>> further) {
+  if (writable) writable_ = std::make_shared<const CacheDirectory>(std::move(*writable));
   for (CacheDirectory& directory : read_only) {
     lower_.push_back({std::make_shared<const CacheDirectory>(std::move(directory)), true});
   }
   for (auto& layer : further) lower_.push_back({std::move(layer), false});
 }
 
-bool KernelCache::has(const std::string& digest) const {
-  return (writable_ && writable_->has(digest)) ||
-         std::ranges::any_of(lower_, [&](const Layer& one) { return one.layer->has(digest); });
+std::vector<LayerLookup> KernelCache::look(const Key& key, const Wanted& wanted) const {
+  std::vector<LayerLookup> seen;
+  if (writable_) seen.push_back(look_at(writable_, key, wanted));
+  for (const Layer& one : lower_) {
+    if (!seen.empty() && seen.back().kernel) break;
+    const bool any = wanted.any_toolchain || one.is_pinned;
+    seen.push_back(look_at(one.layer, key, {wanted.toolchain, any}));
+  }
+  return seen;
 }
 
 std::optional<Kernel> KernelCache::find(const Key& key, const Wanted& wanted,
-                                        const Warn& warn) const {
-  if (auto own = find_own(key, wanted, warn)) return own;
-  for (const Layer& one : lower_) {
-    const bool any = wanted.any_toolchain || one.is_pinned;
-    Lookup lookup = one.layer->look(key, {wanted.toolchain, any});
-    auto kernel = kernel_of(lookup, key);
-    if (!lookup.problem.empty()) warn(lookup);
-    if (!kernel) continue;
-    // Only where it will be found the next time. Without room for it, it stays where it is.
-    const bool is_wanted = wanted.any_toolchain || lookup.entry.toolchain == wanted.toolchain;
-    if (writable_ && is_wanted) static_cast<void>(writable_->store(key, lookup.entry));
-    return kernel;
+                                        const Missed& missed) const {
+  for (LayerLookup& seen : look(key, wanted)) {
+    if (auto kernel = use(seen, key, wanted, missed)) return kernel;
   }
   return std::nullopt;
 }
 
 std::optional<Kernel> KernelCache::find_own(const Key& key, const Wanted& wanted,
-                                            const Warn& warn) const {
+                                            const Missed& missed) const {
   if (!writable_) return std::nullopt;
-  Lookup lookup = writable_->look(key, wanted);
-  auto kernel = kernel_of(lookup, key);
-  if (!lookup.problem.empty()) warn(lookup);
-  if (lookup.found == Found::damaged) writable_->quarantine(lookup);
-  if (kernel) writable_->mark_used(lookup);
-  return kernel;
+  LayerLookup seen = look_at(writable_, key, wanted);
+  return use(seen, key, wanted, missed);
+}
+
+std::optional<Kernel> KernelCache::use(LayerLookup& seen, const Key& key, const Wanted& wanted,
+                                       const Missed& missed) const {
+  const bool is_own = seen.layer == writable_;
+  if (!seen.kernel) {
+    if (is_own && is_rubbish(seen.lookup.found)) writable_->quarantine(seen.lookup);
+    missed(seen);
+    return std::nullopt;
+  }
+  if (is_own) {
+    writable_->mark_used(seen.lookup);
+  } else if (const Entry& entry = seen.lookup.entry;
+             writable_ && (wanted.any_toolchain || entry.toolchain == wanted.toolchain)) {
+    // Only where it will be found the next time. Without room for it, it stays where it is.
+    static_cast<void>(writable_->store(key, entry));
+  }
+  return std::move(seen.kernel);
 }
 
 Result<void> KernelCache::store(const Key& key, const Kernel& kernel) const {

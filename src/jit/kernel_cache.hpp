@@ -13,24 +13,32 @@
 
 namespace qkjit {
 
+/// What a layer has of a key; what is an entry but no kernel is damaged.
+struct LayerLookup {
+  std::shared_ptr<const CacheLayer> layer;
+  Lookup lookup;
+  std::optional<Kernel> kernel;  ///< where an entry was found
+};
+
 /// The layers in the order in which they are looked up. Thread-safe.
 class KernelCache {
  public:
-  /// Told of what is passed over because it is damaged or cannot be read.
-  using Warn = std::function<void(const Lookup&)>;
+  /// Told of each layer that does not serve; the lookup has the cause.
+  using Missed = std::function<void(const LayerLookup&)>;
 
   /// `read_only` directories were chosen for this machine, so that entries of any compiler serve
   /// from there; of the others, the wanted one's.
   KernelCache(std::optional<CacheDirectory> writable, std::vector<CacheDirectory> read_only,
               std::vector<std::shared_ptr<const CacheLayer>> further);
 
-  bool has(const std::string& digest) const;
+  /// What each layer has, up to the first that serves. Changes nothing.
+  std::vector<LayerLookup> look(const Key& key, const Wanted& wanted) const;
 
-  /// The first good one. From a lower layer it is copied to the writable directory; what is damaged
-  /// there is quarantined.
-  std::optional<Kernel> find(const Key& key, const Wanted& wanted, const Warn& warn) const;
+  /// The first good one. From a lower layer it is copied to the writable directory; rubbish there
+  /// is quarantined.
+  std::optional<Kernel> find(const Key& key, const Wanted& wanted, const Missed& missed) const;
   /// The same of the writable directory alone.
-  std::optional<Kernel> find_own(const Key& key, const Wanted& wanted, const Warn& warn) const;
+  std::optional<Kernel> find_own(const Key& key, const Wanted& wanted, const Missed& missed) const;
 
   /// Into the writable directory, if there is one.
   Result<void> store(const Key& key, const Kernel& kernel) const;
@@ -44,7 +52,10 @@ class KernelCache {
     bool is_pinned;
   };
 
-  std::optional<CacheDirectory> writable_;
+  std::optional<Kernel> use(LayerLookup& seen, const Key& key, const Wanted& wanted,
+                            const Missed& missed) const;
+
+  std::shared_ptr<const CacheDirectory> writable_;
   std::vector<Layer> lower_;
 };
 

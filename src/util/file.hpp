@@ -23,11 +23,13 @@ struct FileContent {
   std::int64_t modified;
 };
 
+/// Whether what cannot be had may be had later: `no` if so, else what keeps it from ever being so.
+enum class Unfit { no, wrong_kind, untrusted };
+
 /// As read_file(), of a file that only this process's user or root can have written (owner and mode
-/// are those of what is opened, no link is followed). Nothing if there is no file. `is_unfit` tells
-/// a file that will never do from one that cannot be read now.
+/// are those of what is opened, no link is followed). Nothing if there is no file.
 Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
-                                                     std::size_t limit, bool& is_unfit);
+                                                     std::size_t limit, Unfit& unfit);
 
 /// Stamps a file with the present time; it may fail without consequence.
 void touch_file(const std::filesystem::path& path);
