@@ -29,7 +29,7 @@ test-faults: setup-tests build-default  ## the cache with failing disks, killed 
 
 fuzz: build-fuzz  ## libFuzzer on the reader of entries, for FUZZ_SECONDS (60); needs Clang
 	mkdir -p build/fuzz/corpus
-	build/fuzz/bin/qkjit_entry_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 build/fuzz/corpus
+	build/fuzz/bin/qkjit_entry_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 build/fuzz/corpus tests/fuzz/seeds
 
 test-gpu: build-default  ## the tests that need a GPU
 	ctest --preset gpu

@@ -18,6 +18,7 @@
 
 #include "jit/jit.hpp"
 #include "kernel_table.hpp"
+#include "spec/support.hpp"
 #include "tools/qkjit/catalog.hpp"
 #include "tuning/builtin.hpp"
 
