@@ -91,43 +91,57 @@ struct Start {
   bool opened_compiler;
 };
 
-/// In a process of its own, as a host would.
-Start warm_start(const std::filesystem::path& place, const std::vector<Wanted20>& wanted) {
-  int ends[2];
-  if (::pipe(ends) != 0) stop("no pipe");
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto begin = std::chrono::steady_clock::now();
-    Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
-    obtain_all(jit, {wanted.front()});
-    const double first = ms_since(begin);
-    obtain_all(jit, wanted);
-    const Start start{first, ms_since(begin), has_loaded("libnvrtc")};
-    ::_exit(jit.counters().compiled == 0 && ::write(ends[1], &start, sizeof(start)) == sizeof(start)
-                ? 0
-                : 1);
-  }
-  Start start{};
-  const bool got = ::read(ends[0], &start, sizeof(start)) == sizeof(start);
-  int status = 0;
-  if (::waitpid(child, &status, 0) != child || status != 0 || !got) stop("a warm start compiled");
-  ::close(ends[0]), ::close(ends[1]);
+/// What a fresh process measures of itself; stops if the cache does not serve all.
+Start measure_start(const std::filesystem::path& place) {
+  const auto wanted = wanted_kernels();
+  const auto begin = std::chrono::steady_clock::now();
+  Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
+  obtain_all(jit, {wanted.front()});
+  const double first = ms_since(begin);
+  obtain_all(jit, {wanted.begin() + 1, wanted.end()});
+  const Start start{first, ms_since(begin), has_loaded("libnvrtc")};
+  if (jit.counters().compiled != 0) stop("a warm start compiled");
   return start;
 }
 
-/// System calls between two signals that the child sends itself: before and after all kernels but
-/// the first, which also asks for the directories above the cache and for the compiler's identity.
-int system_calls(const std::filesystem::path& place, const std::vector<Wanted20>& wanted) {
+/// Between its two signals to itself are all kernels but the first, which also asks for the
+/// directories above the cache and for the compiler's identity.
+void obtain_between_signals(const std::filesystem::path& place) {
+  const auto wanted = wanted_kernels();
+  const std::vector<Wanted20> others(wanted.begin() + 1, wanted.end());
+  Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
+  obtain_all(jit, {wanted.front()});
+  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) std::exit(3);
+  ::raise(SIGSTOP);
+  obtain_all(jit, others);
+  ::raise(SIGSTOP);
+}
+
+/// This program anew, with nothing of what this process has loaded; its output goes to `output`.
+pid_t start_anew(const char* what, const std::filesystem::path& place, int output) {
   const pid_t child = ::fork();
-  if (child == 0) {
-    Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
-    obtain_all(jit, {wanted.front()});
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(3);
-    ::raise(SIGSTOP);
-    obtain_all(jit, wanted);
-    ::raise(SIGSTOP);
-    ::_exit(0);
-  }
+  if (child != 0) return child;
+  ::dup2(output, STDOUT_FILENO);
+  ::execl("/proc/self/exe", "qkjit_warm_start", what, place.c_str(), nullptr);
+  ::_exit(127);
+}
+
+Start warm_start(const std::filesystem::path& place) {
+  int ends[2];
+  if (::pipe(ends) != 0) stop("no pipe");
+  const pid_t child = start_anew("start", place, ends[1]);
+  ::close(ends[1]);
+  Start start{};
+  const bool got = ::read(ends[0], &start, sizeof(start)) == sizeof(start);
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child || status != 0 || !got) stop("no warm start");
+  ::close(ends[0]);
+  return start;
+}
+
+/// System calls for all kernels but the first; -1 where processes may not be traced.
+int system_calls(const std::filesystem::path& place) {
+  const pid_t child = start_anew("calls", place, STDERR_FILENO);
   int status = 0, stops = 0;
   ::waitpid(child, &status, 0);
   if (!WIFSTOPPED(status)) return -1;
@@ -136,10 +150,16 @@ int system_calls(const std::filesystem::path& place, const std::vector<Wanted20>
     ::waitpid(child, &status, 0);
     if (!WIFSTOPPED(status) || WSTOPSIG(status) == SIGSTOP) break;
   }
-  ::ptrace(PTRACE_KILL, child, nullptr, nullptr);
+  ::kill(child, SIGKILL);
   ::waitpid(child, &status, 0);
-  // Each call stops at its entry and its return; raise() itself makes a few after the last kernel.
+  // Each call stops at its entry and its return; the second signal makes a few after the kernels.
   return stops / 2;
+}
+
+/// Fills the cache, in a process that goes.
+void fill(const std::filesystem::path& place) {
+  Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
+  fmt::print("figure\tbytes of code\t{}\n", obtain_all(jit, wanted_kernels()));
 }
 
 /// The lookup of a launch: of 100 specs, each in turn.
@@ -168,28 +188,33 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count == 3) {
+    const std::string_view what = arguments[1];
+    if (what == "fill") fill(arguments[2]);
+    if (what == "calls") obtain_between_signals(arguments[2]);
+    if (what != "start") return 0;
+    const Start start = measure_start(arguments[2]);
+    return ::write(STDOUT_FILENO, &start, sizeof(start)) == sizeof(start) ? 0 : 1;
+  }
   std::string name = (std::filesystem::temp_directory_path() / "qkjit_warm_XXXXXX").string();
   if (!::mkdtemp(name.data())) stop("no temporary directory");
   const std::filesystem::path root = name, place = root / "cache";
-  const auto wanted = wanted_kernels();
+  int status = 0;
+  ::waitpid(start_anew("fill", place, STDOUT_FILENO), &status, 0);
+  if (status != 0) stop("the cache cannot be filled");
   std::size_t bytes = 0;
-  {
-    Jit jit(options_for(place), *Log::create(nullptr, nullptr, ""));
-    bytes = obtain_all(jit, wanted);
-  }
-  std::size_t files = 0;
-  for (const auto& file : CacheDirectory(place).list()) files += file.bytes;
+  for (const auto& file : CacheDirectory(place).list()) bytes += file.bytes;
   std::vector<double> first, all;
   bool opened = false;
   for (int i = 0; i < kProcesses; ++i) {
-    const Start start = warm_start(place, wanted);
+    const Start start = warm_start(place);
     first.push_back(start.first_ms), all.push_back(start.all_ms);
     opened |= start.opened_compiler;
   }
-  const int calls = system_calls(place, wanted);
-  fmt::print("figure\tkernels\t{}\n", wanted.size());
-  fmt::print("figure\tbytes of code, of entries\t{} {}\n", bytes, files);
+  const int calls = system_calls(place);
+  fmt::print("figure\tkernels\t{}\n", kKernels);
+  fmt::print("figure\tbytes of their entries\t{}\n", bytes);
   fmt::print("figure\twarm start, first kernel, ms\t{:.3f}\n", median(first));
   fmt::print("figure\twarm start, all kernels, ms\t{:.3f}\n", median(all));
   fmt::print("figure\tfastest warm start, all kernels, ms\t{:.3f}\n",
