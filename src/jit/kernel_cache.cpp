@@ -9,7 +9,11 @@ LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, const Key& k
                     const Wanted& wanted) {
   LayerLookup seen{layer, layer->look(key, wanted), std::nullopt};
   if (seen.lookup.found != Found::entry) return seen;
-  auto kernel = to_kernel(seen.lookup.entry, key.digest());
+  // Entries are large: copies would take as long as reading them.
+  Entry& entry = seen.lookup.entry;
+  auto kernel = to_kernel(
+      {entry.key, entry.metadata, std::move(entry.cubin), std::move(entry.ptx), entry.toolchain},
+      key.digest());
   if (kernel) {
     seen.kernel = std::move(*kernel);
   } else {
@@ -67,10 +71,9 @@ std::optional<Kernel> KernelCache::use(LayerLookup& seen, const Key& key, const 
   }
   if (is_own) {
     writable_->mark_used(seen.lookup);
-  } else if (const Entry& entry = seen.lookup.entry;
-             writable_ && (wanted.any_toolchain || entry.toolchain == wanted.toolchain)) {
+  } else if (wanted.any_toolchain || seen.kernel->toolchain == wanted.toolchain) {
     // Only where it will be found the next time. Without room for it, it stays where it is.
-    static_cast<void>(writable_->store(key, entry));
+    static_cast<void>(store(key, *seen.kernel));
   }
   return std::move(seen.kernel);
 }

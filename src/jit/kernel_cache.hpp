@@ -13,7 +13,7 @@
 
 namespace qkjit {
 
-/// What a layer has of a key; what is an entry but no kernel is damaged.
+/// What a layer has of a key, its code in `kernel`; what is an entry but no kernel is damaged.
 struct LayerLookup {
   std::shared_ptr<const CacheLayer> layer;
   Lookup lookup;

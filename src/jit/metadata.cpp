@@ -40,7 +40,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
   return {key_record, metadata.dump(), kernel.cubin, kernel.ptx, kernel.toolchain};
 }
 
-Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
+Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
   if (entry.cubin.empty()) return fail(Code::cache_io, "entry has no code");
   try {
     const auto metadata = nlohmann::json::parse(entry.metadata);
@@ -50,8 +50,8 @@ Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
     kernel.target = metadata.at("target");
     kernel.variant = metadata.at("variant");
     kernel.compiler = metadata.at("compiler");
-    kernel.cubin = entry.cubin;
-    kernel.ptx = entry.ptx;
+    kernel.cubin = std::move(entry.cubin);
+    kernel.ptx = std::move(entry.ptx);
     kernel.toolchain = entry.toolchain;
     kernel.resources = {kernel.entry,
                         count_in(r, "registers"),
@@ -72,8 +72,10 @@ Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
 Result<Kernel> read_kernel(const std::filesystem::path& file) {
   const auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
-  const auto entry = decode(*bytes);
-  return entry ? to_kernel(*entry, hex(digest_of(entry->key))) : tl::unexpected(entry.error());
+  auto entry = decode(*bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  const std::string digest = hex(digest_of(entry->key));
+  return to_kernel(std::move(*entry), digest);
 }
 
 }  // namespace qkjit
