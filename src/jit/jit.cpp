@@ -48,9 +48,16 @@ bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std
     const auto known = kernels_.find(digest);
     if (known != kernels_.end()) return has_value(known->second.result);
   }
+  const Wanted wanted = this->wanted();
+  if (wanted.any_toolchain) {
+    const auto has = [&](const CacheLayer& layer) { return layer.has(digest); };
+    return (options_.writable && has(*options_.writable)) ||
+           std::ranges::any_of(options_.read_only, has) ||
+           std::ranges::any_of(options_.further, [&](const auto& layer) { return has(*layer); });
+  }
   std::vector<std::string> causes;
   auto cached =
-      cache_.find(request.key, wanted(), [&](const LayerLookup& missed) { note(missed, causes); });
+      cache_.find(request.key, wanted, [&](const LayerLookup& missed) { note(missed, causes); });
   if (!cached) return false;
   std::promise<KernelResult> promise;
   promise.set_value(hit(std::move(*cached), request));

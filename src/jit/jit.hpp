@@ -71,8 +71,8 @@ class Jit {
   /// A failure is remembered: it would fail again.
   KernelResult obtain(const Streams& streams, const Variants& variants, const std::string& target);
 
-  /// Whether obtain() gives the kernel without compiling: it is in memory now, read from the cache
-  /// if it was not before. One that another thread is making, or that failed, is not at hand.
+  /// Whether obtain() gives the kernel without compiling. Where only one compiler's entries serve,
+  /// it is read and kept. One that another thread is making, or that failed, is not at hand.
   bool is_at_hand(const Streams& streams, const Variants& variants, const std::string& target);
 
   /// What obtain() gives from now on in place of a cached kernel that a driver refused (`why`): it

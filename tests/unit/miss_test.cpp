@@ -125,6 +125,13 @@ TEST_CASE("each miss has the name of its cause", "[cache][explain]") {
     CHECK(mentions(problem(f), {"nvrtc-other", "nvrtc-13.9"}));
     CHECK_FALSE(f.is_at_hand());  // obtain() would compile
   }
+  SECTION("this toolchain's, which is read once") {
+    static_cast<void>(f.jit().compiler());
+    CHECK(f.is_at_hand());
+    fs::remove(file);
+    CHECK(f.obtain().has_value());
+    CHECK((f.nvrtc->compiles == 0 && f.jit().counters().cache_hits == 1));
+  }
   SECTION("off") {
     JitFixture none(std::nullopt);
     CHECK(explain_by(none).variants.at(0).layers.empty());
