@@ -58,7 +58,7 @@ TEST_CASE("a directory that cannot be written serves hits", "[fault][processes]"
 }
 
 TEST_CASE("an entry that is swapped for links and for others while it is read is never another's",
-          "[fault][threads]") {
+          "[fault]") {
   const TemporaryDirectory root;
   const CacheDirectory cache(root.path() / "cache"), elsewhere(root.path() / "elsewhere");
   const fs::path file = fill(cache);
@@ -109,7 +109,7 @@ TEST_CASE("an entry that is swapped for links and for others while it is read is
 }
 
 TEST_CASE("a directory that is swapped for a link while it is used: every kernel is right",
-          "[fault][threads]") {
+          "[fault]") {
   const TemporaryDirectory root;
   const fs::path place = root.path() / "cache", away = root.path() / "away";
   const fs::path foreign = root.path() / "foreign";
