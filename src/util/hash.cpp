@@ -10,8 +10,8 @@ namespace qkjit {
 
 namespace {
 
-/// libsodium takes the code that is fastest on this CPU only when it is asked to, and hashes a third
-/// slower without.
+/// libsodium takes the code that is fastest on this CPU only when it is asked to, and else needs a
+/// quarter more time.
 void choose_fastest() {
   static const int chosen = sodium_init();
   static_cast<void>(chosen);  // without, the digests are the same
