@@ -76,11 +76,14 @@ Result<qkjit_cache_mode> cache_mode(int mode) {
 /// cannot be used.
 void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& directory,
                      std::vector<ReadOnlyDirectory> path, std::uint64_t max_bytes, Log& log) {
-  if (mode == QKJIT_CACHE_OFF) return;
+  if (mode == QKJIT_CACHE_OFF) {
+    jit.why_not_writable = "the cache is turned off";
+    return;
+  }
   if (has_elevated_rights()) {
-    log.warn_once("cache",
-                  "kernels stay in memory: this process has more rights than the user who started "
-                  "it, and uses no cache");
+    jit.why_not_writable =
+        "this process has more rights than the user who started it, and uses no cache";
+    log.warn_once("cache", "kernels stay in memory: {}", jit.why_not_writable);
     return;
   }
   for (const ReadOnlyDirectory& layer : path) {
@@ -95,9 +98,8 @@ void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& 
   }
   jit.read_only = std::move(path);
   if (directory.empty()) {
-    log.warn_once("cache",
-                  "kernels stay in memory: there is no QKJIT_CACHE_DIR, "
-                  "XDG_CACHE_HOME or HOME to keep them in");
+    jit.why_not_writable = "there is no QKJIT_CACHE_DIR, XDG_CACHE_HOME or HOME to keep kernels in";
+    log.warn_once("cache", "kernels stay in memory: {}", jit.why_not_writable);
     return;
   }
   // Absolute, so that a later chdir() of the host does not move the cache.
@@ -106,6 +108,7 @@ void add_directories(JitOptions& jit, qkjit_cache_mode mode, const std::string& 
     log.warn_once("cache", "kernels stay in memory: {}", usable.error().message);
   }
   if (mode == QKJIT_CACHE_READ_ONLY) {
+    jit.why_not_writable = "the cache is read-only";
     jit.read_only.insert(jit.read_only.begin(), std::move(own));
   } else {
     jit.writable = std::move(own);

@@ -46,8 +46,9 @@ std::uint64_t next_number() {
   return ++number;
 }
 
-/// Those that can be trusted with a tuning table, of which a signed manifest says nothing.
-std::vector<std::filesystem::path> cache_directories(const JitOptions& options) {
+}  // namespace
+
+std::vector<std::filesystem::path> tuning_directories(const JitOptions& options) {
   std::vector<std::filesystem::path> directories;
   if (options.writable && options.writable->check_usable()) {
     directories.push_back(options.writable->path());
@@ -58,13 +59,11 @@ std::vector<std::filesystem::path> cache_directories(const JitOptions& options) 
   return directories;
 }
 
-}  // namespace
-
 Runtime::Runtime(RuntimeOptions options)
     : number_(next_number()),
       options_(std::move(options)),
       jit_(options_.jit, options_.log),
-      loader_(jit_, cache_directories(options_.jit), options_.log) {}
+      loader_(jit_, tuning_directories(options_.jit), options_.log) {}
 
 Result<const Driver*> Runtime::driver() {
   if (const Driver* open = open_driver_.load(std::memory_order_acquire)) return open;

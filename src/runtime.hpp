@@ -5,11 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "cuda/driver.hpp"
 #include "device_pages.hpp"
@@ -39,6 +41,10 @@ struct Stats {
   std::uint64_t lock_waits, background_pending, background_done;
   double cache_read_ms, compile_ms, front_end_ms, load_ms;  ///< sums over all threads
 };
+
+/// The cache directories that can be trusted with tuning tables, of which a signed manifest says
+/// nothing.
+std::vector<std::filesystem::path> tuning_directories(const JitOptions& options);
 
 /// Thread-safe: any method from any thread. Launching a prepared spec takes no lock.
 class Runtime {

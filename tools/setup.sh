@@ -15,6 +15,7 @@ packages=(cmake g++ make pkg-config libfmt-dev libspdlog-dev nlohmann-json3-dev 
 wheel_packages=(python3-venv ca-certificates)  # needed only to fetch wheels
 nice_to_have=(ninja-build)                     # installed along with others, never asked for alone
 test_packages=(python3-torch)                  # tests that lack them are skipped and say so
+other_wheel='nvidia-cuda-nvrtc-cu12==12.4.*'   # a second compiler, for the tests that have two side by side
 wheels=('nvidia-cuda-nvrtc==13.0.*' 'nvidia-cuda-runtime==13.0.*')  # nvrtc.h, libnvrtc; cuda.h
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -56,6 +57,15 @@ fetch_wheels() {
   say "no CUDA toolkit of version 12 or newer; taking ${wheels[*]} from PyPI into build/venv (90 MB)"
   python3 -m venv --clear build/venv && build/venv/bin/pip install --quiet "${wheels[@]}" && find_wheels ||
     die "could not take them from PyPI (see above); install a CUDA toolkit and set CUDAToolkit_ROOT to it"
+}
+
+want_other_compiler() {
+  local library=(build/nvrtc12/lib/python3*/site-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.12)
+  [[ ! -r ${library[0]} ]] || return 0
+  say "taking $other_wheel from PyPI into build/nvrtc12, for tests (25 MB)"
+  { python3 -m venv --clear build/nvrtc12 &&
+    build/nvrtc12/bin/pip install --quiet --retries 1 --timeout 20 "$other_wheel"; } >&2 ||
+    say "could not take it (see above): tests that have two compilers are skipped"
 }
 
 # ---- Packages --------------------------------------------------------------------------------------
@@ -117,8 +127,11 @@ ensure_contents() {
 
 find_toolkit || find_wheels || packages+=("${wheel_packages[@]}")
 if command -v dpkg-query >/dev/null; then ensure_packages "${packages[@]}"; else ensure_contents; fi
-if [[ ${1-} == tests ]] && command -v dpkg-query >/dev/null; then want_test_packages; fi
 [[ -n ${nvrtc-} ]] || fetch_wheels
+if [[ ${1-} == tests ]]; then
+  want_other_compiler
+  if command -v dpkg-query >/dev/null; then want_test_packages; fi
+fi
 
 result=$(printf '%s=%q\n' QKJIT_CUDA_INCLUDE_DIR "$include_dir" QKJIT_NVRTC_LIBRARY "$nvrtc")
 if [[ $result != "$(cat build/cuda.env 2>/dev/null)" ]]; then

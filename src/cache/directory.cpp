@@ -28,13 +28,17 @@ std::int64_t seconds_now() {
       .count();
 }
 
+Found found_of(Unfit unfit) {
+  return unfit == Unfit::no          ? Found::unreadable
+         : unfit == Unfit::untrusted ? Found::untrusted
+                                     : Found::damaged;
+}
+
 Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& wanted) {
-  bool is_unfit = false;
-  const auto content = read_trusted_file(file, kMaxEntryBytes, is_unfit);
+  Unfit unfit = Unfit::no;
+  const auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
   if (!content) {
-    return {.found = is_unfit ? Found::damaged : Found::unreadable,
-            .place = file.string(),
-            .problem = content.error().message};
+    return {.found = found_of(unfit), .place = file.string(), .problem = content.error().message};
   }
   if (!*content) return {};
   Lookup lookup = judge((*content)->bytes, file.string(), key, wanted);
@@ -71,7 +75,9 @@ bool CacheDirectory::has(const std::string& digest) const {
 }
 
 Lookup CacheDirectory::look(const Key& key, const Wanted& wanted) const {
-  if (!check_usable()) return {};  // store() says why
+  if (auto usable = check_usable(); !usable) {
+    return {.found = Found::refused, .problem = usable.error().message};
+  }
   const std::string digest = key.digest();
   Lookup newest = look_at(file_of(digest), key, wanted);
   const bool is_other =
@@ -86,11 +92,11 @@ Lookup CacheDirectory::examine(const std::filesystem::path& file) const {
   const auto damaged = [&](std::string problem) {
     return Lookup{.found = Found::damaged, .place = file.string(), .problem = std::move(problem)};
   };
-  bool is_unfit = false;
-  auto content = read_trusted_file(file, kMaxEntryBytes, is_unfit);
+  Unfit unfit = Unfit::no;
+  auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
   if (!content) {
     Lookup lookup = damaged(content.error().message);
-    if (!is_unfit) lookup.found = Found::unreadable;
+    lookup.found = found_of(unfit);
     return lookup;
   }
   if (!*content) return {};

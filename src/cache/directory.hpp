@@ -49,7 +49,7 @@ class CacheDirectory final : public CacheLayer {
   /// or another key's.
   Result<std::optional<Entry>> find(const Key& key) const;
 
-  /// Puts a damaged file that look() found out of the way, where prune() finds it.
+  /// Puts rubbish (is_rubbish()) that look() found out of the way, where prune() finds it.
   void quarantine(const Lookup& damaged) const;
   /// Stamps an entry that look() found, unless that was done within the hour.
   void mark_used(const Lookup& used) const;

@@ -1,6 +1,17 @@
 #include "cache/layer.hpp"
 
+#include <fmt/format.h>
+
+#include <array>
+
 namespace qkjit {
+
+std::string_view name_of(Found found) {
+  constexpr std::array<std::string_view, 8> kNames = {"absent",  "entry",     "another_toolchain",
+                                                      "damaged", "untrusted", "unreadable",
+                                                      "refused", "off"};
+  return kNames[static_cast<std::size_t>(found)];
+}
 
 Lookup judge(std::string_view bytes, const std::string& place, const Key& key,
              const Wanted& wanted) {
@@ -13,10 +24,15 @@ Lookup judge(std::string_view bytes, const std::string& place, const Key& key,
     return {
         .found = Found::damaged, .place = place, .problem = place + ": the entry is another key's"};
   }
-  const bool is_wanted = wanted.any_toolchain || entry->toolchain == wanted.toolchain;
-  return {.found = is_wanted ? Found::entry : Found::another_toolchain,
+  if (wanted.any_toolchain || entry->toolchain == wanted.toolchain) {
+    return {.found = Found::entry, .entry = std::move(*entry), .place = place};
+  }
+  std::string problem = fmt::format("{}: the entry is of {}, this machine's compiler is {}", place,
+                                    entry->toolchain, wanted.toolchain);
+  return {.found = Found::another_toolchain,
           .entry = std::move(*entry),
-          .place = place};
+          .place = place,
+          .problem = std::move(problem)};
 }
 
 }  // namespace qkjit

@@ -19,20 +19,33 @@ struct Wanted {
   bool operator==(const Wanted&) const = default;
 };
 
+/// An entry, or the cause of a miss.
 enum class Found {
   nothing,
   entry,
   another_toolchain,  ///< an entry, but of a compiler that is not wanted
-  damaged,            ///< never an entry: cut short, changed, another key's, someone else's
+  damaged,            ///< never an entry: cut short, changed, another key's, no file
+  untrusted,          ///< a file that someone else could have written
   unreadable,         ///< perhaps an entry, but it could not be read now
+  refused,            ///< someone else can write there: nothing of the layer is used
+  off,                ///< there is no layer
 };
+
+/// "absent", "entry", "another_toolchain", "damaged", ...: words that stay, for people and
+/// programs.
+std::string_view name_of(Found found);
+
+/// Whether it lies where an entry should be and will never be one.
+constexpr bool is_rubbish(Found found) {
+  return found == Found::damaged || found == Found::untrusted;
+}
 
 struct Lookup {
   Found found = Found::nothing;
   Entry entry = {};
   std::string place = {};     ///< of what was found
   std::int64_t modified = 0;  ///< its stamp, where the layer has such
-  std::string problem = {};   ///< of what is damaged or unreadable, a sentence with its place
+  std::string problem = {};   ///< a sentence with its place; none of nothing and of an entry
 };
 
 /// What the bytes at `place` are to one who looks for `key`: the checks of every layer.

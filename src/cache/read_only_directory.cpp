@@ -11,8 +11,8 @@ namespace {
 /// Nothing if there is no such file.
 Result<std::optional<std::string>> read_part(const std::filesystem::path& file, std::size_t limit,
                                              Owner owner) {
-  bool is_unfit = false;
-  auto content = read_plain_file(file, limit, owner, is_unfit);
+  Unfit ignored = Unfit::no;
+  auto content = read_plain_file(file, limit, owner, ignored);
   if (!content) return tl::unexpected(content.error());
   if (!*content) return std::nullopt;
   return std::move((*content)->bytes);
@@ -74,12 +74,15 @@ Lookup ReadOnlyDirectory::look_trusted(const Key& key, const Wanted& wanted) con
   Lookup lookup = directory_.look(key, wanted);
   if (lookup.found != Found::another_toolchain) return lookup;
   if (!bundle()) {
-    if (!state_->is_told.test_and_set()) lookup.problem = bundle().error().message;
-    return lookup;
+    if (state_->is_told.test_and_set()) return lookup;
+    return {.found = Found::unreadable, .place = name(), .problem = bundle().error().message};
   }
   const std::string name = std::filesystem::path(lookup.place).filename();
   const BundleFile* const file = bundle()->find(name);
-  if (file && file->toolchain == lookup.entry.toolchain) lookup.found = Found::entry;
+  if (file && file->toolchain == lookup.entry.toolchain) {
+    lookup.found = Found::entry;
+    lookup.problem.clear();
+  }
   return lookup;
 }
 
@@ -94,10 +97,10 @@ Lookup ReadOnlyDirectory::look_signed(const Key& key, const Wanted& wanted) cons
   if (!file) file = bundle()->find(name = entry_name(digest));
   if (!file) return {};
   const std::filesystem::path place = path() / name;
-  bool is_unfit = false;
-  const auto content = read_plain_file(place, file->size, Owner::anyone, is_unfit);
+  Unfit unfit = Unfit::no;
+  const auto content = read_plain_file(place, file->size, Owner::anyone, unfit);
   if (!content) {
-    return {.found = is_unfit ? Found::damaged : Found::unreadable,
+    return {.found = unfit == Unfit::no ? Found::unreadable : Found::damaged,
             .place = place,
             .problem = content.error().message};
   }

@@ -49,7 +49,6 @@ KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
   ++counters_.requests;
   std::promise<KernelResult> promise;
   std::shared_future<KernelResult> made;
-  std::set<std::string> told;
   bool anew = false;
   {
     const std::lock_guard lock(mutex_);
@@ -59,7 +58,6 @@ KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
       recent_.use(digest);
     } else {
       anew = slot.is_renewed;
-      if (const auto known = told_.extract(digest)) told = known.mapped();
       slot = {promise.get_future().share(), anew};
     }
   }
@@ -68,15 +66,15 @@ KernelResult Jit::obtain(const Streams& streams, const Variants& variants,
     return made.get();
   }
   // This thread is the one; whatever happens, the waiters get an answer.
-  const KernelResult result = make(request, anew, std::move(told));
+  const KernelResult result = make(request, anew);
   promise.set_value(result);
   keep(digest, result);
   return result;
 }
 
-KernelResult Jit::make(const Request& request, bool anew, std::set<std::string> told) {
+KernelResult Jit::make(const Request& request, bool anew) {
   try {
-    if (!anew) return obtain_anew(request, std::move(told));
+    if (!anew) return obtain_anew(request);
     ++counters_.misses;
     return compile_if_allowed(request, "is cached as what the driver refuses");
   } catch (const std::exception& error) {
@@ -117,19 +115,9 @@ KernelResult Jit::find(const Streams& streams, const Variants& variants,
       return known->second.result.get();
     }
   }
-  std::set<std::string> told;
-  const auto warn_of = [&](const Lookup& passed_over) {
-    warn(passed_over);
-    told.insert(passed_over.problem);
-  };
-  auto cached = read(request, wanted(), Reach::directories, warn_of);
-  if (!cached) {
-    if (!told.empty()) {
-      const std::lock_guard lock(mutex_);
-      told_[digest].merge(told);  // obtain(), which comes next, may find the same
-    }
-    return pending();
-  }
+  std::vector<std::string> causes;  // obtain(), which comes next, says them
+  auto cached = read(request, wanted(), Reach::directories, causes);
+  if (!cached) return pending();
   ++counters_.requests;
   const KernelResult found = std::make_shared<const Kernel>(std::move(*cached));
   std::promise<KernelResult> promise;
@@ -149,7 +137,9 @@ bool Jit::is_at_hand(const Streams& streams, const Variants& variants, const std
     const auto known = kernels_.find(digest);
     if (known != kernels_.end()) return known->second.is_made() && known->second.result.get();
   }
-  return cache_.has(digest);
+  // Where one compiler's entries serve alone, only reading tells.
+  if (wanted().any_toolchain) return cache_.has(digest);
+  return find(streams, variants, target).has_value();
 }
 
 void Jit::reject(const Streams& streams, const Variants& variants, const std::string& target,

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "cache/recent.hpp"
@@ -43,6 +44,8 @@ struct JitOptions {
   /// wanted. None, or an empty name: not known, and entries of every compiler serve until it is
   /// open.
   std::function<std::string()> find_compiler = {};
+  /// Why there is no writable directory, where there is none: a sentence.
+  std::string why_not_writable = {};
   /// How long to wait for another process that compiles the same; 0: not at all.
   std::chrono::milliseconds patience = std::chrono::seconds(20);
   /// Code of kernels that is kept in memory.
@@ -84,14 +87,20 @@ class Jit {
   /// first call of a spec, and spares it the slower kernel. Further layers are left to obtain().
   KernelResult find(const Streams& streams, const Variants& variants, const std::string& target);
 
-  /// Whether find() would give the kernel, as far as can be told without reading the cache's files.
-  /// One that another thread is making, or that failed, is not at hand.
+  /// Whether find() would give the kernel. Where only one compiler's entries serve, it is read and
+  /// kept; else the cache's files are not read. One that another thread is making, or that failed,
+  /// is not at hand.
   bool is_at_hand(const Streams& streams, const Variants& variants, const std::string& target);
 
   /// Says that a driver refused a cached kernel, and why. The next obtain() compiles it anew, once,
   /// and replaces the entry; until then it is not at hand.
   void reject(const Streams& streams, const Variants& variants, const std::string& target,
               const Error& why);
+
+  /// Whose entries serve, as far as that is known without opening the compiler.
+  Wanted wanted();
+  /// What each layer of the cache has of a key, up to the one that serves. Changes nothing.
+  std::vector<LayerLookup> look(const Key& key) { return cache_.look(key, wanted(), Reach::all); }
 
   /// The compiler, opened now if it was not before.
   Result<std::shared_ptr<const Nvrtc>> compiler();
@@ -119,20 +128,20 @@ class Jit {
     const std::stop_token& stop;
   };
 
-  KernelResult make(const Request& request, bool anew, std::set<std::string> told);
+  KernelResult make(const Request& request, bool anew);
   void keep(const std::string& digest, const KernelResult& made);
 
   bool may_compile() const;
-  Wanted wanted();
   std::optional<Kernel> read(const Request& request, const Wanted& wanted, Reach reach,
-                             const KernelCache::Warn& warn);
-  /// `told`: the problems that need not be warned of again.
-  KernelResult obtain_anew(const Request& request, std::set<std::string> told);
+                             std::vector<std::string>& causes);
+  KernelResult obtain_anew(const Request& request);
+  /// Warns of what is wrong with an entry. `causes` grows by the name of the miss, if it is new.
+  void note(const LayerLookup& missed, std::vector<std::string>& causes);
+  void say_why(const Request& request, const std::vector<std::string>& causes);
   KernelResult compile_if_allowed(const Request& request, const char* state_of_cache);
   KernelResult compile(const Request& request);
   /// What the cache gave, with what follows from the key and not from the entry.
   Kernel hit(CacheHit found, const Request& request);
-  void warn(const Lookup& passed_over);
 
   JitOptions options_;
   std::shared_ptr<Log> log_;
@@ -142,7 +151,7 @@ class Jit {
   ForkMutex mutex_;                      // guards what follows; never held during I/O or a compile
   std::map<std::string, Slot> kernels_;  // by key digest
   Recent recent_;                        // of kernels_, those that were made
-  std::map<std::string, std::set<std::string>> told_;  // by key digest: what find() has warned of
+  std::set<std::string> told_;           // what is wrong with entries
 
   std::once_flag compiler_opened_, toolchain_expected_;
   Result<std::shared_ptr<const Nvrtc>> compiler_;

@@ -7,22 +7,30 @@
 namespace qkjit {
 namespace {
 
-/// The kernel of what was found. What is an entry but no kernel becomes damaged.
-std::optional<Kernel> kernel_of(Lookup& lookup, const Key& key) {
-  if (lookup.found != Found::entry) return std::nullopt;
-  auto kernel = to_kernel(lookup.entry, key.digest());
-  if (kernel) return std::move(*kernel);
-  lookup.found = Found::damaged;
-  lookup.problem = lookup.place + ": " + kernel.error().message;
-  return std::nullopt;
+LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, LayerKind kind, const Key& key,
+                    const Wanted& wanted) {
+  LayerLookup seen{layer, kind, layer->look(key, wanted), std::nullopt};
+  if (seen.lookup.found != Found::entry) return seen;
+  // Entries are large: copies would take as long as reading them.
+  Entry& entry = seen.lookup.entry;
+  auto kernel = to_kernel(
+      {entry.key, entry.metadata, std::move(entry.cubin), std::move(entry.ptx), entry.toolchain},
+      key.digest());
+  if (kernel) {
+    seen.kernel = std::move(*kernel);
+  } else {
+    seen.lookup.found = Found::damaged;
+    seen.lookup.problem = seen.lookup.place + ": " + kernel.error().message;
+  }
+  return seen;
 }
 
 }  // namespace
 
 KernelCache::KernelCache(std::optional<CacheDirectory> writable,
                          std::vector<ReadOnlyDirectory> read_only,
-                         std::vector<std::shared_ptr<const CacheLayer>> further)
-    : writable_(std::move(writable)) {
+                         std::vector<std::shared_ptr<const CacheLayer>> further) {
+  if (writable) writable_ = std::make_shared<const CacheDirectory>(std::move(*writable));
   for (ReadOnlyDirectory& directory : read_only) {
     lower_.push_back(
         {std::make_shared<const ReadOnlyDirectory>(std::move(directory)), LayerKind::read_only});
@@ -37,33 +45,48 @@ bool KernelCache::has(const std::string& digest) const {
          });
 }
 
-std::optional<CacheHit> KernelCache::find(const Key& key, const Wanted& wanted, Reach reach,
-                                          const Warn& warn) const {
-  if (auto own = find_own(key, wanted, warn)) return own;
+std::vector<LayerLookup> KernelCache::look(const Key& key, const Wanted& wanted,
+                                           Reach reach) const {
+  std::vector<LayerLookup> seen;
+  if (writable_) seen.push_back(look_at(writable_, LayerKind::writable, key, wanted));
   for (const Layer& one : lower_) {
+    if (!seen.empty() && seen.back().kernel) break;
     if (one.kind == LayerKind::further && reach == Reach::directories) continue;
-    Lookup lookup = one.layer->look(key, wanted);
-    auto kernel = kernel_of(lookup, key);
-    if (!lookup.problem.empty()) warn(lookup);
-    if (!kernel) continue;
-    // Only where it will be found the next time. Without room for it, it stays where it is.
-    const bool is_wanted = wanted.any_toolchain || lookup.entry.toolchain == wanted.toolchain;
-    if (writable_ && is_wanted) static_cast<void>(writable_->store(key, lookup.entry));
-    return CacheHit{std::move(*kernel), one.kind};
+    seen.push_back(look_at(one.layer, one.kind, key, wanted));
+  }
+  return seen;
+}
+
+std::optional<CacheHit> KernelCache::find(const Key& key, const Wanted& wanted, Reach reach,
+                                          const Missed& missed) const {
+  for (LayerLookup& seen : look(key, wanted, reach)) {
+    if (auto hit = use(seen, key, wanted, missed)) return hit;
   }
   return std::nullopt;
 }
 
 std::optional<CacheHit> KernelCache::find_own(const Key& key, const Wanted& wanted,
-                                              const Warn& warn) const {
+                                              const Missed& missed) const {
   if (!writable_) return std::nullopt;
-  Lookup lookup = writable_->look(key, wanted);
-  auto kernel = kernel_of(lookup, key);
-  if (!lookup.problem.empty()) warn(lookup);
-  if (lookup.found == Found::damaged) writable_->quarantine(lookup);
-  if (!kernel) return std::nullopt;
-  writable_->mark_used(lookup);
-  return CacheHit{std::move(*kernel), LayerKind::writable};
+  LayerLookup seen = look_at(writable_, LayerKind::writable, key, wanted);
+  return use(seen, key, wanted, missed);
+}
+
+std::optional<CacheHit> KernelCache::use(LayerLookup& seen, const Key& key, const Wanted& wanted,
+                                         const Missed& missed) const {
+  const bool is_own = seen.kind == LayerKind::writable;
+  if (!seen.kernel) {
+    if (is_own && is_rubbish(seen.lookup.found)) writable_->quarantine(seen.lookup);
+    missed(seen);
+    return std::nullopt;
+  }
+  if (is_own) {
+    writable_->mark_used(seen.lookup);
+  } else if (wanted.any_toolchain || seen.kernel->toolchain == wanted.toolchain) {
+    // Only where it will be found the next time. Without room for it, it stays where it is.
+    static_cast<void>(store(key, *seen.kernel));
+  }
+  return CacheHit{std::move(*seen.kernel), seen.kind};
 }
 
 Result<void> KernelCache::store(const Key& key, const Kernel& kernel) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,15 @@ enum class Reach {
   all,          ///< further layers too, which may take as long as they like
 };
 
-/// What a layer has.
+/// What a layer has of a key, its code in `kernel`; what is an entry but no kernel is damaged.
+struct LayerLookup {
+  std::shared_ptr<const CacheLayer> layer;
+  LayerKind kind = LayerKind::writable;
+  Lookup lookup;
+  std::optional<Kernel> kernel;  ///< where an entry was found
+};
+
+/// What serves, and whence.
 struct CacheHit {
   Kernel kernel;
   LayerKind layer;
@@ -32,21 +41,25 @@ struct CacheHit {
 /// The layers in the order in which they are looked up. Thread-safe.
 class KernelCache {
  public:
-  /// Told of what is passed over because it is damaged or cannot be read.
-  using Warn = std::function<void(const Lookup&)>;
+  /// Told of each layer that does not serve; the lookup has the cause.
+  using Missed = std::function<void(const LayerLookup&)>;
 
   KernelCache(std::optional<CacheDirectory> writable, std::vector<ReadOnlyDirectory> read_only,
               std::vector<std::shared_ptr<const CacheLayer>> further);
 
-  /// In a directory.
+  /// Whether a directory has something for the key, good or not; cheap.
   bool has(const std::string& digest) const;
 
-  /// The first good one. From a lower layer it is copied to the writable directory; what is damaged
-  /// there is quarantined.
+  /// What each layer has, up to the first that serves. Changes nothing.
+  std::vector<LayerLookup> look(const Key& key, const Wanted& wanted, Reach reach) const;
+
+  /// The first good one. From a lower layer it is copied to the writable directory; rubbish there
+  /// is quarantined.
   std::optional<CacheHit> find(const Key& key, const Wanted& wanted, Reach reach,
-                               const Warn& warn) const;
+                               const Missed& missed) const;
   /// The same of the writable directory alone.
-  std::optional<CacheHit> find_own(const Key& key, const Wanted& wanted, const Warn& warn) const;
+  std::optional<CacheHit> find_own(const Key& key, const Wanted& wanted,
+                                   const Missed& missed) const;
 
   /// Into the writable directory, if there is one.
   Result<void> store(const Key& key, const Kernel& kernel) const;
@@ -60,7 +73,10 @@ class KernelCache {
     LayerKind kind;
   };
 
-  std::optional<CacheDirectory> writable_;
+  std::optional<CacheHit> use(LayerLookup& seen, const Key& key, const Wanted& wanted,
+                              const Missed& missed) const;
+
+  std::shared_ptr<const CacheDirectory> writable_;
   std::vector<Layer> lower_;
 };
 

@@ -1,7 +1,9 @@
 // How the Jit makes a kernel that it does not have: it reads the cache, waits for another process,
 // compiles.
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <chrono>
-#include <set>
 
 #include "codegen/source.hpp"
 #include "jit/compiles.hpp"
@@ -29,22 +31,22 @@ Wanted Jit::wanted() {
 }
 
 std::optional<Kernel> Jit::read(const Request& request, const Wanted& wanted, Reach reach,
-                                const KernelCache::Warn& warn) {
+                                std::vector<std::string>& causes) {
   const Timed timed(counters_.cache_read);
-  auto found = cache_.find(request.key, wanted, reach, warn);
+  auto found = cache_.find(request.key, wanted, reach,
+                           [&](const LayerLookup& missed) { note(missed, causes); });
   if (!found) return std::nullopt;
   return hit(std::move(*found), request);
 }
 
-KernelResult Jit::obtain_anew(const Request& request, std::set<std::string> told) {
+KernelResult Jit::obtain_anew(const Request& request) {
   const auto give = [](Kernel kernel) { return std::make_shared<const Kernel>(std::move(kernel)); };
-  const auto warn_of = [&](const Lookup& passed_over) {
-    if (told.insert(passed_over.problem).second) warn(passed_over);
-  };
+  std::vector<std::string> causes;
   const Wanted expected = wanted();
-  if (auto cached = read(request, expected, Reach::all, warn_of)) return give(std::move(*cached));
+  if (auto cached = read(request, expected, Reach::all, causes)) return give(std::move(*cached));
   const auto missed = [&] {
     ++counters_.misses;
+    say_why(request, causes);
     return compile_if_allowed(request, "is in no cache directory");
   };
   if (!may_compile()) return missed();
@@ -57,14 +59,15 @@ KernelResult Jit::obtain_anew(const Request& request, std::set<std::string> told
   }
   if (lock.state() == FileLock::State::held) {  // by another until now, perhaps
     const Timed timed(counters_.cache_read);
-    if (auto cached = cache_.find_own(request.key, expected, warn_of)) {
+    const auto note_it = [&](const LayerLookup& layer) { note(layer, causes); };
+    if (auto cached = cache_.find_own(request.key, expected, note_it)) {
       return give(hit(std::move(*cached), request));
     }
   }
   // Only the open compiler says for certain whose entries are wanted.
   if (!request.stop.stop_requested()) static_cast<void>(compiler());
   if (const Wanted certain = wanted(); certain != expected) {
-    if (auto cached = read(request, certain, Reach::all, warn_of)) return give(std::move(*cached));
+    if (auto cached = read(request, certain, Reach::all, causes)) return give(std::move(*cached));
   }
   return missed();
 }
@@ -78,9 +81,24 @@ Kernel Jit::hit(CacheHit found, const Request& request) {
   return std::move(found.kernel);
 }
 
-void Jit::warn(const Lookup& passed_over) {
+void Jit::note(const LayerLookup& missed, std::vector<std::string>& causes) {
+  const Lookup& lookup = missed.lookup;
+  const std::string cause = fmt::format("{} in {}", name_of(lookup.found), missed.layer->name());
+  if (std::ranges::find(causes, cause) == causes.end()) causes.push_back(cause);
+  // The others are no surprise, or were said when the process began.
+  if (!is_rubbish(lookup.found) && lookup.found != Found::unreadable) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!told_.insert(lookup.problem).second) return;  // the cache may be asked more than once
+  }
   ++counters_.cache_rejected;
-  log_->warn("cache entry ignored: {}", passed_over.problem);
+  log_->warn("cache entry ignored: {}", lookup.problem);
+}
+
+void Jit::say_why(const Request& request, const std::vector<std::string>& causes) {
+  log_->debug("no kernel is cached of {} for {}: {}", to_text(request.streams), request.target,
+              causes.empty() ? std::string(name_of(Found::off))
+                             : fmt::format("{}", fmt::join(causes, "; ")));
 }
 
 KernelResult Jit::compile_if_allowed(const Request& request, const char* state_of_cache) {

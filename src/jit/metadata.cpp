@@ -1,11 +1,25 @@
 #include "jit/metadata.hpp"
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "util/file.hpp"
 #include "util/hash.hpp"
 
 namespace qkjit {
+namespace {
+
+/// A number that to_entry() can have written: of others a conversion would make anything.
+int count_in(const nlohmann::json& object, const char* name) {
+  const auto& count = object.at(name).get_ref<const nlohmann::json::number_unsigned_t&>();
+  if (count > static_cast<unsigned>(std::numeric_limits<int>::max())) {
+    throw std::out_of_range(fmt::format("{} is {}", name, count));
+  }
+  return static_cast<int>(count);
+}
+
+}  // namespace
 
 // Only what the same inputs give again, so that entries are reproducible: no times, no paths.
 Entry to_entry(const Kernel& kernel, const std::string& key_record) {
@@ -26,7 +40,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
   return {key_record, metadata.dump(), kernel.cubin, kernel.ptx, kernel.toolchain};
 }
 
-Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
+Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
   if (entry.cubin.empty()) return fail(Code::cache_io, "entry has no code");
   try {
     const auto metadata = nlohmann::json::parse(entry.metadata);
@@ -36,24 +50,32 @@ Result<Kernel> to_kernel(const Entry& entry, const std::string& digest) {
     kernel.target = metadata.at("target");
     kernel.variant = metadata.at("variant");
     kernel.compiler = metadata.at("compiler");
-    kernel.cubin = entry.cubin;
-    kernel.ptx = entry.ptx;
+    kernel.cubin = std::move(entry.cubin);
+    kernel.ptx = std::move(entry.ptx);
     kernel.toolchain = entry.toolchain;
-    kernel.resources = {kernel.entry,        r.at("registers"), r.at("spill_stores"),
-                        r.at("spill_loads"), r.at("stack"),     r.at("shared")};
+    kernel.resources = {kernel.entry,
+                        count_in(r, "registers"),
+                        count_in(r, "spill_stores"),
+                        count_in(r, "spill_loads"),
+                        count_in(r, "stack"),
+                        count_in(r, "shared")};
     kernel.key = digest;
     kernel.origin = Origin::cache;
     return kernel;
   } catch (const nlohmann::json::exception& error) {
     return fail(Code::cache_io, "entry has metadata that cannot be read: {}", error.what());
+  } catch (const std::out_of_range& error) {
+    return fail(Code::cache_io, "entry has metadata that cannot be true: {}", error.what());
   }
 }
 
 Result<Kernel> read_kernel(const std::filesystem::path& file) {
   const auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
-  const auto entry = decode(*bytes);
-  return entry ? to_kernel(*entry, hex(digest_of(entry->key))) : tl::unexpected(entry.error());
+  auto entry = decode(*bytes);
+  if (!entry) return tl::unexpected(entry.error());
+  const std::string digest = hex(digest_of(entry->key));
+  return to_kernel(std::move(*entry), digest);
 }
 
 }  // namespace qkjit

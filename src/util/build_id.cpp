@@ -16,7 +16,7 @@ namespace qkjit {
 namespace {
 
 constexpr std::size_t kMaxNotes = 64 << 10;
-constexpr std::size_t kMaxSegments = 256;
+constexpr std::size_t kMaxHeaders = 1024;
 
 bool read_at(int fd, std::uint64_t offset, void* to, std::size_t size) {
   return ::pread(fd, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
@@ -43,6 +43,20 @@ std::string id_in(std::span<const unsigned char> notes) {
   return {};
 }
 
+std::string id_at(int fd, std::uint64_t offset, std::uint64_t size) {
+  if (size > kMaxNotes) return {};
+  std::vector<unsigned char> notes(size);
+  return read_at(fd, offset, notes.data(), notes.size()) ? id_in(notes) : std::string();
+}
+
+/// The headers of one kind; none if they cannot be read.
+template <class Header>
+std::vector<Header> table(int fd, std::uint64_t offset, std::size_t count) {
+  std::vector<Header> headers(count);
+  if (!read_at(fd, offset, headers.data(), count * sizeof(Header))) return {};
+  return headers;
+}
+
 }  // namespace
 
 std::string build_id(const std::filesystem::path& path) {
@@ -50,18 +64,20 @@ std::string build_id(const std::filesystem::path& path) {
   Elf64_Ehdr header;
   if (file.get() < 0 || !read_at(file.get(), 0, &header, sizeof(header))) return {};
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-      header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kMaxSegments) {
+      header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > kMaxHeaders) {
     return {};
   }
-  std::vector<Elf64_Phdr> segments(header.e_phnum);
-  if (!read_at(file.get(), header.e_phoff, segments.data(), segments.size() * sizeof(Elf64_Phdr))) {
-    return {};
+  for (const auto& segment : table<Elf64_Phdr>(file.get(), header.e_phoff, header.e_phnum)) {
+    if (segment.p_type != PT_NOTE) continue;
+    std::string id = id_at(file.get(), segment.p_offset, segment.p_filesz);
+    if (!id.empty()) return id;
   }
-  for (const Elf64_Phdr& segment : segments) {
-    if (segment.p_type != PT_NOTE || segment.p_filesz > kMaxNotes) continue;
-    std::vector<unsigned char> notes(segment.p_filesz);
-    if (!read_at(file.get(), segment.p_offset, notes.data(), notes.size())) continue;
-    if (std::string id = id_in(notes); !id.empty()) return id;
+  // Some of NVIDIA's wheels were edited, and their segments still say where the notes once were.
+  if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shnum > kMaxHeaders) return {};
+  for (const auto& section : table<Elf64_Shdr>(file.get(), header.e_shoff, header.e_shnum)) {
+    if (section.sh_type != SHT_NOTE) continue;
+    std::string id = id_at(file.get(), section.sh_offset, section.sh_size);
+    if (!id.empty()) return id;
   }
   return {};
 }

@@ -91,20 +91,24 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 }
 
 Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& path,
-                                                   std::size_t limit, Owner owner, bool& is_unfit) {
-  is_unfit = false;
+                                                   std::size_t limit, Owner owner, Unfit& unfit) {
+  unfit = Unfit::no;
   const Descriptor file(::open(path.c_str(), kReading | O_NOFOLLOW));
   if (file.get() < 0) {
     if (errno == ENOENT) return std::nullopt;
-    is_unfit = errno == ELOOP || errno == ENXIO;  // a link, a socket
+    if (errno == ELOOP || errno == ENXIO) unfit = Unfit::wrong_kind;  // a link, a socket
     return io_failure("open", path);
   }
   const auto status = status_of(file.get(), path);
   if (!status) return tl::unexpected(status.error());
-  auto checked = check_regular(*status, path, limit);
-  if (checked && owner == Owner::trusted) checked = check_owner(*status, path);
-  is_unfit = !checked;
-  if (is_unfit) return tl::unexpected(checked.error());
+  if (auto regular = check_regular(*status, path, limit); !regular) {
+    unfit = Unfit::wrong_kind;
+    return tl::unexpected(regular.error());
+  }
+  if (auto owned = check_owner(*status, path); owner == Owner::trusted && !owned) {
+    unfit = Unfit::untrusted;
+    return tl::unexpected(owned.error());
+  }
   auto bytes = read_all(file.get(), path, *status);
   if (!bytes) return tl::unexpected(bytes.error());
   return FileContent{std::move(*bytes), status->st_mtim.tv_sec};

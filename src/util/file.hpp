@@ -29,13 +29,16 @@ enum class Owner {
   anyone,   ///< it is believed for what is in it, by a signature
 };
 
+/// Whether what cannot be had may be had later: `no` if so, else what keeps it from ever being so.
+enum class Unfit { no, wrong_kind, untrusted };
+
 /// As read_file(), of a file that is reached by no link in the last step. Nothing if there is no
-/// file. `is_unfit` tells a file that will never do from one that cannot be read now.
+/// file.
 Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& path,
-                                                   std::size_t limit, Owner owner, bool& is_unfit);
+                                                   std::size_t limit, Owner owner, Unfit& unfit);
 inline Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
-                                                            std::size_t limit, bool& is_unfit) {
-  return read_plain_file(path, limit, Owner::trusted, is_unfit);
+                                                            std::size_t limit, Unfit& unfit) {
+  return read_plain_file(path, limit, Owner::trusted, unfit);
 }
 
 /// Stamps a file with the present time; it may fail without consequence.

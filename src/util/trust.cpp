@@ -3,13 +3,33 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace qkjit {
 namespace {
 
 constexpr mode_t kOthersMayWrite = S_IWGRP | S_IWOTH;
+/// Room for an entry of the user or group database; one that is larger is no user's own group.
+constexpr std::size_t kEntryBytes = 16 << 10;
+
+bool is_own_group(gid_t id) {
+  std::array<char, kEntryBytes> user_text, group_text;
+  passwd user{}, *found_user = nullptr;
+  group group{}, *found_group = nullptr;
+  return ::getpwuid_r(::geteuid(), &user, user_text.data(), kEntryBytes, &found_user) == 0 &&
+         found_user &&
+         ::getgrgid_r(id, &group, group_text.data(), kEntryBytes, &found_group) == 0 &&
+         found_group && is_private_group(user, group);
+}
+
+/// Which of the bits that let others write do so.
+mode_t others_may(const struct stat& status) {
+  const mode_t mode = status.st_mode & kOthersMayWrite;
+  return (mode & S_IWGRP) && is_own_group(status.st_gid) ? mode & ~S_IWGRP : mode;
+}
 
 Result<void> check_ancestor(const struct stat& status, const std::filesystem::path& path) {
   struct stat judged = status;
@@ -26,7 +46,7 @@ Result<void> check_owner(const struct stat& status, const std::filesystem::path&
                 "root's are used",
                 path.string(), status.st_uid, ::geteuid());
   }
-  if (status.st_mode & kOthersMayWrite) {
+  if (others_may(status)) {
     return fail(Code::cache_io,
                 "{} can be written by other users (mode {:04o}): if you trust what is there, use "
                 "`chmod go-w`",
@@ -57,6 +77,15 @@ Result<void> check_trusted_directory(const std::filesystem::path& path) {
     }
   }
   return {};
+}
+
+bool is_private_group(const passwd& user, const group& group) {
+  const std::string_view name = user.pw_name;
+  if (user.pw_uid == 0 || user.pw_gid != group.gr_gid || name != group.gr_name) return false;
+  for (char** member = group.gr_mem; *member; ++member) {
+    if (name != *member) return false;
+  }
+  return true;
 }
 
 bool has_elevated_rights() { return ::getauxval(AT_SECURE) != 0; }

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/fault/faults.hpp"
+#include "tests/support/figures.hpp"
 #include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
@@ -32,7 +33,7 @@ bool is_sound(const CacheDirectory& cache) {
 
 }  // namespace
 
-TEST_CASE("each call of a cold start fails in each way", "[fault]") {
+TEST_CASE("each call of a cold start fails in each way", "[fault][figures]") {
   int happened = 0;
   for (const std::string_view call : kFileCalls) {
     for (const int error : kErrors) {
@@ -57,6 +58,7 @@ TEST_CASE("each call of a cold start fails in each way", "[fault]") {
     }
   }
   CHECK(happened > 200);
+  figure("calls made to fail", happened);
 }
 
 TEST_CASE("each call of a warm start fails in each way, and the entry stays", "[fault]") {

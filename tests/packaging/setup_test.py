@@ -17,9 +17,10 @@ FAKES = {
                   'printf "installed=%s:amd64 " "$p"; done; true',
     "id": 'echo "$FAKE_UID"',
     "apt-get": 'echo "$DEBIAN_FRONTEND apt-get $*" >>log; [[ $* != *update* ]] && exit "${APT_EXIT:-0}"; exit 100',
-    "python3": 'mkdir -p build/venv/bin; cp "$FAKE_BIN/pip" build/venv/bin/pip; echo "python3 $*" >>log',
-    "pip": 'echo "pip $*" >>log; to=build/venv/lib/python3.11/site-packages/nvidia/cu13; mkdir -p $to; '
-           'cp -r "$FAKE_BIN"/../cuda13/* $to',
+    "python3": 'mkdir -p $4/bin; cp "$FAKE_BIN/pip" $4/bin/pip; echo "python3 $*" >>log',
+    "pip": 'echo "pip $*" >>log; nvidia=$(dirname "$0")/../lib/python3.11/site-packages/nvidia; '
+           'mkdir -p $nvidia/cu13 $nvidia/cuda_nvrtc/lib; cp -r "$FAKE_BIN"/../cuda13/* $nvidia/cu13; '
+           'echo >$nvidia/cuda_nvrtc/lib/libnvrtc.so.12; exit "${PIP_EXIT:-0}"',
     "sudo": 'echo "sudo $*" >>log; [[ $1 == -n ]] && shift; "$@"',
 }
 
@@ -101,6 +102,16 @@ class Setup(unittest.TestCase):
             self.assertEqual(code, 0, lines)
             self.assertIn("skipped; as root, run: apt-get install python3-torch", lines[-1])
             self.assertTrue(self.cuda_env())
+
+    def test_tests_have_a_second_compiler_where_it_can_be_had(self):
+        self.assertEqual(self.run_setup("tests")[0], 0)
+        self.assertIn("nvidia-cuda-nvrtc-cu12", self.log()[-1])
+        (self.root / "log").unlink()
+        self.assertEqual((self.run_setup("tests"), self.log()), ((0, []), []))
+        shutil.rmtree(self.root / "build/nvrtc12")
+        code, lines = self.run_setup("tests", PIP_EXIT="1")
+        self.assertEqual(code, 0)
+        self.assertIn("skipped", lines[-1])
 
     def test_only_ninja_missing_is_fine(self):
         self.assertEqual(self.run_setup(missing="ninja-build"), (0, []))

@@ -13,7 +13,7 @@ namespace qkjit::test {
 /// Its cubins are text. Set its fields before it is used.
 class FakeNvrtc final : public Nvrtc {
  public:
-  const std::string& path() const override { return path_; }
+  const std::string& path() const override { return file; }
   std::string version() const override { return "13.9"; }
   std::vector<std::string> targets() const override { return {"sm_90"}; }
   Result<Compiled> compile(const CompileRequest& request) const override {
@@ -27,9 +27,7 @@ class FakeNvrtc final : public Nvrtc {
   std::function<void()> inside;  ///< runs in every compile
   bool refuse = false;
   mutable std::atomic<int> compiles{0};
-
- private:
-  std::string path_ = "/fake";
+  std::string file = "/fake";  ///< whose build id is the toolchain
 };
 
 }  // namespace qkjit::test

@@ -1,6 +1,8 @@
 // The layers of the cache in order, and whose compiler's entries serve from which.
+#include <cstdlib>
 #include <fstream>
 
+#include "tests/support/figures.hpp"
 #include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
@@ -65,6 +67,34 @@ TEST_CASE("each byte of an entry's file changed, and each shorter length, is dam
   }
   CHECK(look_at(whole + whole) == Found::damaged);
   CHECK(look_at(whole) == Found::entry);
+}
+
+TEST_CASE("whatever is changed in an entry's file, the right kernel comes and the place heals",
+          "[cache][jit][figures]") {
+  const TemporaryDirectory root;
+  const CacheDirectory cache(root.path());
+  const fs::path file = fill(cache);
+  const std::string whole = *read_file(file, kMaxEntryBytes);
+  // All of them take a minute on a disk.
+  const std::size_t step = std::getenv("QKJIT_FIGURES") ? 1 : 97;
+  int right = 0, healed = 0, tried = 0;
+  const auto heal = [&](const std::string& bytes) {
+    std::ofstream(file, std::ios::binary) << bytes;
+    JitFixture f(cache);
+    ++tried;
+    right += code_of(f.obtain()) == "cubin for sm_90" && f.nvrtc->compiles == 1;
+    healed += *read_file(file, kMaxEntryBytes) == whole;
+  };
+  for (std::size_t i = 0; i < whole.size(); i += step) {
+    std::string changed = whole;
+    changed[i] = static_cast<char>(changed[i] ^ 0x40);
+    heal(changed);
+    heal(whole.substr(0, i));
+  }
+  CHECK((right == tried && healed == tried));
+  figure("entries damaged, each byte and length", tried);
+  figure("of these, right kernels", right);
+  figure("of these, healed", healed);
 }
 
 TEST_CASE("a damaged file is quarantined, and its place healed", "[cache][jit]") {

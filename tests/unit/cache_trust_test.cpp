@@ -1,7 +1,10 @@
 // Only what this user or root wrote, in places where nobody else can write, is read.
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -28,7 +31,7 @@ void fill(const CacheDirectory& cache) {
 bool is_refused(const fs::path& path, std::initializer_list<std::string_view> words) {
   const CacheDirectory cache(path);
   return fails(cache.check_usable(), Code::cache_io, words) && !cache.has(kKey.digest()) &&
-         cache.look(kKey, {}).found == Found::nothing &&
+         cache.look(kKey, {}).found == Found::refused &&
          fails(cache.store(kKey, {kKey.record(), "{}", "cubin", "ptx"}), Code::cache_io, words);
 }
 
@@ -78,7 +81,7 @@ TEST_CASE("what another user owns is not used", "[cache][trust]") {
   const fs::path file = cache.file_of(kKey.digest());
   REQUIRE(::chown(file.c_str(), kSomeoneElse, kSomeoneElse) == 0);
   const Lookup planted = cache.look(kKey, {});
-  CHECK(planted.found == Found::damaged);
+  CHECK(planted.found == Found::untrusted);
   CHECK(mentions(planted.problem, {file.string(), "user 65534"}));
   REQUIRE(::chown(file.c_str(), 0, 0) == 0);
   CHECK(cache.look(kKey, {}).found == Found::entry);
@@ -94,7 +97,7 @@ TEST_CASE("a file that others can write, or a link to a good one, is no entry", 
   const fs::path file = cache.file_of(kKey.digest());
   for (const mode_t mode : {0666, 0660, 0602}) {
     set_mode(file, mode);
-    CHECK(cache.look(kKey, {}).found == Found::damaged);
+    CHECK(cache.look(kKey, {}).found == Found::untrusted);
   }
   set_mode(file, 0644);
   CHECK(cache.look(kKey, {}).found == Found::entry);
@@ -108,6 +111,58 @@ TEST_CASE("a file that others can write, or a link to a good one, is no entry", 
     CHECK_FALSE(fs::is_symlink(file));
   }
   CHECK(fs::exists(root.path() / "elsewhere"));
+}
+
+TEST_CASE("a group is private if it is the user's own and has nobody else in it",
+          "[cache][trust]") {
+  char user_name[] = "anna", other_name[] = "otto";
+  char* none[] = {nullptr};
+  char* self[] = {user_name, nullptr};
+  char* others[] = {user_name, other_name, nullptr};
+  passwd user{};
+  user.pw_name = user_name, user.pw_uid = 1000, user.pw_gid = 1000;
+  group own{};
+  own.gr_name = user_name, own.gr_gid = 1000, own.gr_mem = none;
+  CHECK(is_private_group(user, own));
+  own.gr_mem = self;
+  CHECK(is_private_group(user, own));
+  own.gr_mem = others;
+  CHECK_FALSE(is_private_group(user, own));
+  own.gr_mem = none, own.gr_name = other_name;
+  CHECK_FALSE(is_private_group(user, own));  // such as "users"
+  own.gr_name = user_name, own.gr_gid = 100;
+  CHECK_FALSE(is_private_group(user, own));
+  user.pw_uid = 0, user.pw_gid = own.gr_gid = 0;
+  CHECK_FALSE(is_private_group(user, own));
+}
+
+TEST_CASE("with a umask of 002 and a group of one's own, what one made oneself is used",
+          "[cache][trust]") {
+  const passwd* const user = ::getpwnam("daemon");
+  const group* const group = user ? ::getgrgid(user->pw_gid) : nullptr;
+  if (::geteuid() != 0 || !group || !is_private_group(*user, *group)) {
+    WARN("needs root, and a user `daemon` with a group of that name and no members");
+    return;
+  }
+  const uid_t uid = user->pw_uid;
+  const gid_t gid = user->pw_gid;
+  const TemporaryDirectory root;
+  set_mode(root.path(), 01777);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0) ::_exit(9);
+    ::umask(002);
+    fs::create_directories(root.path() / ".cache" / "mine");
+    const CacheDirectory cache(root.path() / ".cache" / "mine");
+    if (!cache.store(kKey, {kKey.record(), "{}", "cubin", "ptx"})) ::_exit(1);
+    if (::chmod(cache.file_of(kKey.digest()).c_str(), 0664) != 0) ::_exit(9);
+    if (cache.look(kKey, {}).found != Found::entry) ::_exit(2);
+    if (::chmod(cache.path().c_str(), 0777) != 0) ::_exit(9);
+    ::_exit(CacheDirectory(cache.path()).check_usable() ? 3 : 0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }
 
 TEST_CASE("a process that cannot read an entry leaves it where it is", "[cache][trust]") {

@@ -7,9 +7,12 @@
 #include <new>
 #include <thread>
 
+#include "jit/toolchain.hpp"
+#include "tests/support/figures.hpp"
 #include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
 #include "tests/unit/temporary_directory.hpp"
+#include "util/library_search.hpp"
 
 using namespace qkjit;
 using namespace qkjit::test;
@@ -71,7 +74,7 @@ void wait_until_compiling(SharedMemory& shared) {
 
 }  // namespace
 
-TEST_CASE("of 64 processes on one cold key, one compiles", "[jit][processes]") {
+TEST_CASE("of 64 processes on one cold key, one compiles", "[jit][processes][figures]") {
   const TemporaryDirectory root;
   const CacheDirectory cache(root.path() / "cache");
   SharedMemory shared;
@@ -81,6 +84,77 @@ TEST_CASE("of 64 processes on one cold key, one compiles", "[jit][processes]") {
   CHECK(shared->compiles == 1);
   CHECK(shared->right == 64);
   CHECK(cache.list().size() == 1);
+  figure("one key: compiles", shared->compiles.load());
+  figure("one key: right answers", shared->right.load());
+}
+
+TEST_CASE("who gets the lock looks again before compiling", "[jit][processes]") {
+  const TemporaryDirectory root;
+  const CacheDirectory cache(root.path() / "cache");
+  // A compiler that is what it was expected to be, so that opening it is no reason to look again.
+  const std::string libraries[] = {"libc.so.6"};
+  JitFixture f(cache);
+  f.nvrtc->file = find_library(libraries);
+  REQUIRE_FALSE(toolchain_of(f.nvrtc->file).empty());
+  f.options.find_compiler = [&] { return f.nvrtc->file; };
+
+  /// Asked after the writable directory: its answer "nothing" comes when another has the lock, and
+  /// publishes the entry before it lets go.
+  struct Meanwhile final : CacheLayer {
+    std::string name() const override { return "meanwhile"; }
+    bool has(const std::string&) const override { return false; }
+    Lookup look(const Key& key, const Wanted&) const override {
+      if (!then) return {};
+      then(key);
+      return {};
+    }
+    Result<void> store(const Key&, const Entry&) const override { return {}; }
+    std::function<void(const Key&)> then;
+  };
+  auto layer = std::make_shared<Meanwhile>();
+  layer->then = [&](const Key& key) {
+    const TemporaryDirectory elsewhere;
+    const CacheDirectory others(elsewhere.path());
+    JitFixture other(others);
+    other.nvrtc->file = f.nvrtc->file;
+    REQUIRE(other.obtain().has_value());
+    REQUIRE(cache.store(key, **others.find(key)).has_value());
+  };
+  f.options.further = {layer};
+  REQUIRE(f.obtain().has_value());
+  CHECK(f.nvrtc->compiles == 0);
+  CHECK(f.opened == 0);
+  CHECK(f.jit().counters().cache_hits() == 1);
+}
+
+TEST_CASE("64 processes on 64 keys compile each once, and all are right",
+          "[jit][processes][figures]") {
+  const TemporaryDirectory root;
+  const CacheDirectory cache(root.path() / "cache");
+  SharedMemory shared;
+  for (const int expected : {64, 64}) {  // cold, then warm
+    std::vector<pid_t> children;
+    for (int i = 1; i <= 64; ++i) {
+      children.push_back(start(cache, shared, 20ms, false, {.head_dim = 8 * i, .rope_dim = 8}));
+    }
+    wait_for(children);
+    CHECK(shared->compiles == expected);
+  }
+  CHECK(shared->right == 128);
+  CHECK(cache.list().size() == 64);
+  figure("64 keys, cold and warm: compiles", shared->compiles.load());
+  figure("64 keys, cold and warm: right answers", shared->right.load());
+}
+
+TEST_CASE("a good compile after a failed one is kept and served", "[jit][processes]") {
+  const TemporaryDirectory root;
+  const CacheDirectory cache(root.path());
+  SharedMemory shared;
+  wait_for({start(cache, shared, 1ms, true)});
+  CHECK(cache.list().empty());
+  for (int i = 0; i < 2; ++i) wait_for({start(cache, shared, 1ms)});
+  CHECK(shared->right == 3);
+  CHECK(shared->compiles == 2);  // the third process finds what the second made
 }
 
 TEST_CASE("processes on different keys compile at the same time", "[jit][processes]") {

@@ -61,7 +61,7 @@ Exit cache_verify(const Console& console, const CacheDirectory& cache) {
     const Lookup lookup = examine_kernel(cache, file.path);
     if (lookup.found == Found::entry) ++good;
     if (lookup.problem.empty()) continue;
-    const bool is_damaged = lookup.found == Found::damaged;
+    const bool is_damaged = is_rubbish(lookup.found);
     if (is_damaged) cache.quarantine(lookup);
     (is_damaged ? quarantined : unreadable)
         .push_back({{"file", file.path.string()}, {"why", lookup.problem}});

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   qkjit::add_run(app, console, exit);
   qkjit::add_precompile(app, console, exit);
   qkjit::add_inspect(app, console, exit);
+  qkjit::add_explain(app, console, exit);
   qkjit::add_tune(app, console, exit);
   qkjit::add_cache(app, console, exit);
   qkjit::add_bench(app, console, exit);

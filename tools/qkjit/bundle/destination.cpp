@@ -8,7 +8,7 @@ namespace {
 
 /// Whether the file has these bytes already, and is one that a reader takes.
 bool is_there(const std::filesystem::path& file, std::string_view bytes) {
-  bool ignored = false;
+  Unfit ignored = Unfit::no;
   const auto content = read_plain_file(file, bytes.size(), Owner::anyone, ignored);
   return content && *content && (*content)->bytes == bytes;
 }

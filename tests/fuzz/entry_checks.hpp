@@ -1,0 +1,13 @@
+// What must hold of any bytes at all that lie where an entry should be.
+#pragma once
+
+#include <string_view>
+
+namespace qkjit::test {
+
+/// Reads `bytes` as an entry, as a key record and as the parts of an entry whose digest is right,
+/// as far as the library would. Aborts with a message if what was read is not what was there; what
+/// the sanitizers see is theirs to report. Nothing is written anywhere.
+void check_entry_bytes(std::string_view bytes);
+
+}  // namespace qkjit::test
