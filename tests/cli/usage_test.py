@@ -58,6 +58,8 @@ class Usage(CliTest):
             document = self.qkjit(*arguments, "--json").json()
             counted = [document[name] for name in ("compiled", "hits", "failed")]
             self.assertEqual((sum(counted), document["failed"]), (1, 0), arguments)
+            if arguments[0] == "inspect":  # of one kernel, whatever it comes from
+                continue
             requests = document["requests"]
             self.assertEqual(requests.pop("all"), sum(requests.values()), arguments)
             self.assertEqual(requests["missed"], document["compiled"], arguments)
