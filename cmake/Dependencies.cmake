@@ -1,5 +1,5 @@
 # Third parties. The header-only targets keep fmt and spdlog out of our symbol table and of the
-# host's link; libsodium is linked statically where it can be. The host application sees none.
+# host's link; libsodium and zstd are linked statically where they can be. The host application sees none.
 find_package(Threads REQUIRED)
 
 macro(qkjit_dependency target package)
@@ -16,7 +16,11 @@ qkjit_dependency(tl::expected tl-expected)
 # libsodium has a pkg-config file and no CMake package.
 find_path(QKJIT_SODIUM_INCLUDE_DIR sodium.h REQUIRED)
 find_library(QKJIT_SODIUM_LIBRARY NAMES libsodium.a sodium REQUIRED)
-mark_as_advanced(QKJIT_SODIUM_INCLUDE_DIR QKJIT_SODIUM_LIBRARY)
+find_path(QKJIT_ZSTD_INCLUDE_DIR zstd.h REQUIRED)
+find_library(QKJIT_ZSTD_LIBRARY NAMES libzstd.a zstd REQUIRED)
+# Of xxHash only the header is used.
+find_path(QKJIT_XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
+mark_as_advanced(QKJIT_XXHASH_INCLUDE_DIR QKJIT_ZSTD_INCLUDE_DIR QKJIT_ZSTD_LIBRARY QKJIT_SODIUM_INCLUDE_DIR QKJIT_SODIUM_LIBRARY)
 
 # Headers for types only, and NVRTC to compile the generic kernel: nothing links libcuda or libnvrtc.
 set(_qkjit_cuda_roots ${CUDAToolkit_ROOT} $ENV{CUDAToolkit_ROOT} $ENV{CUDA_HOME} /usr/local/cuda)

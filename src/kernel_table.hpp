@@ -1,9 +1,9 @@
 // The kernels of each spec and device, found without a lock.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -15,6 +15,7 @@
 #include "kernels/generic_params.cuh"
 #include "spec/path.hpp"
 #include "table_kernel.hpp"
+#include "util/checksum.hpp"
 #include "util/fork.hpp"
 
 namespace qkjit {
@@ -29,18 +30,16 @@ struct TableEntry {
 /// keep the old ones until the table goes, so that no reader ever waits or loses what it looks at.
 class KernelTable {
  public:
-  /// The specs of two streams field by field, a device and a process: what is loaded in one is not
-  /// in a forked child. Whatever a Spec gets, it is part of the key.
-  using Key = std::array<int, 2 * sizeof(Spec) / sizeof(int) + 2>;
+  /// A device, a process (what is loaded in one is not in a forked child), and the specs of two
+  /// streams field by field. Whatever a Spec gets, it is part of the key.
+  using Key = std::array<int, 2 + 2 * sizeof(Spec) / sizeof(int)>;
   static_assert(std::has_unique_object_representations_v<Spec>, "all of a Spec tells");
 
   /// `second`: of a kernel of two streams.
   static Key fused_key(const Spec& spec, int device, const std::optional<Spec>& second = {}) {
-    Key key = {};
-    std::memcpy(key.data(), &spec, sizeof(spec));
-    if (second) std::memcpy(key.data() + sizeof(spec) / sizeof(int), &*second, sizeof(*second));
-    key[key.size() - 2] = static_cast<int>(fork_generation());
-    key.back() = device;
+    Key key = {device, static_cast<int>(fork_generation())};
+    std::memcpy(key.data() + 2, &spec, sizeof(spec));
+    if (second) std::memcpy(key.data() + kHashed, &*second, sizeof(*second));
     return key;
   }
   /// head_dim 0 is no spec's.
@@ -53,8 +52,7 @@ class KernelTable {
   const TableEntry* find(const Key& key) const {
     const Snapshot* snapshot = current_.load(std::memory_order_acquire);
     if (!snapshot) return nullptr;
-    const auto at = std::ranges::lower_bound(*snapshot, key, {}, &Slot::key);
-    return at != snapshot->end() && at->key == key ? at->entry : nullptr;
+    return (*snapshot)[place_of(*snapshot, key)].entry;
   }
 
   /// Keeps the entry that is there if the key has one.
@@ -73,24 +71,35 @@ class KernelTable {
  private:
   struct Slot {
     Key key;
-    const TableEntry* entry;
+    const TableEntry* entry = nullptr;  // of a place that is free
   };
-  using Snapshot = std::vector<Slot>;  // sorted by key
+  using Snapshot = std::vector<Slot>;  // hashed, a power of two, at most half full
+
+  /// All but the second spec: few pairs share their first.
+  static constexpr std::size_t kHashed = 2 + sizeof(Spec) / sizeof(int);
+
+  /// Where the key is, or would come to be.
+  static std::size_t place_of(const Snapshot& snapshot, const Key& key) {
+    std::size_t place = hash_of({reinterpret_cast<const char*>(key.data()), kHashed * sizeof(int)});
+    for (;; ++place) {
+      const Slot& slot = snapshot[place &= snapshot.size() - 1];
+      if (!slot.entry || slot.key == key) return place;
+    }
+  }
 
   const TableEntry* publish(const Key& key, TableEntry entry) {
     entries_.push_back(std::make_unique<const TableEntry>(std::move(entry)));
-    auto next = snapshots_.empty() ? std::make_unique<Snapshot>()
-                                   : std::make_unique<Snapshot>(*snapshots_.back());
-    const Slot slot{key, entries_.back().get()};
-    const auto at = std::ranges::lower_bound(*next, key, {}, &Slot::key);
-    if (at != next->end() && at->key == key) {
-      *at = slot;
-    } else {
-      next->insert(at, slot);
+    auto next = std::make_unique<Snapshot>(std::bit_ceil(2 * entries_.size()));
+    const auto put = [&](const Slot& slot) { (*next)[place_of(*next, slot.key)] = slot; };
+    if (!snapshots_.empty()) {
+      for (const Slot& slot : *snapshots_.back()) {
+        if (slot.entry) put(slot);
+      }
     }
+    put({key, entries_.back().get()});
     current_.store(next.get(), std::memory_order_release);
     snapshots_.push_back(std::move(next));
-    return slot.entry;
+    return entries_.back().get();
   }
 
   std::atomic<const Snapshot*> current_{nullptr};

@@ -8,9 +8,12 @@
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
+#include "util/packed.hpp"
 
 namespace qkjit {
 namespace {
+
+constexpr std::size_t kMaxPtxBytes = 64u << 20;
 
 /// Nothing may be loaded while the stream is captured.
 tl::expected<void, NoKernel> may_load(const Driver& driver, Stream stream) {
@@ -158,9 +161,12 @@ Result<const TableKernel*> Loader::generic_kernel(const Driver& driver, const Sp
     TableEntry found;
     const auto fetched = [](const std::stop_token&) { return true; };
     found.kernels.emplace_back(Choice{}, true, fetched,
-                               [this, &driver, text = code->text, name = generic_entry(kind)] {
+                               [this, &driver, packed = code->text, name = generic_entry(kind)] {
                                  const Timed timed(load_time_);
-                                 return checked(driver.load(text, name));
+                                 return checked(unpack(packed, kMaxPtxBytes)
+                                                    .and_then([&](const std::string& ptx) {
+                                                      return driver.load(ptx, name);
+                                                    }));
                                });
     entry = table_.insert(key, std::move(found));
   }

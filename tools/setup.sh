@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(cmake g++ make pkg-config libfmt-dev libspdlog-dev nlohmann-json3-dev catch2 libcli11-dev
-          libsodium-dev libexpected-dev libarchive-dev libzstd-dev python3)
+          libsodium-dev libxxhash-dev libexpected-dev libarchive-dev libzstd-dev python3)
 wheel_packages=(python3-venv ca-certificates)  # needed only to fetch wheels
 nice_to_have=(ninja-build)                     # installed along with others, never asked for alone
 test_packages=(python3-torch)                  # tests that lack them are skipped and say so
@@ -115,8 +115,8 @@ ensure_contents() {
     command -v "$command" >/dev/null || missing+=("$command")
   done
   if command -v c++ >/dev/null; then
-    for header in fmt/format.h spdlog/spdlog.h nlohmann/json.hpp CLI/CLI.hpp sodium.h tl/expected.hpp \
-                  archive.h; do
+    for header in fmt/format.h spdlog/spdlog.h nlohmann/json.hpp CLI/CLI.hpp sodium.h xxhash.h zstd.h \
+                  tl/expected.hpp archive.h; do
       echo "#include <$header>" | c++ -std=c++20 -x c++ -E - &>/dev/null || missing+=("$header")
     done
   fi

@@ -1,4 +1,4 @@
-// Build step: compiles the generic kernels to PTX, each into a file of its own.
+// Build step: compiles the generic kernels to PTX, each packed into a file of its own.
 //
 //   qkjit_embed_ptx LIBNVRTC DIRECTORY HEADER...
 #include <cstdio>
@@ -10,6 +10,7 @@
 #include "compile/nvrtc.hpp"
 #include "kernels/generic_params.cuh"
 #include "util/file.hpp"
+#include "util/packed.hpp"
 
 namespace qkjit {
 namespace {
@@ -37,7 +38,7 @@ Result<void> write_ptx(const Nvrtc& nvrtc, const std::vector<EmbeddedFile>& head
   const auto compiled =
       nvrtc.compile({source.file, source.text, headers, fmt::format("compute_{}", capability)});
   if (!compiled) return tl::unexpected(compiled.error());
-  return publish_file(directory / generic_file(kind, capability), compiled->ptx);
+  return publish_file(directory / generic_file(kind, capability), pack(compiled->ptx));
 }
 
 Result<void> embed_ptx(const std::string& library, const std::filesystem::path& directory,

@@ -1,6 +1,5 @@
 #include "cache/bundle.hpp"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cache/names.hpp"
@@ -9,7 +8,7 @@
 namespace qkjit {
 namespace {
 
-constexpr std::string_view kSchema = "qkjit.bundle/1";
+constexpr std::string_view kSchema = "qkjit.bundle/2";
 
 bool is_digest(std::string_view text) {
   return text.size() == 2 * sizeof(Digest) &&
@@ -69,14 +68,8 @@ const BundleFile* Bundle::find(const std::string& name) const {
   return found == files.end() ? nullptr : &found->second;
 }
 
-std::string digest_in(std::string_view entry) {
-  Digest digest;
-  std::ranges::copy(entry.substr(entry.size() - sizeof(digest)), digest.begin());
-  return hex(digest);
-}
-
 BundleFile describe(std::string_view bytes, const Entry& entry, const std::string& target) {
-  return {bytes.size(), digest_in(bytes), hex(digest_of(entry.key)), entry.toolchain, target};
+  return {bytes.size(), hex(digest_of(bytes)), hex(digest_of(entry.key)), entry.toolchain, target};
 }
 
 std::string to_text(const Bundle& bundle) {

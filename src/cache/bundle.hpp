@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxManifestBytes = 16u << 20;
 /// An entry as the manifest names it.
 struct BundleFile {
   std::uint64_t size = 0;
-  std::string digest;  ///< the entry's own, which is its last 32 bytes; hexadecimal
+  std::string digest;  ///< BLAKE2b-256 of the entry's bytes; hexadecimal
   std::string key;     ///< digest of its key record
   std::string toolchain;
   std::string target;  ///< "sm_90"
@@ -34,9 +34,6 @@ struct Bundle {
   /// Null if there is none.
   const BundleFile* find(const std::string& name) const;
 };
-
-/// The digest at the end of an entry that decode() found good, in hexadecimal: of all its content.
-std::string digest_in(std::string_view entry);
 
 /// What the manifest says of an entry with these bytes, which decode() found good.
 BundleFile describe(std::string_view bytes, const Entry& entry, const std::string& target);

@@ -36,12 +36,12 @@ Found found_of(Unfit unfit) {
 
 Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& wanted) {
   Unfit unfit = Unfit::no;
-  const auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
+  auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
   if (!content) {
     return {.found = found_of(unfit), .place = file.string(), .problem = content.error().message};
   }
   if (!*content) return {};
-  Lookup lookup = judge((*content)->bytes, file.string(), key, wanted);
+  Lookup lookup = judge(std::move((*content)->bytes), file.string(), key, wanted);
   lookup.modified = (*content)->modified;
   return lookup;
 }
@@ -100,7 +100,7 @@ Lookup CacheDirectory::examine(const std::filesystem::path& file) const {
     return lookup;
   }
   if (!*content) return {};
-  auto entry = decode((*content)->bytes);
+  auto entry = decode(std::move((*content)->bytes));
   if (!entry) return damaged(file.string() + ": " + entry.error().message);
   const std::string digest = hex(digest_of(entry->key));
   if (file.filename() != file_of(digest).filename() &&

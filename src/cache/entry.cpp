@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "util/hash.hpp"
+#include "util/checksum.hpp"
 
 namespace qkjit {
 namespace {
@@ -34,22 +34,22 @@ std::string encode(const Entry& entry) {
       kEntryVersion,
       {static_cast<std::uint32_t>(entry.key.size()),
        static_cast<std::uint32_t>(entry.metadata.size()),
-       static_cast<std::uint32_t>(entry.cubin.size()), static_cast<std::uint32_t>(entry.ptx.size()),
+       static_cast<std::uint32_t>(entry.cubin.size()), static_cast<std::uint32_t>(entry.packed_ptx.size()),
        static_cast<std::uint32_t>(entry.toolchain.size())}};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof(header));
   bytes += entry.key;
   bytes += entry.metadata;
   bytes += entry.cubin;
-  bytes += entry.ptx;
+  bytes += entry.packed_ptx;
   bytes += entry.toolchain;
-  const Digest digest = digest_of(bytes);
-  bytes.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+  const Checksum checksum = checksum_of(bytes);
+  bytes.append(reinterpret_cast<const char*>(checksum.data()), checksum.size());
   return bytes;
 }
 
-Result<Entry> decode(std::string_view bytes) {
+Result<Entry> decode(std::string bytes) {
   Header header;
-  if (bytes.size() < sizeof(header) + sizeof(Digest)) {
+  if (bytes.size() < sizeof(header) + sizeof(Checksum)) {
     return fail(Code::cache_io, "entry of {} bytes is cut short", bytes.size());
   }
   std::memcpy(&header, bytes.data(), sizeof(header));
@@ -58,31 +58,35 @@ Result<Entry> decode(std::string_view bytes) {
     return fail(Code::cache_io, "entry has format {}, this library reads {}", header.version,
                 kEntryVersion);
   }
-  std::uint64_t size = sizeof(header) + sizeof(Digest);
+  std::uint64_t size = sizeof(header) + sizeof(Checksum);
   for (const std::uint32_t length : header.lengths) size += length;
   if (size != bytes.size()) {
     return fail(Code::cache_io, "entry of {} bytes says it has {}", bytes.size(), size);
   }
-  const std::string_view content = bytes.substr(0, bytes.size() - sizeof(Digest));
-  const Digest digest = digest_of(content);
-  if (std::memcmp(digest.data(), bytes.data() + content.size(), sizeof(digest)) != 0) {
-    return fail(Code::cache_io, "entry does not have the digest it says: its content is damaged");
+  const auto content = std::string_view(bytes).substr(0, bytes.size() - sizeof(Checksum));
+  const Checksum checksum = checksum_of(content);
+  if (std::memcmp(checksum.data(), bytes.data() + content.size(), sizeof(checksum)) != 0) {
+    return fail(Code::cache_io, "entry does not have the checksum it says: its content is damaged");
   }
   std::string_view rest = content.substr(sizeof(header));
   const auto take = [&](std::uint32_t length) {
     const std::string_view part = rest.substr(0, length);
     rest.remove_prefix(length);
-    return std::string(part);
+    return part;
   };
   Entry entry;
   entry.key = take(header.lengths[0]);
   entry.metadata = take(header.lengths[1]);
-  entry.cubin = take(header.lengths[2]);
-  entry.ptx = take(header.lengths[3]);
+  const std::string_view cubin = take(header.lengths[2]);
+  entry.packed_ptx = take(header.lengths[3]);
   entry.toolchain = take(header.lengths[4]);
   if (!is_toolchain(entry.toolchain)) {
     return fail(Code::cache_io, "entry has a toolchain that is no name");
   }
+  // Fresh memory for the largest part would cost as much as reading the file.
+  const auto begin = static_cast<std::size_t>(cubin.data() - bytes.data());
+  bytes.resize(begin + cubin.size());
+  entry.cubin = std::move(bytes.erase(0, begin));
   return entry;
 }
 

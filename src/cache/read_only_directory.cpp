@@ -4,6 +4,7 @@
 
 #include "cache/names.hpp"
 #include "util/file.hpp"
+#include "util/hash.hpp"
 
 namespace qkjit {
 namespace {
@@ -98,15 +99,16 @@ Lookup ReadOnlyDirectory::look_signed(const Key& key, const Wanted& wanted) cons
   if (!file) return {};
   const std::filesystem::path place = path() / name;
   Unfit unfit = Unfit::no;
-  const auto content = read_plain_file(place, file->size, Owner::anyone, unfit);
+  auto content = read_plain_file(place, file->size, Owner::anyone, unfit);
   if (!content) {
     return {.found = unfit == Unfit::no ? Found::unreadable : Found::damaged,
             .place = place,
             .problem = content.error().message};
   }
   if (!*content) return {};
-  Lookup lookup = judge((*content)->bytes, place, key, {});
-  if (lookup.found == Found::entry && digest_in((*content)->bytes) != file->digest) {
+  const std::string its_digest = hex(digest_of((*content)->bytes));
+  Lookup lookup = judge(std::move((*content)->bytes), place, key, {});
+  if (lookup.found == Found::entry && its_digest != file->digest) {
     return {.found = Found::damaged,
             .place = place,
             .problem = place.string() + ": it is not the entry that the signed " +

@@ -92,11 +92,15 @@ std::string bounds_of(const Variant& v) {
   return v.blocks > 0 ? fmt::format("{}, {}", v.threads, v.blocks) : fmt::to_string(v.threads);
 }
 
+std::string dual_entry_name(const Spec& first, const Spec& second) {
+  constexpr std::size_t kPrefix = sizeof("qkjit") - 1;
+  return fmt::format("qkjit_dual{}_and{}", entry_name(first).substr(kPrefix),
+                     entry_name(second).substr(kPrefix));
+}
+
 /// Blocks that registers must leave room for are what was measured of one spec alone.
 Source dual_source(const Spec& first, const Spec& second, const Variants& v) {
-  constexpr std::size_t kPrefix = sizeof("qkjit") - 1;
-  const std::string entry = fmt::format("qkjit_dual{}_and{}", entry_name(first).substr(kPrefix),
-                                        entry_name(second).substr(kPrefix));
+  const std::string entry = dual_entry_name(first, second);
   const bool is_one = first == second && v.first == v.second;
   const std::string text = fmt::format(
       "#include \"dual.cuh\"\n\n"
@@ -166,6 +170,11 @@ Source fused_source(const Streams& streams, const Variants& variants) {
   return dual_source(streams.first, *streams.second, variants);
 }
 
+std::string fused_entry(const Streams& streams) {
+  return streams.second ? dual_entry_name(streams.first, *streams.second)
+                        : entry_name(streams.first);
+}
+
 Source generic_source(const GenericKind& kind) {
   const std::string entry = generic_entry(kind);
   const bool by_token = is_by_token(kind.forms), computed = is_computed(kind.forms);
@@ -186,7 +195,7 @@ Source generic_source(const GenericKind& kind) {
 }
 
 std::string generic_file(const GenericKind& kind, int capability) {
-  return fmt::format("{}_sm_{}.ptx", generic_entry(kind), capability);
+  return fmt::format("{}_sm_{}.ptx.zst", generic_entry(kind), capability);
 }
 
 std::string generic_entry(const GenericKind& kind) {

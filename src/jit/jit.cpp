@@ -11,9 +11,23 @@
 
 namespace qkjit {
 
+namespace {
+
+/// What all keys begin with: nine tenths of their text, hashed once.
+const Key& common_key() {
+  static const Key common = [] {
+    Key key;
+    key.add("schema", "4");
+    for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.sha256);
+    return key;
+  }();
+  return common;
+}
+
+}  // namespace
+
 Key kernel_key(const Streams& streams, const Variants& variants, const std::string& target) {
-  Key key;
-  key.add("schema", "3");
+  Key key = common_key();
   key.add("spec", to_text(streams.first));
   key.add("variant", to_text(variants.first));
   if (streams.second) {
@@ -23,7 +37,6 @@ Key kernel_key(const Streams& streams, const Variants& variants, const std::stri
   key.add("target", target);
   key.add("options", fmt::format("{}", fmt::join(compile_options(target), "\n")));
   key.add("source", fused_source(streams, variants).text);
-  for (const EmbeddedFile& header : embedded_kernels()) key.add(header.name, header.sha256);
   return key;
 }
 
@@ -87,7 +100,7 @@ KernelResult Jit::make(const Request& request, bool anew) {
 void Jit::keep(const std::string& digest, const KernelResult& made) {
   const std::lock_guard lock(mutex_);
   if (made) {
-    const std::uint64_t bytes = (*made)->cubin.size() + (*made)->ptx.size();
+    const std::uint64_t bytes = (*made)->cubin.size() + (*made)->packed_ptx.size();
     for (const std::string& gone : recent_.add(digest, bytes)) kernels_.erase(gone);
   } else if (made.error().reason == Reason::none) {
     kernels_.erase(digest);
@@ -153,7 +166,7 @@ void Jit::reject(const Streams& streams, const Variants& variants, const std::st
   }
   ++counters_.cache_rejected;
   log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
-             fused_source(streams, variants).entry, digest, why.message);
+             fused_entry(streams), digest, why.message);
 }
 
 }  // namespace qkjit

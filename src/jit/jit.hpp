@@ -55,7 +55,7 @@ struct JitOptions {
 /// A NoKernel of the Jit has a reason, but where it was asked to stop.
 using KernelResult = tl::expected<std::shared_ptr<const Kernel>, NoKernel>;
 
-/// Cache key of a fused kernel: schema, spec and variant of each stream, sources, options, target.
+/// Cache key of a fused kernel: schema, sources, spec and variant of each stream, target, options.
 /// The kernel headers stand in it as digests: their text would be most of every entry, to be read
 /// and hashed on every hit. Not the compiler, so that a machine without one finds what another
 /// compiled.

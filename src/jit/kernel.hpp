@@ -15,7 +15,7 @@ struct Kernel {
   std::string target;   ///< "sm_90"
   std::string variant;  ///< "lanes=16,rows=2,threads=128"
   std::string cubin;
-  std::string ptx;
+  std::string packed_ptx;  ///< util/packed.hpp
   std::string compiler;  ///< "NVRTC 13.0"
   Resources resources;
   std::string key;  ///< digest, which is the entry's file name in a cache directory

@@ -14,7 +14,7 @@ LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, LayerKind ki
   // Entries are large: copies would take as long as reading them.
   Entry& entry = seen.lookup.entry;
   auto kernel = to_kernel(
-      {entry.key, entry.metadata, std::move(entry.cubin), std::move(entry.ptx), entry.toolchain},
+      {entry.key, entry.metadata, std::move(entry.cubin), std::move(entry.packed_ptx), entry.toolchain},
       key.digest());
   if (kernel) {
     seen.kernel = std::move(*kernel);

@@ -12,6 +12,7 @@
 #include "spec/text.hpp"
 #include "spec/variant.hpp"
 #include "util/embedded_file.hpp"
+#include "util/packed.hpp"
 
 namespace qkjit {
 
@@ -76,7 +77,7 @@ Kernel Jit::hit(CacheHit found, const Request& request) {
   ++(found.layer == LayerKind::writable    ? counters_.writable_hits
      : found.layer == LayerKind::read_only ? counters_.read_only_hits
                                            : counters_.further_hits);
-  found.kernel.entry = fused_source(request.streams, request.variants).entry;
+  found.kernel.entry = fused_entry(request.streams);
   found.kernel.target = request.target;
   return std::move(found.kernel);
 }
@@ -145,7 +146,7 @@ KernelResult Jit::compile(const Request& request) {
       .target = request.target,
       .variant = to_text(request.variants.first),
       .cubin = std::move(compiled->cubin),
-      .ptx = std::move(compiled->ptx),
+      .packed_ptx = pack(compiled->ptx),
       .compiler = "NVRTC " + (*nvrtc)->version(),
       .resources = compiled->resources.empty() ? Resources{} : compiled->resources.front(),
       .key = request.key.digest(),

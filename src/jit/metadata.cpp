@@ -37,7 +37,7 @@ Entry to_entry(const Kernel& kernel, const std::string& key_record) {
         {"stack", r.stack},
         {"shared", r.shared}}},
   };
-  return {key_record, metadata.dump(), kernel.cubin, kernel.ptx, kernel.toolchain};
+  return {key_record, metadata.dump(), kernel.cubin, kernel.packed_ptx, kernel.toolchain};
 }
 
 Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
@@ -51,7 +51,7 @@ Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
     kernel.variant = metadata.at("variant");
     kernel.compiler = metadata.at("compiler");
     kernel.cubin = std::move(entry.cubin);
-    kernel.ptx = std::move(entry.ptx);
+    kernel.packed_ptx = std::move(entry.packed_ptx);
     kernel.toolchain = entry.toolchain;
     kernel.resources = {kernel.entry,
                         count_in(r, "registers"),
@@ -70,9 +70,9 @@ Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
 }
 
 Result<Kernel> read_kernel(const std::filesystem::path& file) {
-  const auto bytes = read_file(file, kMaxEntryBytes);
+  auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
-  auto entry = decode(*bytes);
+  auto entry = decode(std::move(*bytes));
   if (!entry) return tl::unexpected(entry.error());
   const std::string digest = hex(digest_of(entry->key));
   return to_kernel(std::move(*entry), digest);

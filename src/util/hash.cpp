@@ -1,7 +1,5 @@
 #include "util/hash.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sodium.h>
 
 #include <new>
@@ -50,6 +48,11 @@ Digest RunningDigest::digest() const {
   return digest;
 }
 
-std::string hex(const Digest& digest) { return fmt::format("{:02x}", fmt::join(digest, "")); }
+std::string hex(const Digest& digest) {
+  std::string text(2 * digest.size() + 1, '\0');  // it ends its text with a NUL
+  sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
+  text.pop_back();
+  return text;
+}
 
 }  // namespace qkjit

@@ -81,12 +81,12 @@ class Export(BundleTest):
         members = self.members()
         self.assertEqual([name for name, _ in members[:2]], ["bundle.json", "bundle.sig"])
         manifest = json.loads(members[0][1])
-        self.assertEqual((manifest["schema"], manifest["entry_version"]), ("qkjit.bundle/1", 2))
+        self.assertEqual((manifest["schema"], manifest["entry_version"]), ("qkjit.bundle/2", 3))
         self.assertEqual([file["name"] for file in manifest["files"]], [name for name, _ in members[2:]])
         self.assertEqual([name for name, _ in members[2:]], self.entries(self.made))
         for file, (name, content) in zip(manifest["files"], members[2:]):
             self.assertEqual(content, (self.made / name).read_bytes())
-            digest = hashlib.blake2b(content[:-32], digest_size=32)
+            digest = hashlib.blake2b(content, digest_size=32)
             self.assertEqual((file["size"], file["digest"], file["target"], file["key"] + ".qkjit"),
                              (len(content), digest.hexdigest(), "sm_90", name))
             self.assertRegex(file["toolchain"], "^nvrtc-")
@@ -163,11 +163,11 @@ class Import(BundleTest):
         manifest = json.loads(text)
         changed, (name, content) = manifest["files"][1], entries[1]
         other = "other".ljust(len(changed["toolchain"]), "-")
-        content = content[:-32 - len(other)] + other.encode()
+        content = qkjit_cli.with_checksum(content[:-16 - len(other)] + other.encode())
         digest = hashlib.blake2b(content, digest_size=32)
         changed |= {"toolchain": other, "digest": digest.hexdigest()}
         return self.tar(file, [("bundle.json", json.dumps(manifest).encode()), entries[0],
-                               (name, content + digest.digest())])
+                               (name, content)])
 
     def test_another_compilers_entries_are_noted_and_pinned(self):
         self.by_another_compiler("other")
@@ -235,8 +235,7 @@ class Import(BundleTest):
         # A good entry of the same key, as anyone can make it.
         file = shipped / (run["kernels"][0]["key"] + ".qkjit")
         content = file.read_bytes()
-        planted = content[:-32].replace(b"NVRTC", b"PLANT", 1)
-        planted += hashlib.blake2b(planted, digest_size=32).digest()
+        planted = qkjit_cli.with_checksum(content[:-16].replace(b"NVRTC", b"PLANT", 1))
         self.assertEqual(len(planted), len(content))
         file.write_bytes(planted)
         done = self.qkjit(*RUN, env=env, says=["is not the entry", file.name])
@@ -337,7 +336,7 @@ class Import(BundleTest):
         file = good["files"][0]
         for name, manifest, says in [
                 ("other schema", good | {"schema": "qkjit.bundle/9", "made_by": "qkjit 9.9\x1b[1m"}, ["qkjit.bundle/9", "qkjit 9.9\\u001b"]),
-                ("other entries", good | {"entry_version": 3}, ["format 3", "reads 2", "export the bundle anew"]),
+                ("other entries", good | {"entry_version": 4}, ["format 4", "reads 3", "export the bundle anew"]),
                 ("no schema", {"files": []}, ["schema"]),
                 ("a list", [1], ["no manifest"]),
                 ("text", "x", ["no manifest"]),

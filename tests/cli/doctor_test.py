@@ -22,7 +22,13 @@ class Doctor(CliTest):
     def test_text_has_a_line_for_each_finding(self):
         lines = self.qkjit("doctor").out.splitlines()
         self.assertEqual([line.split()[0] for line in lines],
-                         ["qkjit", "driver", "nvrtc", "cache", "verdict"])
+                         ["qkjit", "driver", "nvrtc", "cache", "compile", "verdict"])
+
+    def test_who_compiles(self):
+        for policy, says in ("block", "waits"), ("background", "2 threads"), ("never", "generic"):
+            text = self.doctor(env={"QKJIT_COMPILE": policy})["compile"]["text"]
+            self.assertTrue(text.startswith(policy + ":"), text)
+            self.assertIn(says, text)
 
     def test_no_driver_is_said_with_what_to_do(self):
         driver = self.doctor()["driver"]

@@ -77,11 +77,10 @@ class Explain(CliTest):
     def test_another_toolchain_in_the_own_directory_and_in_a_read_only_one(self):
         file = self.entry()
         content = file.read_bytes()
-        # Another compiler's build id, and the digest that makes it an entry.
-        import hashlib
+        # Another compiler's build id, and the checksum that makes it an entry.
         name = self.first()["layers"][0]["toolchain"].encode()
-        body = content[:-32].removesuffix(name) + b"nvrtc-" + b"0" * 16
-        file.write_bytes(body + hashlib.blake2b(body, digest_size=32).digest())
+        body = content[:-16].removesuffix(name) + b"nvrtc-" + b"0" * 16
+        file.write_bytes(qkjit_cli.with_checksum(body))
         self.assertEqual(self.cause(), "another_toolchain")
         self.assertIn("nvrtc-" + "0" * 16, self.first()["layers"][0]["why"])
         self.assertTrue(self.first(env=NO_COMPILER)["hit"], "where no compiler is, any serves")

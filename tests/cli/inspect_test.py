@@ -86,7 +86,7 @@ class Inspect(CliTest):
             (b"", "cut short"),
             (good[:-1], f"entry of {len(good) - 1} bytes says it has {len(good)}"),
             (b"x" + good[1:], "magic"),
-            (good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1:], "digest"),
+            (good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1:], "checksum"),
         ]:
             file.write_bytes(damaged)
             for subject in (file, key):

@@ -1,5 +1,7 @@
 """What the tests of the command share: a run of the binary in an environment of its own."""
 
+import ctypes
+import ctypes.util
 import json
 import os
 import subprocess
@@ -32,6 +34,21 @@ class Finished:
     def __str__(self):
         return (f"qkjit {' '.join(self.arguments)}\nexit code {self.code}\n"
                 f"--- stdout\n{self.out}\n--- stderr\n{self.err}")
+
+
+class Xxh128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def with_checksum(body):
+    """An entry's file of all but its checksum, which is XXH3-128 in canonical order."""
+    name = ctypes.util.find_library("xxhash")
+    if not name:
+        raise unittest.SkipTest("needs libxxhash, which this test makes entries with")
+    xxhash = ctypes.CDLL(name).XXH3_128bits
+    xxhash.restype, xxhash.argtypes = Xxh128, [ctypes.c_char_p, ctypes.c_size_t]
+    hashed = xxhash(body, len(body))
+    return body + hashed.high.to_bytes(8, "big") + hashed.low.to_bytes(8, "big")
 
 
 class CliTest(unittest.TestCase):

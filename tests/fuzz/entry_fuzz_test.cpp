@@ -9,7 +9,7 @@
 #include "tests/fuzz/entry_checks.hpp"
 #include "tests/unit/jit_fixture.hpp"
 #include "tests/unit/mentions.hpp"
-#include "util/hash.hpp"
+#include "util/checksum.hpp"
 
 using namespace qkjit;
 using namespace qkjit::test;
@@ -32,14 +32,14 @@ Entry real_entry() {
 /// As entry_checks takes an entry apart.
 std::string as_parts(const Entry& entry) {
   return fmt::format("{}\x1f{}\x1f{}\x1f{}\x1f{}", entry.key, entry.metadata, entry.cubin,
-                     entry.ptx, entry.toolchain);
+                     entry.packed_ptx, entry.toolchain);
 }
 
-/// The file's digest made right again after a change.
-std::string with_digest(std::string bytes) {
-  bytes.resize(bytes.size() - sizeof(Digest));
-  const Digest digest = digest_of(bytes);
-  return bytes.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+/// The file's checksum made right again after a change.
+std::string with_checksum(std::string bytes) {
+  bytes.resize(bytes.size() - sizeof(Checksum));
+  const Checksum checksum = checksum_of(bytes);
+  return bytes.append(reinterpret_cast<const char*>(checksum.data()), checksum.size());
 }
 
 }  // namespace
@@ -73,13 +73,13 @@ TEST_CASE("no change of an entry's file or of its parts breaks its reader", "[ca
   }
 }
 
-TEST_CASE("lengths that lie are refused, also under a right digest", "[cache][fuzz]") {
+TEST_CASE("lengths that lie are refused, also under a right checksum", "[cache][fuzz]") {
   const std::string file = encode(real_entry());
   for (std::size_t field = 0; field < 5; ++field) {
     for (const std::uint32_t lie : {0u, 1u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
       std::string bytes = file;
       bytes.replace(12 + 4 * field, 4, reinterpret_cast<const char*>(&lie), 4);
-      bytes = with_digest(std::move(bytes));
+      bytes = with_checksum(std::move(bytes));
       if (bytes != file) CHECK(fails(decode(bytes), Code::cache_io, {"says it has"}));
       check(bytes);
     }
@@ -90,8 +90,8 @@ TEST_CASE("lengths that lie are refused, also under a right digest", "[cache][fu
   std::memcpy(lengths, file.data() + 12, sizeof(lengths));
   ++lengths[0], --lengths[1];
   shifted.replace(12, sizeof(lengths), reinterpret_cast<const char*>(lengths), sizeof(lengths));
-  CHECK(decode(with_digest(shifted)).has_value());
-  check(with_digest(shifted));
+  CHECK(decode(with_checksum(shifted)).has_value());
+  check(with_checksum(shifted));
 }
 
 TEST_CASE("metadata of any kind is a kernel's or refused", "[cache][fuzz]") {

@@ -129,8 +129,8 @@ TEST_CASE("a second process finds the kernel and opens no compiler", "[jit]") {
   CHECK(second.jit().counters().compiled == 0);
   const Kernel &a = **compiled, &b = **found;
   CHECK(b.origin == Origin::cache);
-  CHECK(std::tie(a.entry, a.target, a.cubin, a.ptx, a.compiler, a.key) ==
-        std::tie(b.entry, b.target, b.cubin, b.ptx, b.compiler, b.key));
+  CHECK(std::tie(a.entry, a.target, a.cubin, a.packed_ptx, a.compiler, a.key) ==
+        std::tie(b.entry, b.target, b.cubin, b.packed_ptx, b.compiler, b.key));
   CHECK(b.resources.registers == 32);
   CHECK(b.resources.spill_stores == 1);
   CHECK(b.resources.spill_loads == 2);

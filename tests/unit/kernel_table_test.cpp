@@ -48,6 +48,26 @@ TEST_CASE("entries stay where they are as the table grows", "[kernel_table]") {
   CHECK(table.find(key_of(101)) == nullptr);
 }
 
+TEST_CASE("pairs that share their first spec, and it alone, are told apart", "[kernel_table]") {
+  KernelTable table;
+  const Spec first{.head_dim = 128, .rope_dim = 128};
+  const auto key = [&](int second) {
+    return second == 0 ? KernelTable::fused_key(first, 0)
+                       : KernelTable::fused_key(first, 0, Spec{.head_dim = second});
+  };
+  for (int second = 0; second < 40; ++second) {
+    table.insert(key(second), entry_of(std::to_string(second)));
+  }
+  for (int second = 0; second < 40; ++second) {
+    CHECK(table.find(key(second))->why_none.error.message == std::to_string(second));
+  }
+  CHECK(table.find(key(40)) == nullptr);
+  const TableEntry* const old = table.find(key(7));
+  const TableEntry* const next = table.replace(key(7), entry_of("next"));
+  CHECK(table.find(key(7)) == next);
+  CHECK((old->why_none.error.message == "7" && next->why_none.error.message == "next"));
+}
+
 TEST_CASE("keys differ for all specs, devices and generic kernels", "[kernel_table]") {
   std::set<KernelTable::Key> keys;
   std::size_t count = 0;

@@ -83,6 +83,21 @@ Finding examine_layer(const ReadOnlyDirectory& layer) {
                       bundle->files.empty() ? "" : ", with a manifest")};
 }
 
+/// Who compiles what is in no cache.
+Finding describe_policy(const JitOptions& options) {
+  switch (options.compile) {
+    case CompilePolicy::block:
+      return {"compile", true, "block: the call that needs a kernel waits for it"};
+    case CompilePolicy::background:
+      return {"compile", true,
+              fmt::format("background: {} threads at most, the generic kernel serves meanwhile",
+                          options.background_threads)};
+    case CompilePolicy::never:
+      return {"compile", true, "never: what is in no cache is the generic kernel's"};
+  }
+  return {"compile", false, "unknown"};
+}
+
 std::string verdict(bool driver, bool nvrtc, bool cache) {
   if (!cache && nvrtc)
     return "kernels are compiled in every process; set QKJIT_CACHE_DIR to a writable place";
@@ -98,7 +113,7 @@ Exit doctor(const Console& console) {
   if (!runtime) return report(runtime.error());
   const JitOptions& options = (*runtime)->jit().options();
   const Finding driver = examine_driver(), nvrtc = examine_compiler((*runtime)->jit()),
-                cache = examine_cache(options);
+                cache = examine_cache(options), policy = describe_policy(options);
   const std::string text = verdict(driver.good, nvrtc.good, cache.good);
   nlohmann::json document = {
       {"schema", "qkjit.doctor/1"}, {"version", qkjit_version()}, {"verdict", text}};
@@ -108,7 +123,7 @@ Exit doctor(const Console& console) {
                               finding.good ? console.good("ok") : console.bad("--"), finding.text));
     return {{"good", finding.good}, {"text", finding.text}};
   };
-  for (const Finding& finding : {driver, nvrtc, cache}) document[finding.name] = print(finding);
+  for (const Finding& finding : {driver, nvrtc, cache, policy}) document[finding.name] = print(finding);
   document["path"] = nlohmann::json::array();
   for (const ReadOnlyDirectory& layer : options.read_only) {
     document["path"].push_back(print(examine_layer(layer)));

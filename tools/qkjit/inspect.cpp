@@ -11,6 +11,7 @@
 #include "tools/qkjit/report.hpp"
 #include "tools/qkjit/session.hpp"
 #include "tuning/builtin.hpp"
+#include "util/packed.hpp"
 
 namespace qkjit {
 namespace {
@@ -104,10 +105,15 @@ Exit inspect(const Console& console, const Options& options) {
                    {"compiled", kernel->origin == Origin::compiled ? 1 : 0},
                    {"hits", kernel->origin == Origin::cache ? 1 : 0},
                    {"failed", 0}});
-  if (options.ptx) document["ptx"] = kernel->ptx;
+  std::string ptx;
+  if (options.ptx) {
+    auto unpacked = unpack(kernel->packed_ptx, kMaxEntryBytes);
+    if (!unpacked) return report(unpacked.error());
+    document["ptx"] = ptx = std::move(*unpacked);
+  }
   console.print_json(document);
   if (options.resources || !options.ptx) console.print(resources_text(*kernel));
-  if (options.ptx) console.print(kernel->ptx);
+  if (options.ptx) console.print(ptx);
   return Exit::good;
 }
 
