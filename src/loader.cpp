@@ -160,14 +160,13 @@ Result<const TableKernel*> Loader::generic_kernel(const Driver& driver, const Sp
     const auto code = std::ranges::find(embedded_ptx(), file, &EmbeddedFile::name);
     TableEntry found;
     const auto fetched = [](const std::stop_token&) { return true; };
-    found.kernels.emplace_back(Choice{}, true, fetched,
-                               [this, &driver, packed = code->text, name = generic_entry(kind)] {
-                                 const Timed timed(load_time_);
-                                 return checked(unpack(packed, kMaxPtxBytes)
-                                                    .and_then([&](const std::string& ptx) {
-                                                      return driver.load(ptx, name);
-                                                    }));
-                               });
+    found.kernels.emplace_back(
+        Choice{}, true, fetched, [this, &driver, packed = code->text, name = generic_entry(kind)] {
+          const Timed timed(load_time_);
+          return checked(unpack(packed, kMaxPtxBytes).and_then([&](const std::string& ptx) {
+            return driver.load(ptx, name);
+          }));
+        });
     entry = table_.insert(key, std::move(found));
   }
   return &entry->kernels.front();

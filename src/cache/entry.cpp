@@ -29,13 +29,13 @@ bool is_toolchain(std::string_view text) {
 }
 
 std::string encode(const Entry& entry) {
-  const Header header = {
-      kMagic,
-      kEntryVersion,
-      {static_cast<std::uint32_t>(entry.key.size()),
-       static_cast<std::uint32_t>(entry.metadata.size()),
-       static_cast<std::uint32_t>(entry.cubin.size()), static_cast<std::uint32_t>(entry.packed_ptx.size()),
-       static_cast<std::uint32_t>(entry.toolchain.size())}};
+  const Header header = {kMagic,
+                         kEntryVersion,
+                         {static_cast<std::uint32_t>(entry.key.size()),
+                          static_cast<std::uint32_t>(entry.metadata.size()),
+                          static_cast<std::uint32_t>(entry.cubin.size()),
+                          static_cast<std::uint32_t>(entry.packed_ptx.size()),
+                          static_cast<std::uint32_t>(entry.toolchain.size())}};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof(header));
   bytes += entry.key;
   bytes += entry.metadata;

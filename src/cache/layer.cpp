@@ -13,8 +13,7 @@ std::string_view name_of(Found found) {
   return kNames[static_cast<std::size_t>(found)];
 }
 
-Lookup judge(std::string bytes, const std::string& place, const Key& key,
-             const Wanted& wanted) {
+Lookup judge(std::string bytes, const std::string& place, const Key& key, const Wanted& wanted) {
   auto entry = decode(std::move(bytes));
   if (!entry) {
     return {

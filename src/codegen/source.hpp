@@ -24,8 +24,8 @@ std::string fused_entry(const Streams& streams);
 /// A generic kernel, with room for rows of up to 32 * slots chunks.
 Source generic_source(const GenericKind& kind);
 std::string generic_entry(const GenericKind& kind);
-/// What its PTX is called, packed (util/packed.hpp). It exists for these compute capabilities and newer ones; from 8.0 on
-/// GPUs round to bf16 by themselves.
+/// What its PTX is called, packed (util/packed.hpp). It exists for these compute capabilities and
+/// newer ones; from 8.0 on GPUs round to bf16 by themselves.
 inline constexpr int kGenericCapabilities[] = {75, 80};
 std::string generic_file(const GenericKind& kind, int capability);
 

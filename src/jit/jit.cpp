@@ -165,8 +165,8 @@ void Jit::reject(const Streams& streams, const Variants& variants, const std::st
     slot = {{}, true};
   }
   ++counters_.cache_rejected;
-  log_->warn("cache entry ignored: the driver refuses {} of {}: {}",
-             fused_entry(streams), digest, why.message);
+  log_->warn("cache entry ignored: the driver refuses {} of {}: {}", fused_entry(streams), digest,
+             why.message);
 }
 
 }  // namespace qkjit

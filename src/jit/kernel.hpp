@@ -16,7 +16,7 @@ struct Kernel {
   std::string variant;  ///< "lanes=16,rows=2,threads=128"
   std::string cubin;
   std::string packed_ptx;  ///< util/packed.hpp
-  std::string compiler;  ///< "NVRTC 13.0"
+  std::string compiler;    ///< "NVRTC 13.0"
   Resources resources;
   std::string key;  ///< digest, which is the entry's file name in a cache directory
   Origin origin = Origin::compiled;

@@ -13,9 +13,9 @@ LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, LayerKind ki
   if (seen.lookup.found != Found::entry) return seen;
   // Entries are large: copies would take as long as reading them.
   Entry& entry = seen.lookup.entry;
-  auto kernel = to_kernel(
-      {entry.key, entry.metadata, std::move(entry.cubin), std::move(entry.packed_ptx), entry.toolchain},
-      key.digest());
+  auto kernel = to_kernel({entry.key, entry.metadata, std::move(entry.cubin),
+                           std::move(entry.packed_ptx), entry.toolchain},
+                          key.digest());
   if (kernel) {
     seen.kernel = std::move(*kernel);
   } else {

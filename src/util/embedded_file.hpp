@@ -14,7 +14,7 @@ struct EmbeddedFile {
 
 // Defined by generated sources (cmake/Embed*.cmake) in the targets that embed them.
 std::span<const EmbeddedFile> embedded_kernels();  ///< kernels/*.cuh
-std::span<const EmbeddedFile> embedded_ptx();  ///< the generic kernels, packed (util/packed.hpp)
+std::span<const EmbeddedFile> embedded_ptx();     ///< the generic kernels, packed (util/packed.hpp)
 std::span<const EmbeddedFile> embedded_models();  ///< models/*.json
 
 }  // namespace qkjit

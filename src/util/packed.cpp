@@ -19,8 +19,7 @@ Result<std::string> unpack(std::string_view packed, std::size_t limit) {
                 limit);
   }
   std::string text(size, '\0');
-  const std::size_t done =
-      ZSTD_decompress(text.data(), text.size(), packed.data(), packed.size());
+  const std::size_t done = ZSTD_decompress(text.data(), text.size(), packed.data(), packed.size());
   if (ZSTD_isError(done) || done != size) {
     return fail(Code::cache_io, "a zstd frame is damaged: {}", ZSTD_getErrorName(done));
   }

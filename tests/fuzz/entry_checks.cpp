@@ -36,7 +36,8 @@ void check_record(std::string_view record) {
 void check_metadata(const Entry& entry) {
   const auto kernel = to_kernel(entry, "digest");
   if (!kernel) return;
-  require(kernel->cubin == entry.cubin && kernel->packed_ptx == entry.packed_ptx, "the code is another");
+  require(kernel->cubin == entry.cubin && kernel->packed_ptx == entry.packed_ptx,
+          "the code is another");
   const auto again = to_kernel(to_entry(*kernel, entry.key), "digest");
   require(again.has_value(), "metadata that was read cannot be read again");
   require(again->resources.registers == kernel->resources.registers &&
@@ -53,7 +54,8 @@ void check_decoding(std::string_view bytes) {
   check_metadata(*entry);
 }
 
-/// No input of a fuzzer has a right checksum by chance: its bytes are taken as the parts of an entry.
+/// No input of a fuzzer has a right checksum by chance: its bytes are taken as the parts of an
+/// entry.
 Entry entry_from(std::string_view bytes) {
   std::array<std::string, 5> parts;
   for (std::string& part : parts) {
@@ -76,7 +78,8 @@ void check_manifest(std::string_view bytes) {
 void check_packed(std::string_view bytes) {
   constexpr std::size_t kLimit = 1 << 20;
   const auto text = unpack(bytes, kLimit);
-  if (text) require(text->size() <= kLimit && unpack(pack(*text), kLimit) == *text, "a text is lost");
+  if (text)
+    require(text->size() <= kLimit && unpack(pack(*text), kLimit) == *text, "a text is lost");
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ Key key_of(const std::string& name) { return Key().add("name", name); }
 Entry entry_of(const Key& key) { return {key.record(), "{}", std::string("\0ELF\n", 5), "ptx"}; }
 
 bool same(const Entry& a, const Entry& b) {
-  return a.key == b.key && a.metadata == b.metadata && a.cubin == b.cubin && a.packed_ptx == b.packed_ptx;
+  return a.key == b.key && a.metadata == b.metadata && a.cubin == b.cubin &&
+         a.packed_ptx == b.packed_ptx;
 }
 
 unsigned mode_of(const fs::path& path) {

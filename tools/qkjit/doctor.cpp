@@ -123,7 +123,8 @@ Exit doctor(const Console& console) {
                               finding.good ? console.good("ok") : console.bad("--"), finding.text));
     return {{"good", finding.good}, {"text", finding.text}};
   };
-  for (const Finding& finding : {driver, nvrtc, cache, policy}) document[finding.name] = print(finding);
+  for (const Finding& finding : {driver, nvrtc, cache, policy})
+    document[finding.name] = print(finding);
   document["path"] = nlohmann::json::array();
   for (const ReadOnlyDirectory& layer : options.read_only) {
     document["path"].push_back(print(examine_layer(layer)));

@@ -31,7 +31,8 @@ Result<void> CacheDestination::prepare(const Bundle& bundle) {
 Result<bool> CacheDestination::put(const std::string&, const BundleFile& file, const Entry& entry) {
   const Key key = Key::of_record(entry.key);
   const Lookup there = cache_.look(key, {entry.toolchain, false});
-  if (there.found == Found::entry && hex(digest_of(encode(there.entry))) == file.digest) return false;
+  if (there.found == Found::entry && hex(digest_of(encode(there.entry))) == file.digest)
+    return false;
   if (auto stored = cache_.store(key, entry); !stored) return tl::unexpected(stored.error());
   return true;
 }
