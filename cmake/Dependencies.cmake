@@ -13,14 +13,15 @@ qkjit_dependency(spdlog::spdlog_header_only spdlog)
 qkjit_dependency(nlohmann_json::nlohmann_json nlohmann_json)
 qkjit_dependency(tl::expected tl-expected)
 
-# libsodium has a pkg-config file and no CMake package.
+# libsodium and zstd have pkg-config files, and no CMake package everywhere.
 find_path(QKJIT_SODIUM_INCLUDE_DIR sodium.h REQUIRED)
 find_library(QKJIT_SODIUM_LIBRARY NAMES libsodium.a sodium REQUIRED)
 find_path(QKJIT_ZSTD_INCLUDE_DIR zstd.h REQUIRED)
 find_library(QKJIT_ZSTD_LIBRARY NAMES libzstd.a zstd REQUIRED)
 # Of xxHash only the header is used.
 find_path(QKJIT_XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
-mark_as_advanced(QKJIT_XXHASH_INCLUDE_DIR QKJIT_ZSTD_INCLUDE_DIR QKJIT_ZSTD_LIBRARY QKJIT_SODIUM_INCLUDE_DIR QKJIT_SODIUM_LIBRARY)
+mark_as_advanced(QKJIT_XXHASH_INCLUDE_DIR QKJIT_ZSTD_INCLUDE_DIR QKJIT_ZSTD_LIBRARY QKJIT_SODIUM_INCLUDE_DIR
+                 QKJIT_SODIUM_LIBRARY)
 
 # Headers for types only, and NVRTC to compile the generic kernel: nothing links libcuda or libnvrtc.
 set(_qkjit_cuda_roots ${CUDAToolkit_ROOT} $ENV{CUDAToolkit_ROOT} $ENV{CUDA_HOME} /usr/local/cuda)

@@ -174,7 +174,7 @@ TEST_CASE("a process that cannot read an entry leaves it where it is", "[cache][
   rlimit none = before;
   none.rlim_cur = 0;
   // UBSan needs a descriptor when it sees a kind of object first, as fmt's buffers would be below.
-  REQUIRE(fmt::format("{}", before.rlim_max).size() > 0);
+  static_cast<void>(fmt::format("{}", before.rlim_max));
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
   const Lookup lookup = cache.look(kKey, {});
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
