@@ -23,7 +23,7 @@ QKJIT_DEVICE float sum_of_squares(const float (&x)[kCount]) {
 /// partial sums: head h's is added to number h % kPartialSums, which begins as 0, in the order of
 /// heads. Those are added as a butterfly. Up to so many heads this is one over all of them; more
 /// need no more room.
-constexpr int kPartialSums = 32;
+inline constexpr int kPartialSums = 32;
 
 /// 1 / sqrt(mean of squares + eps), with `inv` = 1 / the number of squares, rounded to fp32: of
 /// head_dim, or heads * head_dim.

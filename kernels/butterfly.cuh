@@ -8,7 +8,7 @@ namespace qkjit {
 
 // All lanes of a warp stay together, also those without a row or past its end: shuffles then need
 // no test of who is there.
-constexpr unsigned kWholeWarp = 0xffffffff;
+inline constexpr unsigned kWholeWarp = 0xffffffff;
 
 /// A lane of a group of `lanes`, whose chunks are number in_group, in_group + lanes, ... of a row.
 struct GroupLane {

@@ -6,8 +6,8 @@
 
 namespace qkjit {
 
-constexpr unsigned kNan16 = 0x7fff;
-constexpr unsigned kNan32 = 0x7fffffff;
+inline constexpr unsigned kNan16 = 0x7fff;
+inline constexpr unsigned kNan32 = 0x7fffffff;
 
 QKJIT_DEVICE bool is_nan(float x) { return x != x; }
 

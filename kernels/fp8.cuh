@@ -9,9 +9,9 @@
 
 namespace qkjit {
 
-constexpr float kLargestE4m3 = 448;
+inline constexpr float kLargestE4m3 = 448;
 /// No scale that is found is smaller, so that a row of zeros has one (vLLM's min_scaling_factor).
-constexpr float kLeastScale = 1.0f / (448.0f * 512.0f);
+inline constexpr float kLeastScale = 1.0f / (448.0f * 512.0f);
 
 /// The bits of one value.
 QKJIT_DEVICE unsigned float_to_e4m3(float x) {

@@ -15,7 +15,7 @@ struct Frequencies {
   alignas(16) unsigned long long turns[kCount];
 };
 
-constexpr int kMaxAngles = 512;
+inline constexpr int kMaxAngles = 512;
 using AllFrequencies = Frequencies<kMaxAngles>;
 
 /// What the fused kernel of a spec takes.

@@ -104,7 +104,7 @@ struct SliceConstants {
   QKJIT_DEVICE void load_slot(const Source& table, int slot, int first) {
     if constexpr (kSpec.layout == Layout::interleaved) {
       load_interleaved(table, first, angles[slot]);
-    } else if constexpr (T::kPairing != Pairing::in_lane) {
+    } else if constexpr (T::pairing() != Pairing::in_lane) {
       load_exchanged(table, first, angles[slot]);
     } else if (has_neox_pairs<kSpec, T>(slot, first)) {
       load_neox(table, first, angles[slot]);
@@ -120,7 +120,7 @@ struct SliceConstants {
       const int first = lane.first_element(slot) - rotated_begin(kSpec);
       if constexpr (kSpec.layout == Layout::interleaved) {
         shared.load_interleaved(first, angles[slot]);
-      } else if constexpr (T::kPairing != Pairing::in_lane) {
+      } else if constexpr (T::pairing() != Pairing::in_lane) {
         shared.load_exchanged(first, angles[slot]);
       } else if (T::kNeoxBegin <= slot && slot < T::kNeoxBegin + T::kNeoxSlots) {
         shared.load_neox(first, angles[slot]);
@@ -144,13 +144,13 @@ static QKJIT_DEVICE void rotate_row(LaneRow<T>& y, const SliceConstants<kSpec, T
       rotate_interleaved<kSpec.dtype>(kRounding, kRotated, lane.first_element(slot) - kBegin,
                                       angles[slot], y[slot]);
     }
-  } else if constexpr (T::kPairing == Pairing::in_lane) {
+  } else if constexpr (T::pairing() == Pairing::in_lane) {
 #pragma unroll
     for (int slot = T::kNeoxBegin; slot < T::kNeoxBegin + T::kNeoxSlots; ++slot) {
       if (!has_neox_pairs<kSpec, T>(slot, lane.first_element(slot) - kBegin)) continue;
       rotate_neox<kSpec.dtype>(kRounding, angles[slot], y[slot], y[slot + T::kNeoxSlots]);
     }
-  } else if constexpr (T::kPairing == Pairing::shuffle) {
+  } else if constexpr (T::pairing() == Pairing::shuffle) {
     const int chunk = static_cast<int>(lane.in_group) - kBegin / kChunk;
     const auto partners =
         PartnerLanes::of(kSpec.rope_dim / 2, chunk, static_cast<int>(lane.in_warp));
@@ -203,10 +203,10 @@ static QKJIT_DEVICE void normalize_row(LaneRow<T>& y, const SliceConstants<kSpec
   float chunks[1][T::kSlots];
   if constexpr (kNorm == Norm::layer) {
     sum_chunks(y, chunks[0]);
-    centre_row(sum_row<T>(chunks, lane), T::kInvHeadDim, elements, y);
+    centre_row(sum_row<T>(chunks, lane), T::inv_head_dim(), elements, y);
   }
   square_chunks(y, chunks[0]);
-  const float r = reciprocal_rms(sum_row<T>(chunks, lane), T::kInvHeadDim, eps);
+  const float r = reciprocal_rms(sum_row<T>(chunks, lane), T::inv_head_dim(), eps);
   scale_row<kSpec, kNorm, T>(y, constants, r);
 }
 

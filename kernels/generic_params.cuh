@@ -33,12 +33,12 @@ struct GenericParams {
 static_assert(sizeof(GenericParams) == 840,
               "host and device must agree: change both sides and this size");
 
-constexpr int kGenericMaxHeadDim = 1024;
-constexpr int kGenericThreads = 128;
+inline constexpr int kGenericMaxHeadDim = 1024;
+inline constexpr int kGenericThreads = 128;
 
 /// Chunks that a lane holds of a row, at most: what the kernel is compiled for.
-constexpr int kGenericMaxSlots = kGenericMaxHeadDim / kChunk / 32;
-constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
+inline constexpr int kGenericMaxSlots = kGenericMaxHeadDim / kChunk / 32;
+inline constexpr int kGenericSlots[] = {1, 2, kGenericMaxSlots};
 
 /// Rows that a lane group has in flight, as far as there are registers for them.
 QKJIT_CONSTEXPR int generic_rows(int slots) { return slots < kGenericMaxSlots ? 2 : 1; }

@@ -117,7 +117,7 @@ class HeadSlice {
       take(i, constants, y);
       if constexpr (kNorm != Norm::none) {
         if constexpr (!norms_across_heads(kSpec)) {
-          r = reciprocal_rms(sum_of(y), T::kInvHeadDim, f.common.eps);
+          r = reciprocal_rms(sum_of(y), T::inv_head_dim(), f.common.eps);
         }
         unpack_vectors(constants);
         ask_for_vectors_of(i + 1 < T::kRows ? first_ : next, (i + 1) % T::kRows);
@@ -138,7 +138,7 @@ class HeadSlice {
   }
 
  private:
-  static constexpr bool kRotatesFirst = kNorm != Norm::none && kSpec.norm_order == NormOrder::after;
+  enum : bool { kRotatesFirst = kNorm != Norm::none && kSpec.norm_order == NormOrder::after };
 
   using Vector = Chunk<dtype_of_weights(kSpec)>[T::kSlots];
 
@@ -199,7 +199,7 @@ class HeadSlice {
     if constexpr (kNorm == Norm::layer) {
       float chunks[1][T::kSlots];
       sum_chunks(y, chunks[0]);
-      centre_row(sum_row<T>(chunks, lane_), T::kInvHeadDim, elements, y);
+      centre_row(sum_row<T>(chunks, lane_), T::inv_head_dim(), elements, y);
     }
   }
 

@@ -161,7 +161,7 @@ class OutputSlice {
     if constexpr (kSpec.out_scale == OutScale::given) {
 #pragma unroll
       for (int i = 0; i < T::kRows; ++i) {
-        if (is_fp8_ && lane.has_row(i, rows)) given_[i] = *scale(i);
+        if (is_fp8_ && lane.has_row(i, rows)) scales_[i] = *scale(i);
       }
     }
   }
@@ -173,7 +173,7 @@ class OutputSlice {
                            const TokenScales& scales)
       : OutputSlice(call, tensor, sequence, token, head, rows, lane) {
 #pragma unroll
-    for (float& given : given_) given = scales.of(tensor);
+    for (float& scale : scales_) scale = scales.of(tensor);
     const bool is_first = head == 0 && lane.in_group == 0 && lane.row(0) == 0;
     if (is_fp8_ && is_first && has_row(0)) *scale_ = scales.of(tensor);
   }
@@ -206,22 +206,41 @@ class OutputSlice {
       if (lane_.first_element(slot) >= kSpec.head_dim) continue;
       largest = prepare_for_fp8<kSpec.dtype>(kSpec.rounding, y[slot], largest);
     }
-    float by = given_[i];
+    float& by = scales_[i];
     if constexpr (kSpec.out_scale == OutScale::head) {
       const auto in_group = static_cast<int>(lane_.in_group);
       const GroupLane group{T::kLanes, next_power_of_two(T::kLanes) / 2,
                             static_cast<int>(lane_.in_warp) - in_group, in_group};
       by = scale_of(largest_of_group(group, largest));
-      if (has_row(i) && in_group == 0) *scale(i) = by;
+      if (i == T::kRows - 1) put_scales();
     }
     const float inv = kSpec.out_scale == OutScale::given ? inverse_of(by) : inverse_of_found(by);
-    if (!has_row(i)) return;
+    // A branch spares the conversions of rows that are not, but keeps the others apart: with
+    // shuffles in each, those are better interleaved (docs/kernels.md).
+    constexpr bool kBranches = kSpec.out_scale != OutScale::head;
+    if (kBranches && !has_row(i)) return;
 #pragma unroll
     for (int slot = 0; slot < T::kSlots; ++slot) {
       const int first = lane_.first_element(slot);
       if (first >= kSpec.head_dim) continue;
       auto* const to = reinterpret_cast<uint2*>(row(i) + first);
-      store_8_bytes(kStore, to, pack_fp8_chunk(y[slot], inv));
+      const uint2 packed = pack_fp8_chunk(y[slot], inv);
+      if (kBranches || has_row(i)) store_8_bytes(kStore, to, packed);
+    }
+  }
+
+  /// Writes the scales that were found, each by another lane: together they are one access.
+  QKJIT_DEVICE void put_scales() const {
+    const auto in_group = static_cast<int>(lane_.in_group);
+#pragma unroll
+    for (int first = 0; first < T::kRows; first += T::kLanes) {
+      int own = first;
+      float found = scales_[first];
+#pragma unroll
+      for (int i = first + 1; i < T::kRows && i < first + T::kLanes; ++i) {
+        if (in_group == i - first) own = i, found = scales_[i];
+      }
+      if (in_group < T::kRows - first && has_row(own)) *scale(own) = found;
     }
   }
 
@@ -231,7 +250,7 @@ class OutputSlice {
   unsigned rows_;                    ///< none if the token goes nowhere
   bool is_fp8_;
   const Lane<T>& lane_;
-  float given_[T::kRows] = {};
+  mutable float scales_[T::kRows] = {};  ///< given, or found so far
 };
 
 /// Stands for it where rows go to a tensor shaped as their input.

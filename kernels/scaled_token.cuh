@@ -37,8 +37,9 @@ static QKJIT_DEVICE SliceOfToken find_slice(const SomeParams& f, unsigned number
     in = find_in_sequence(f.batches, number);
     exists = in.token < (is_v ? f.v.of : is_q ? f.batches.q : f.batches.k).tokens;
   }
-  const unsigned head = (slice - before) * T::kRowsPerSlice, left = rows.heads - head;
-  const unsigned count = left < T::kRowsPerSlice ? left : T::kRowsPerSlice;
+  constexpr unsigned kMost = T::kRowsPerSlice;
+  const unsigned head = (slice - before) * kMost, left = rows.heads - head;
+  const unsigned count = left < kMost ? left : kMost;
   return {is_v   ? Tensor::v
           : is_q ? Tensor::q
                  : Tensor::k,

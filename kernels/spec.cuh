@@ -237,7 +237,7 @@ QKJIT_CONSTEXPR bool has_plain_table(const Spec& spec) {
 }
 
 /// Rows are summed, loaded and stored in chunks of this many elements.
-constexpr int kChunk = 8;
+inline constexpr int kChunk = 8;
 
 QKJIT_CONSTEXPR int ceil_div(int a, int b) { return (a + b - 1) / b; }
 

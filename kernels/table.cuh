@@ -67,8 +67,7 @@ struct TableForm {
 template <TableForm kForm>
 struct FixedForm {
   static constexpr DType dtype = kForm.dtype;
-  static constexpr int rope_dim = kForm.rope_dim;
-  static constexpr int step = kForm.step;
+  enum : int { rope_dim = kForm.rope_dim, step = kForm.step };
 
   static QKJIT_CONSTEXPR int angle_of(int element) { return kForm.angle_of(element); }
   static QKJIT_CONSTEXPR int axes() { return kForm.axes(); }

@@ -55,13 +55,19 @@ QKJIT_CONSTEXPR bool exchanges(const Spec& spec, const Variant& variant) {
   return rotates_neox(spec) && pairing_of(spec, variant) == Pairing::exchange;
 }
 
+/// Neighbouring lanes whose chunks are neighbours.
+QKJIT_CONSTEXPR int run_of(const Spec& spec, const Variant& variant) {
+  const bool in_lane = rotates_neox(spec) && pairing_of(spec, variant) == Pairing::in_lane;
+  return in_lane ? neox_run(spec, variant.lanes) : variant.lanes;
+}
+
 /// Shared memory in which a block, or a warp, that stages a token has all its heads of q or of k,
 /// and a sum of each, in whole 16 bytes; and how much of it a block can have beside what its kernel
 /// declares.
 QKJIT_CONSTEXPR int staged_token_bytes(const Spec& spec, int heads) {
   return heads * spec.head_dim * size_of(spec.dtype) + ceil_div(heads, 4) * 16;
 }
-constexpr int kMostStagedTokenBytes = 32 * 1024;
+inline constexpr int kMostStagedTokenBytes = 32 * 1024;
 
 /// Lane l of a row's lane group has chunk l + slot * lanes in each slot: lanes access neighbouring
 /// memory, and the butterfly over chunks is first one over slots (in registers), then one over
@@ -69,21 +75,25 @@ constexpr int kMostStagedTokenBytes = 32 * 1024;
 /// run's chunks after the other's: kRun.
 template <Spec kSpec, Variant kVariant>
 struct Tile {
-  static constexpr int kChunks = kSpec.head_dim / kChunk;
-  static constexpr int kLanes = kVariant.lanes;
-  static constexpr int kSlots = ceil_div(kChunks, kLanes);
-  static constexpr int kRows = kVariant.rows;
-  static constexpr int kGroupsPerWarp = 32 / kLanes;
-  static constexpr int kRowsPerSlice = kGroupsPerWarp * kRows;
-  static constexpr int kWarps = kVariant.threads / 32;
-  static constexpr int kRowBytes = kSpec.head_dim * size_of(kSpec.dtype);
-  static constexpr Pairing kPairing = pairing_of(kSpec, kVariant);
-  static constexpr int kRun =
-      rotates_neox(kSpec) && kPairing == Pairing::in_lane ? neox_run(kSpec, kLanes) : kLanes;
-  static constexpr int kNeoxSlots = neox_partner_distance(kSpec) / kRun;  // between partners
-  /// The slot of the first chunk that has a partner in its lane: a shorter run has it in its first.
-  static constexpr int kNeoxBegin = kRun == kLanes ? rotated_begin(kSpec) / kChunk / kLanes : 0;
-  static constexpr float kInvHeadDim = 1.0f / static_cast<float>(kSpec.head_dim);
+  /// Enumerators, because NVRTC writes each constant member into the cubin, with the name of its
+  /// Tile: a third of a kernel's bytes.
+  enum : int {
+    kChunks = kSpec.head_dim / kChunk,
+    kLanes = kVariant.lanes,
+    kSlots = ceil_div(kChunks, kLanes),
+    kRows = kVariant.rows,
+    kGroupsPerWarp = 32 / kLanes,
+    kRowsPerSlice = kGroupsPerWarp * kRows,
+    kWarps = kVariant.threads / 32,
+    kRowBytes = kSpec.head_dim * size_of(kSpec.dtype),
+    kRun = run_of(kSpec, kVariant),
+    kNeoxSlots = neox_partner_distance(kSpec) / kRun,  // between partners
+    /// The slot of the first chunk that has a partner in its lane: a shorter run has it in its
+    /// first.
+    kNeoxBegin = kRun == kLanes ? rotated_begin(kSpec) / kChunk / kLanes : 0,
+  };
+  QKJIT_CONSTEXPR static Pairing pairing() { return pairing_of(kSpec, kVariant); }
+  QKJIT_CONSTEXPR static float inv_head_dim() { return 1.0f / static_cast<float>(kSpec.head_dim); }
 
   static_assert(
       kSpec.head_dim % kChunk == 0 && 8 <= kSpec.head_dim && kSpec.head_dim <= 512,

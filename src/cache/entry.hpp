@@ -5,8 +5,8 @@
 //   version   = u32                            ; kEntryVersion, little-endian like all numbers
 //   length    = u32                            ; of key, metadata, cubin, ptx, toolchain
 //   key       = the key record (key.hpp)
-//   metadata  = JSON: function, target, compiler, resources, ... ; for people and tools: what is
-//               launched, and how, follows from the key
+//   metadata  = a record of function, target, variant, compiler, resources (jit/metadata.hpp); for
+//               people and tools: what is launched, and how, follows from the key
 //   ptx       = a zstd frame of the text (util/packed.hpp): no hit needs it, so it is small to read
 //   toolchain = the compiler's identity (is_toolchain())
 //   checksum  = XXH3-128 of all before it, in its canonical order
@@ -32,7 +32,7 @@ struct Entry {
   std::string toolchain = "unknown";  ///< "nvrtc-65be0db342ad51a0"
 };
 
-inline constexpr std::uint32_t kEntryVersion = 3;
+inline constexpr std::uint32_t kEntryVersion = 4;
 inline constexpr std::size_t kMaxEntryBytes = 64u << 20;
 
 /// Whether `text` may identify a compiler: it is part of file names. 1 to 64 of a-z 0-9 . _ -,

@@ -1,8 +1,6 @@
 #include "cache/key.hpp"
 
-#include <fmt/format.h>
-
-#include <iterator>
+#include "cache/key_record.hpp"
 
 namespace qkjit {
 
@@ -15,7 +13,7 @@ Key Key::of_record(std::string record) {
 
 Key& Key::add(std::string_view name, std::string_view value) {
   const std::size_t begin = record_.size();
-  fmt::format_to(std::back_inserter(record_), "{}:{}:{}\n", name, value.size(), value);
+  append_field(record_, name, value);
   digest_.add(std::string_view(record_).substr(begin));
   return *this;
 }

@@ -8,8 +8,8 @@
 
 namespace qkjit {
 
-/// Fields in the order in which they were added, each "name:length:value\n". The length makes the
-/// text injective, so different inputs never share a key; the digest of the text names the file.
+/// A record (key_record.hpp) of fields in the order in which they were added: different inputs
+/// never share a key. The digest of the text names the file.
 class Key {
  public:
   /// The key of an entry, whose record this is.

@@ -1,5 +1,7 @@
 #include "cache/key_record.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -23,6 +25,12 @@ std::string_view value_of(const std::vector<KeyField>& fields, std::string_view 
 
 }  // namespace
 
+void append_field(std::string& record, std::string_view name, std::string_view value) {
+  const fmt::format_int length(value.size());
+  record.append(name).append(1, ':').append(length.data(), length.size()).append(1, ':');
+  record.append(value).append(1, '\n');
+}
+
 Result<std::vector<KeyField>> fields_of(std::string_view record) {
   std::vector<KeyField> fields;
   for (std::string_view rest = record; !rest.empty();) {
@@ -32,8 +40,7 @@ Result<std::vector<KeyField>> fields_of(std::string_view record) {
     const bool is_number = error == std::errc() && end == digits.end() &&
                            (digits.size() == 1 || digits.front() != '0');
     if (name.empty() || !is_number || size >= rest.size() || rest[size] != '\n') {
-      return fail(Code::cache_io, "key record is malformed at byte {}",
-                  record.size() - rest.size());
+      return fail(Code::cache_io, "record is malformed at byte {}", record.size() - rest.size());
     }
     fields.push_back({name, rest.substr(0, size)});
     rest.remove_prefix(size + 1);

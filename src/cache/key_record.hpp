@@ -1,6 +1,7 @@
-// Key records read back: their fields, and in which of them two differ.
+// Records: fields with a name and a value, as text that is injective. Keys and metadata are such.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +16,10 @@ struct KeyField {
   bool operator==(const KeyField&) const = default;
 };
 
-/// The fields that Key::add() wrote, in order; Code::cache_io if `record` is not such text.
+/// Adds "name:length:value\n"; no name has a colon. The length keeps apart what would read alike.
+void append_field(std::string& record, std::string_view name, std::string_view value);
+
+/// The fields that append_field() wrote, in order; Code::cache_io if `record` is not such text.
 Result<std::vector<KeyField>> fields_of(std::string_view record);
 
 /// A field that is not the same in both. Without data: the record does not have it.

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "codegen/initializer.hpp"
 #include "spec/names.hpp"
 
 namespace qkjit {
@@ -13,79 +14,38 @@ namespace {
 std::string entry_name(const Spec& spec) {
   std::string name = fmt::format("qkjit_hd{}_rd{}_{}_{}", spec.head_dim, spec.rope_dim,
                                  name_of(spec.layout), name_of(spec.dtype));
-  if (spec.rounding != Rounding::fused) name += fmt::format("_{}", name_of(spec.rounding));
+  const auto add = [&](std::string_view what, std::string_view of = {}) {
+    name.append(1, '_').append(what).append(of);
+  };
+  if (spec.rounding != Rounding::fused) add(name_of(spec.rounding));
   if (spec.q_norm != spec.k_norm) {
-    name += fmt::format("_q_{}_k_{}", name_of(spec.q_norm), name_of(spec.k_norm));
+    add("q_", name_of(spec.q_norm)), add("k_", name_of(spec.k_norm));
   } else if (spec.q_norm != Norm::rms) {
-    name += fmt::format("_{}", name_of(spec.q_norm));
+    add(name_of(spec.q_norm));
   }
-  if (spec.weight != Weight::plain) name += fmt::format("_weight_{}", name_of(spec.weight));
-  if (spec.bias == Bias::yes) name += "_bias";
-  if (spec.weight_dtype != WeightDType::same) {
-    name += fmt::format("_weight_{}", name_of(spec.weight_dtype));
-  }
-  if (spec.norm_order == NormOrder::after) name += "_norm_after";
-  if (spec.rope_dim > 0) name += fmt::format("_{}", name_of(spec.positions));
-  if (spec.table != DType::fp32) name += fmt::format("_table_{}", name_of(spec.table));
-  if (spec.table_width != TableWidth::half) name += fmt::format("_{}", name_of(spec.table_width));
-  if (spec.placement != RopePlacement::head) name += fmt::format("_{}", name_of(spec.placement));
+  if (spec.weight != Weight::plain) add("weight_", name_of(spec.weight));
+  if (spec.bias == Bias::yes) add("bias");
+  if (spec.weight_dtype != WeightDType::same) add("weight_", name_of(spec.weight_dtype));
+  if (spec.norm_order == NormOrder::after) add("norm_after");
+  if (spec.rope_dim > 0) add(name_of(spec.positions));
+  if (spec.table != DType::fp32) add("table_", name_of(spec.table));
+  if (spec.table_width != TableWidth::half) add(name_of(spec.table_width));
+  if (spec.placement != RopePlacement::head) add(name_of(spec.placement));
   if (has_sections(spec)) {
-    name += fmt::format("_{}_{}", fmt::join(spec.sections, "_"), name_of(spec.section_order));
+    add(fmt::to_string(fmt::join(spec.sections, "_"))), add(name_of(spec.section_order));
   }
-  if (norms_across_heads(spec)) name += "_across";
-  if (spec.angles == Angles::computed) name += "_computed";
-  if (spec.weights == Weights::per_head) name += "_per_head";
-  if (spec.batch != Batch::folded) name += fmt::format("_{}", name_of(spec.batch));
-  if (spec.v != Values::none) name += fmt::format("_v_{}", name_of(spec.v));
-  if (has_head_tables(spec)) name += "_head_tables";
-  if (spec.bounds == Bounds::checked) name += "_checked";
-  if (spec.q_out != Out::same) name += fmt::format("_q_{}", name_of(spec.q_out));
-  if (spec.k_out != Out::same) name += fmt::format("_k_{}", name_of(spec.k_out));
-  if (has_fp8(spec)) name += fmt::format("_{}", name_of(spec.out_scale));
-  if (spec.cache != Cache::none) {
-    name += fmt::format("_{}_{}", name_of(spec.cache), name_of(spec.slots));
-  }
+  if (norms_across_heads(spec)) add("across");
+  if (spec.angles == Angles::computed) add("computed");
+  if (spec.weights == Weights::per_head) add("per_head");
+  if (spec.batch != Batch::folded) add(name_of(spec.batch));
+  if (spec.v != Values::none) add("v_", name_of(spec.v));
+  if (has_head_tables(spec)) add("head_tables");
+  if (spec.bounds == Bounds::checked) add("checked");
+  if (spec.q_out != Out::same) add("q_", name_of(spec.q_out));
+  if (spec.k_out != Out::same) add("k_", name_of(spec.k_out));
+  if (has_fp8(spec)) add(name_of(spec.out_scale));
+  if (spec.cache != Cache::none) add(name_of(spec.cache)), add(name_of(spec.slots));
   return name;
-}
-
-std::string spec_initializer(const Spec& spec) {
-  return fmt::format(
-      "qkjit::Spec{{.head_dim = {}, .rope_dim = {}, .layout = qkjit::Layout::{}, .dtype = "
-      "qkjit::DType::{},\n"
-      "                .rounding = qkjit::Rounding::{}, .positions = qkjit::Positions::{},\n"
-      "                .q_norm = qkjit::Norm::{}, .k_norm = qkjit::Norm::{}, .weight = "
-      "qkjit::Weight::{},\n"
-      "                .bias = qkjit::Bias::{}, .weight_dtype = qkjit::WeightDType::{},\n"
-      "                .norm_order = qkjit::NormOrder::{}, .table = qkjit::DType::{},\n"
-      "                .table_width = qkjit::TableWidth::{}, .placement = "
-      "qkjit::RopePlacement::{},\n"
-      "                .sections = {{{}}}, .section_order = qkjit::SectionOrder::{},\n"
-      "                .norm_scope = qkjit::NormScope::{}, .angles = qkjit::Angles::{}, .weights = "
-      "qkjit::Weights::{},\n"
-      "                .batch = qkjit::Batch::{}, .v = qkjit::Values::{},\n"
-      "                .table_heads = qkjit::TableHeads::{}, .bounds = qkjit::Bounds::{},\n"
-      "                .q_out = qkjit::Out::{}, .k_out = qkjit::Out::{}, .out_scale = "
-      "qkjit::OutScale{{{}}},\n"
-      "                .cache = qkjit::Cache::{}, .slots = qkjit::Slots::{}}}",
-      spec.head_dim, spec.rope_dim, name_of(spec.layout), name_of(spec.dtype),
-      name_of(spec.rounding), name_of(spec.positions), name_of(spec.q_norm), name_of(spec.k_norm),
-      name_of(spec.weight), name_of(spec.bias), name_of(spec.weight_dtype),
-      name_of(spec.norm_order), name_of(spec.table), name_of(spec.table_width),
-      name_of(spec.placement), fmt::join(spec.sections, ", "), name_of(spec.section_order),
-      name_of(spec.norm_scope), name_of(spec.angles), name_of(spec.weights), name_of(spec.batch),
-      name_of(spec.v), name_of(spec.table_heads), name_of(spec.bounds), name_of(spec.q_out),
-      name_of(spec.k_out), static_cast<int>(spec.out_scale), name_of(spec.cache),
-      name_of(spec.slots));
-}
-
-std::string variant_initializer(const Variant& v) {
-  return fmt::format(
-      "qkjit::Variant{{.lanes = {}, .rows = {}, .threads = {}, .blocks = {}, .span = "
-      "qkjit::Span::{},\n"
-      "                .pairing = qkjit::Pairing::{}, .staging = qkjit::Staging::{},\n"
-      "                .load = qkjit::Hint::{}, .store = qkjit::Hint::{}, .pdl = {}}}",
-      v.lanes, v.rows, v.threads, v.blocks, name_of(v.span), name_of(v.pairing), name_of(v.staging),
-      name_of(v.load), name_of(v.store), v.pdl);
 }
 
 std::string bounds_of(const Variant& v) {
@@ -111,8 +71,8 @@ Source dual_source(const Spec& first, const Spec& second, const Variants& v) {
       "              {},\n"
       "              {}>(params);\n"
       "}}\n",
-      is_one ? bounds_of(v.first) : fmt::to_string(v.first.threads), entry, spec_initializer(first),
-      variant_initializer(v.first), spec_initializer(second), variant_initializer(v.second));
+      is_one ? bounds_of(v.first) : fmt::to_string(v.first.threads), entry, initializer_of(first),
+      initializer_of(v.first), initializer_of(second), initializer_of(v.second));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }
 
@@ -159,8 +119,8 @@ Source fused_source(const Spec& spec, const Variant& v) {
       "{2}{3}",
       function, bounds_of(v), entry,
       body(params_of(spec), frequencies,
-           fmt::format("{}<{},\n               {}>", function, spec_initializer(spec),
-                       variant_initializer(v)),
+           fmt::format("{}<{},\n               {}>", function, initializer_of(spec),
+                       initializer_of(v)),
            by_token ? "params" : "params, blockIdx.x"));
   return {entry, "/qkjit/" + entry + ".cu", text};
 }

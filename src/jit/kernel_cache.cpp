@@ -11,10 +11,14 @@ LayerLookup look_at(const std::shared_ptr<const CacheLayer>& layer, LayerKind ki
                     const Wanted& wanted) {
   LayerLookup seen{layer, kind, layer->look(key, wanted), std::nullopt};
   if (seen.lookup.found != Found::entry) return seen;
-  // Entries are large: copies would take as long as reading them.
+  // Entries are large: copies would take as long as reading them. Key and toolchain stay to be
+  // told.
   Entry& entry = seen.lookup.entry;
-  auto kernel = to_kernel({entry.key, entry.metadata, std::move(entry.cubin),
-                           std::move(entry.packed_ptx), entry.toolchain},
+  auto kernel = to_kernel({{},
+                           std::move(entry.metadata),
+                           std::move(entry.cubin),
+                           std::move(entry.packed_ptx),
+                           entry.toolchain},
                           key.digest());
   if (kernel) {
     seen.kernel = std::move(*kernel);

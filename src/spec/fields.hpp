@@ -92,7 +92,8 @@ std::string fields_to_text(const std::vector<Field<Struct>>& fields, const Struc
   std::string text;
   for (const Field<Struct>& field : fields) {
     if (field.is_default(from)) continue;
-    text += fmt::format("{}{}={}", text.empty() ? "" : ",", field.name, field.print(from));
+    if (!text.empty()) text += ',';
+    text.append(field.name).append(1, '=').append(field.print(from));
   }
   return text;
 }

@@ -110,8 +110,8 @@ constexpr Variant odd_row_variant(const Spec& spec) {
 
 /// For large calls whose outputs are of another kind: bulk loads, since rows in registers would be
 /// the fewer for what stores them, and small blocks where V is only copied (16,384 tokens of 32 + 8
-/// heads on an H200; in brackets default_variant): FP8 96 % of a copy's rate (86), FP8 with a scale
-/// a head 85 (74), paged 94 (78), paged FP8 93 (78).
+/// heads on an H200; in brackets default_variant): FP8 93 % of a copy's rate (86), FP8 with a scale
+/// a head 94 (74), paged 94 (78), paged FP8 93 (78).
 constexpr Variant output_variant(const Spec& spec) {
   return {.lanes = default_lanes(spec),
           .rows = 4,

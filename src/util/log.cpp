@@ -53,8 +53,19 @@ Result<std::shared_ptr<Log>> Log::create(LogCallback callback, void* user_data,
   }));
 }
 
+std::shared_ptr<spdlog::logger> Log::logger() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (logger_) return logger_;
+  }
+  auto made = make_();  // asks the system about stderr, so not under a ForkMutex
+  const std::lock_guard lock(mutex_);
+  if (!logger_) logger_ = std::move(made);
+  return logger_;
+}
+
 void Log::write(int level, const std::string& message) {
-  const auto logger = logger_;  // the host's function may fork
+  const auto logger = this->logger();  // the host's function may fork
   logger->log(static_cast<spdlog::level::level_enum>(level), "{}", message);
 }
 

@@ -47,14 +47,15 @@ class Log final : ForkListener {
 
  private:
   using MakeLogger = std::function<std::shared_ptr<spdlog::logger>()>;
-  explicit Log(MakeLogger make) : make_(std::move(make)), logger_(make_()) { join(); }
-  void after_fork_in_child() override { logger_ = make_(); }
+  explicit Log(MakeLogger make) : make_(std::move(make)) { join(); }
+  void after_fork_in_child() override { logger_.reset(); }
+  std::shared_ptr<spdlog::logger> logger();
   void write(int level, const std::string& message);
   bool first_time(const std::string& topic);
 
-  MakeLogger make_;
-  std::shared_ptr<spdlog::logger> logger_;
-  ForkMutex mutex_;  // guards what follows
+  const MakeLogger make_;
+  ForkMutex mutex_;                         // guards what follows
+  std::shared_ptr<spdlog::logger> logger_;  // made for the first message: most processes have none
   std::set<std::string> topics_;
 };
 

@@ -45,6 +45,19 @@ class RunTensors(CliTest):
         weightless = {n: t for n, t in given.items() if not n.endswith("_weight")}
         self.run_tensors(weightless, "--check", norm="weight=none")
 
+    def test_v_and_fp8_outputs(self):
+        given = capture() | {"v": capture()["k"]}
+        self.run_tensors(given, "--check", norm="v=copy")
+        self.assertEqual(list(read(self.dir / "out.safetensors")["v"][2]), given["v"][2])
+        self.run_tensors(given, "--check", norm="v=copy,out=fp8_e4m3,out_scale=head")
+        result = read(self.dir / "out.safetensors")
+        for name in "qkv":
+            self.assertEqual(result[name][:2], ("F8_E4M3", given[name][1]))
+            values = given[name][2] if name == "v" else reference(given, name, "neox")
+            for row, scale in enumerate(result[f"{name}_scale"][2]):
+                largest = max(abs(value) for value in values[row * HEAD_DIM:(row + 1) * HEAD_DIM])
+                self.assertAlmostEqual(scale, largest / 448, delta=2e-6)
+
     def test_half_precision_keeps_its_dtype(self):
         given = capture("F16")
         self.run_tensors(given, "--check", dtype="fp16")
@@ -76,7 +89,9 @@ class RunTensors(CliTest):
                     self.run_tensors(good | bad, code=2, says=[name, "in.safetensors"])
         self.run_tensors(good | {"positions": ("I64", [TOKENS], [0, ROWS, 1])}, code=2,
                          says=["positions", str(ROWS)])
-        self.run_tensors(good | {"v": good["k"]}, code=2, says="'v'")
+        self.run_tensors(good | {"w": good["k"]}, code=2, says="'w'")
+        self.run_tensors(good | {"v": good["k"]}, code=2, says="v=copy")
+        self.run_tensors(good, norm="v=copy", code=2, says="'v'")
         self.assertEqual(result.read_bytes(), b"precious")
 
     def test_files_that_are_no_tensors(self):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import qkjit_cli
+import tensors
 from qkjit_cli import MODELS, SPEC, CliTest
 
 RUN_SPEC = ["run", "--spec", SPEC, "--tokens", 5, "--device", "cpu", "--check"]
@@ -101,6 +102,29 @@ class Specs(CliTest):
                 self.assertTrue(call["check"]["passed"])
                 self.assertEqual(call["check"]["elements"], call["tokens"] * heads * 64)
         self.qkjit("run", "--model", "flux1-dev", "--batch", 2, code=2, says="--spec")
+
+    def test_outputs_of_another_kind(self):
+        for rest, batch in [("out=fp8_e4m3", 0), ("out=fp8_e4m3,out_scale=head,batch=strided", 2),
+                            ("out=fp8_e4m3,out_scale=token,v=copy", 2), ("q_out=fp8_e4m3", 0),
+                            ("cache=paged,v=copy", 0), ("cache=paged,slots=int32,v=copy,out=fp8_e4m3", 2),
+                            ("cache=paged,out=fp8_e4m3,out_scale=head,v=copy,batch=strided", 3)]:
+            with self.subTest(rest=rest, batch=batch):
+                call, = self.qkjit(
+                    "run", "--spec", f"{SPEC},{rest}", "--tokens", 21, "--heads-q", 4, "--heads-k", 2,
+                    "--device", "cpu", "--check", "--json", *(["--batch", batch] if batch else [])).json()["calls"]
+                self.assertTrue(call["check"]["passed"])
+                heads = 6 + (2 if "v=copy" in rest else 0)
+                self.assertEqual(call["check"]["elements"], 21 * max(1, batch) * heads * 64)
+
+    def test_outputs_of_another_kind_are_written(self):
+        self.qkjit("run", "--spec", f"{SPEC},cache=paged,v=copy,out=fp8_e4m3,out_scale=head", "--tokens", 21,
+                   "--heads-q", 4, "--heads-k", 2, "--device", "cpu", "--out", "out.safetensors")
+        shapes = {name: (dtype, shape) for name, (dtype, shape, _) in
+                  tensors.read(self.dir / "out.safetensors").items()}
+        paged = ("F8_E4M3", [2, 16, 2, 64])
+        self.assertEqual(shapes, {"q": ("F8_E4M3", [21, 4, 64]), "k_cache": paged, "v_cache": paged,
+                                  "slot_mapping": ("I64", [21]), "q_scale": ("F32", [21, 4]),
+                                  "k_scale": ("F32", [21, 2]), "v_scale": ("F32", [21, 2])})
 
     def test_every_kind_of_norm(self):
         for norm in ["norm=layer,bias=yes,weight_dtype=fp32", "q_norm=none,k_norm=layer,weight=none",

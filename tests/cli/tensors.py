@@ -6,8 +6,8 @@ import random
 import struct
 
 HEAD_DIM, ROPE_DIM, TOKENS, HEADS_Q, HEADS_K, ROWS, EPS = 8, 6, 3, 2, 1, 16, 2**-17
-SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8}
-FORMATS = {"F32": "f", "F16": "e", "BF16": "h", "I32": "i", "I64": "q"}  # BF16: its bits
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "F8_E4M3": 1}
+FORMATS = {"F32": "f", "F16": "e", "BF16": "h", "I32": "i", "I64": "q", "F8_E4M3": "B"}  # BF16, F8: bits
 
 
 def write(path, tensors):

@@ -35,6 +35,8 @@ constexpr const char* kTarget = "sm_90";
 struct Wanted20 {
   Spec spec;
   Variant variant;
+
+  bool operator==(const Wanted20&) const = default;
 };
 
 [[noreturn]] void stop(const std::string& why) {
@@ -42,7 +44,7 @@ struct Wanted20 {
   std::exit(1);
 }
 
-/// The first kernels of the models, in alphabetical order.
+/// The first kernels of the models, in alphabetical order, each once.
 std::vector<Wanted20> wanted_kernels() {
   std::vector<Wanted20> wanted;
   for (const std::string& name : model_names()) {
@@ -51,7 +53,9 @@ std::vector<Wanted20> wanted_kernels() {
     for (const Spec& spec : specs_of(*model)) {
       if (!require_fused(spec)) continue;
       for (const Choice& choice : builtin_choices(spec, kTarget)) {
-        if (wanted.size() < kKernels) wanted.push_back({spec, choice.variant});
+        const Wanted20 next{spec, choice.variant};
+        const bool is_new = std::ranges::find(wanted, next) == wanted.end();
+        if (is_new && wanted.size() < kKernels) wanted.push_back(next);
       }
     }
   }

@@ -165,7 +165,7 @@ TEST_CASE("a damaged entry is recompiled, counted and healed", "[jit]") {
   const std::string whole = *read_file(file, kMaxEntryBytes);
   const std::string damages[] = {
       whole.substr(0, whole.size() / 2),     "",
-      encode({record, "{", "cubin", "ptx"}), encode({record, "{\"entry\": 5}", "cubin", "ptx"}),
+      encode({record, "{", "cubin", "ptx"}), encode({record, "entry:1:5\n", "cubin", "ptx"}),
       encode({"x", "{}", "cubin", "ptx"}),   encode({record, decode(whole)->metadata, "", "ptx"})};
   for (const std::string& damaged : damages) {
     std::ofstream(file, std::ios::binary) << damaged;

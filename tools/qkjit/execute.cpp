@@ -20,19 +20,25 @@ Result<DeviceBuffer> upload(const std::shared_ptr<const Driver>& driver,
   return buffer;
 }
 
-/// Median time of a launch over rotating copies of q and k.
+/// What launches write: rotated, and copied back.
+constexpr Workload::Block kWritten[] = {Workload::kQk, Workload::kOutputs};
+
+/// Median time of a launch over rotating copies of q, k and v, and of where results go.
 Result<double> time_launches(Runtime& runtime, const Workspace& gpu, const Workload& work,
                              Workload::Bases bases) {
-  const std::vector<std::byte>& qk = work.blocks[Workload::kQk];
-  const std::size_t count = std::clamp<std::size_t>(kRotatedBytes / qk.size() + 1, 1, kMostBuffers);
+  std::size_t bytes = 0;
+  for (const Workload::Block block : kWritten) bytes += work.blocks[block].size();
+  const std::size_t count = std::clamp<std::size_t>(kRotatedBytes / bytes + 1, 1, kMostBuffers);
   std::vector<DeviceBuffer> buffers;
   std::vector<qkjit_args> calls;
   for (std::size_t i = 0; i < count; ++i) {
-    auto buffer = upload(gpu.driver(), qk);
-    if (!buffer) return tl::unexpected(buffer.error());
-    bases[Workload::kQk] = buffer->data();
+    for (const Workload::Block block : kWritten) {
+      auto buffer = upload(gpu.driver(), work.blocks[block]);
+      if (!buffer) return tl::unexpected(buffer.error());
+      bases[block] = buffer->data();
+      buffers.push_back(std::move(*buffer));
+    }
     calls.push_back(work.args_at(bases));
-    buffers.push_back(std::move(*buffer));
   }
   const auto enqueue = [&]() -> Result<void> {
     for (int i = 0; i < kLaunches; ++i) {
@@ -71,9 +77,11 @@ Result<Executed> execute_on_device(Runtime& runtime, const Workspace& gpu, Workl
 
   const auto microseconds = time_launches(runtime, gpu, work, bases);
   if (!microseconds) return tl::unexpected(microseconds.error());
-  std::vector<std::byte>& qk = work.blocks[Workload::kQk];
-  if (auto copied = buffers[Workload::kQk].download(qk.data(), qk.size()); !copied) {
-    return tl::unexpected(copied.error());
+  for (const Workload::Block block : kWritten) {
+    std::vector<std::byte>& host = work.blocks[block];
+    if (auto copied = buffers[block].download(host.data(), host.size()); !copied) {
+      return tl::unexpected(copied.error());
+    }
   }
   return Executed{*dispatch, *microseconds};
 }

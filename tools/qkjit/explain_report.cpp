@@ -1,5 +1,7 @@
 #include "tools/qkjit/explain_report.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "spec/text.hpp"
@@ -7,9 +9,6 @@
 
 namespace qkjit {
 namespace {
-
-/// Of a kernel's headers so many are named one by one.
-constexpr std::size_t kMaxDifferences = 6;
 
 nlohmann::json layer_json(const LayerLookup& seen) {
   nlohmann::json layer = {{"layer", seen.layer->name()},
@@ -59,36 +58,30 @@ nlohmann::json to_json(const VariantExplanation& variant) {
           {"nearest", variant.near ? near_json(variant.key, *variant.near) : nlohmann::json()}};
 }
 
-/// The short fields; of the others how many there are.
+/// The fields beside spec and variant, long ones in short.
 std::string fields_text(const Key& key) {
-  std::string text;
-  std::size_t headers = 0;
+  std::vector<std::string> texts;
   const auto fields = fields_of(key.record());
   for (const auto& [name, value] : *fields) {
-    if (name.ends_with(".cuh")) {
-      ++headers;
-    } else if (name == "source") {
-      text += fmt::format("source of {} bytes, ", value.size());
-    } else if (name != "spec" && name != "variant") {
+    if (name == "spec" || name == "variant") continue;
+    if (name == "source") {
+      texts.push_back(fmt::format("source of {} bytes", value.size()));
+    } else if (name == "headers") {
+      texts.push_back(fmt::format("headers {:.16}...", value));
+    } else {
       std::string line(value);
       std::ranges::replace(line, '\n', ' ');
-      text += fmt::format("{} {}, ", name, line);
+      texts.push_back(fmt::format("{} {}", name, line));
     }
   }
-  return fmt::format("{}digests of {} headers", text, headers);
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 void print_near(const Console& console, const VariantExplanation& variant) {
   const auto differing =
       differences(*fields_of(variant.key.record()), *fields_of(variant.near->record));
   console.print("  nearest   " + variant.near->file);
-  for (std::size_t i = 0; i < std::min(differing.size(), kMaxDifferences); ++i) {
-    console.print("            " + sentence_of(differing[i]));
-  }
-  if (differing.size() > kMaxDifferences) {
-    console.print(
-        fmt::format("            and {} fields more", differing.size() - kMaxDifferences));
-  }
+  for (const FieldDifference& one : differing) console.print("            " + sentence_of(one));
 }
 
 void print(const Console& console, const VariantExplanation& variant) {

@@ -9,8 +9,6 @@
 namespace qkjit {
 namespace {
 
-constexpr std::string_view kElsewhere = "entry made by another version of the library";
-
 /// The items of a list, such as a spec or the options.
 std::vector<std::string_view> items_of(std::string_view list) {
   std::vector<std::string_view> items;
@@ -66,15 +64,11 @@ std::optional<NearEntry> near_entry(const std::vector<CacheDirectory>& directori
 
 std::string sentence_of(const FieldDifference& difference) {
   const auto [name, wanted, has] = difference;
-  if (name.ends_with(".cuh")) {
-    return fmt::format("header {}: {} ({})", name,
-                       !wanted.data() ? "only the entry has it"
-                       : !has.data()  ? "the entry has none"
-                                      : "digest differs",
-                       kElsewhere);
-  }
   if (!wanted.data() || !has.data()) {
     return fmt::format("{}: {} it", name, has.data() ? "only the entry has" : "the entry lacks");
+  }
+  if (name == "headers") {
+    return "headers: their digest differs (entry made by another version of the library)";
   }
   if (name == "source") return "source: its text differs";
   return fmt::format("{} {}, entry has {}", name, only_in(wanted, has), only_in(has, wanted));

@@ -22,9 +22,8 @@ qkjit_args judged_args(const Workload& work, std::vector<std::byte>& inputs) {
     bases[i] = const_cast<std::byte*>(work.blocks[i].data());
   bases[Workload::kQk] = inputs.data();
   qkjit_args args = work.args_at(bases);
-  args.q_out = work.args.q;
-  args.k_out = work.args.k;
-  args.v_out = work.args.v_out;
+  if (!args.q_out.data) args.q_out = work.args.q;
+  if (!args.k_out.data && !args.k_cache.data) args.k_out = work.args.k;
   return args;
 }
 
@@ -138,8 +137,7 @@ void add_run(CLI::App& app, const Console& console, Exit& exit) {
                    "A .safetensors file with q, k, weights and table")
       ->check(CLI::ExistingFile)
       ->needs(spec);
-  command
-      ->add_option("--out", options->out, "Write the resulting q and k to this .safetensors file")
+  command->add_option("--out", options->out, "Write the results to this .safetensors file")
       ->needs(spec);
   command->add_option("--tokens", options->tokens, "Scale to about this many tokens")
       ->check(CLI::Range(std::int64_t{1}, kMaxTokens));

@@ -26,11 +26,12 @@ struct Dtype {
   qkjit_dtype value;
   std::int64_t size;
 };
-constexpr std::array<Dtype, 5> kDtypes = {{{"BF16", QKJIT_BF16, 2},
+constexpr std::array<Dtype, 6> kDtypes = {{{"BF16", QKJIT_BF16, 2},
                                            {"F16", QKJIT_FP16, 2},
                                            {"F32", QKJIT_FP32, 4},
                                            {"I32", QKJIT_INT32, 4},
-                                           {"I64", QKJIT_INT64, 8}}};
+                                           {"I64", QKJIT_INT64, 8},
+                                           {"F8_E4M3", QKJIT_FP8_E4M3, 1}}};
 
 /// A tensor of the header; [begin, end) of the data.
 struct Entry {
@@ -126,6 +127,10 @@ std::vector<StoredTensor> take_data(std::vector<Entry> entries, std::string_view
 
 std::string_view safetensors_name(qkjit_dtype dtype) {
   return std::ranges::find(kDtypes, dtype, &Dtype::value)->name;
+}
+
+std::int64_t safetensors_size(qkjit_dtype dtype) {
+  return std::ranges::find(kDtypes, dtype, &Dtype::value)->size;
 }
 
 Result<std::vector<StoredTensor>> parse_safetensors(std::string_view file) {

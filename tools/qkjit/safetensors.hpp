@@ -23,12 +23,14 @@ struct StoredTensor {
   std::vector<std::byte> bytes;  ///< dense, row-major
 };
 
-/// As the format spells it: "BF16", "F16", "F32", "I32" or "I64".
+/// As the format spells it: "BF16", "F16", "F32", "I32", "I64" or "F8_E4M3".
 std::string_view safetensors_name(qkjit_dtype dtype);
+/// Bytes of an element.
+std::int64_t safetensors_size(qkjit_dtype dtype);
 
 /// Strict: the tensors must cover the data exactly, each as large as dtype and shape say, and names
 /// be unique. Code::invalid_argument says what is wrong, with the tensor's name; a dtype other than
-/// the five above is among that. In the order of the data.
+/// the six above is among that. In the order of the data.
 Result<std::vector<StoredTensor>> parse_safetensors(std::string_view file);
 
 /// The same from a file; messages begin with its path. Code::cache_io if it cannot be read.

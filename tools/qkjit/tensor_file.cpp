@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 
 #include "op/check.hpp"
 #include "spec/names.hpp"
 #include "tools/qkjit/safetensors.hpp"
+#include "tools/qkjit/workload_outputs.hpp"
 
 namespace qkjit {
 namespace {
@@ -17,9 +19,10 @@ struct Known {
   qkjit_tensor qkjit_args::*field;
   Workload::Block block;
 };
-constexpr std::array<Known, 10> kKnown = {{
+constexpr std::array<Known, 11> kKnown = {{
     {"q", "[tokens, heads_q, head_dim]", &qkjit_args::q, Workload::kQk},
     {"k", "[tokens, heads_k, head_dim]", &qkjit_args::k, Workload::kQk},
+    {"v", "[tokens, heads_v, head_dim]", &qkjit_args::v, Workload::kQk},
     {"q_weight", "[head_dim] (norm_scope=token or weights=per_head: [heads_q * head_dim])",
      &qkjit_args::q_weight, Workload::kQWeight},
     {"k_weight", "[head_dim] (norm_scope=token or weights=per_head: [heads_k * head_dim])",
@@ -55,7 +58,7 @@ bool is_needed(const Known& known, const Tensors& tensors, const Spec& spec) {
   const bool apart = find(tensors, "cos") || find(tensors, "sin");
   switch (known.block) {
     case Workload::kQk:
-      return true;
+      return known.field != &qkjit_args::v || spec.v == Values::copy;
     case Workload::kQWeight:
       return has_weight(spec, spec.q_norm);
     case Workload::kKWeight:
@@ -69,6 +72,7 @@ bool is_needed(const Known& known, const Tensors& tensors, const Spec& spec) {
     case Workload::kPositions:
       return rotates && has_sections(spec);
     case Workload::kPositionError:
+    case Workload::kOutputs:
     case Workload::kBlockCount:
       break;
   }
@@ -169,19 +173,25 @@ Result<Workload> make_workload(const Tensors& tensors, Spec spec, float eps) {
   return work;
 }
 
-/// The rows of a strided view, one after another.
-StoredTensor gather(const char* name, const qkjit_tensor& tensor) {
-  const std::int64_t size = tensor.dtype == QKJIT_FP32 ? 4 : 2;
-  const auto row = static_cast<std::size_t>(tensor.shape[2] * size);
-  StoredTensor stored{name, tensor.dtype, {tensor.shape, tensor.shape + 3}, {}};
-  stored.bytes.reserve(static_cast<std::size_t>(tensor.shape[0] * tensor.shape[1]) * row);
-  for (std::int64_t token = 0; token < tensor.shape[0]; ++token) {
-    for (std::int64_t head = 0; head < tensor.shape[1]; ++head) {
-      const auto* from = static_cast<const std::byte*>(tensor.data) +
-                         (token * tensor.strides[0] + head * tensor.strides[1]) * size;
-      stored.bytes.insert(stored.bytes.end(), from, from + row);
-    }
+using Axes = std::span<const std::int64_t>;
+
+/// Elements of so many bytes, one after another, that lie as a shape with byte strides.
+void gather(const std::byte* from, std::size_t size, Axes shape, Axes strides,
+            std::vector<std::byte>& to) {
+  if (shape.empty()) return static_cast<void>(to.insert(to.end(), from, from + size));
+  for (std::int64_t i = 0; i < shape.front(); ++i) {
+    gather(from + i * strides.front(), size, shape.subspan(1), strides.subspan(1), to);
   }
+}
+
+StoredTensor gather(const char* name, const qkjit_tensor& view) {
+  const auto rank = static_cast<std::size_t>(view.rank);
+  const std::int64_t size = safetensors_size(view.dtype);
+  std::vector<std::int64_t> strides(view.strides, view.strides + rank);
+  for (std::int64_t& stride : strides) stride *= size;
+  StoredTensor stored{name, view.dtype, {view.shape, view.shape + rank}, {}};
+  gather(static_cast<const std::byte*>(view.data), static_cast<std::size_t>(size), stored.shape,
+         strides, stored.bytes);
   return stored;
 }
 
@@ -199,6 +209,7 @@ Result<Workload> tensor_workload(const std::string& file, const Spec& spec, floa
                 tensor,
                 given->rank == 0 ? "is not given" : fmt::format("has rank {}", given->rank));
   }
+  add_outputs(spec, *work);
   // Shapes and dtypes against the spec, and against each other; the message names the tensor.
   const auto op = check_args(work->args);
   if (!op) return fail(op.error().code, "{}: {}", file, op.error().message);
@@ -209,7 +220,26 @@ Result<Workload> tensor_workload(const std::string& file, const Spec& spec, floa
 }
 
 Result<void> write_tensors(const std::string& file, const Workload& work) {
-  return write_safetensors(file, {gather("q", work.args.q), gather("k", work.args.k)});
+  const qkjit_args& args = work.args;
+  const qkjit_tensor none = QKJIT_TENSOR_INIT;
+  const auto result = [](const qkjit_tensor& out, const qkjit_tensor& in) -> const qkjit_tensor& {
+    return out.data ? out : in;
+  };
+  const std::pair<const char*, const qkjit_tensor&> results[] = {
+      {"q", result(args.q_out, args.q)},
+      {"k", result(args.k_out, args.k_cache.data ? none : args.k)},
+      {"v", args.v_out},
+      {"k_cache", args.k_cache},
+      {"v_cache", args.v_cache},
+      {"slot_mapping", args.slot_mapping},
+      {"q_scale", args.q_scale},
+      {"k_scale", args.k_scale},
+      {"v_scale", args.v_scale}};
+  std::vector<StoredTensor> stored;
+  for (const auto& [name, view] : results) {
+    if (view.data) stored.push_back(gather(name, view));
+  }
+  return write_safetensors(file, stored);
 }
 
 }  // namespace qkjit

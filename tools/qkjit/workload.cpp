@@ -10,6 +10,7 @@
 
 #include "kernels/dtype.cuh"
 #include "op/check.hpp"
+#include "tools/qkjit/workload_outputs.hpp"
 #include "util/float_environment.hpp"
 
 namespace qkjit {
@@ -149,7 +150,12 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   there.q = moved(args.q, kQk);
   there.k = moved(args.k, kQk);
   there.v = moved(args.v, kQk);
-  there.v_out = moved(args.v_out, kQk);
+  for (qkjit_tensor qkjit_args::*output :
+       {&qkjit_args::q_out, &qkjit_args::k_out, &qkjit_args::v_out, &qkjit_args::q_scale,
+        &qkjit_args::k_scale, &qkjit_args::v_scale, &qkjit_args::k_cache, &qkjit_args::v_cache,
+        &qkjit_args::slot_mapping}) {
+    there.*output = moved(args.*output, kOutputs);
+  }
   there.q_weight = moved(args.q_weight, kQWeight);
   there.k_weight = moved(args.k_weight, kKWeight);
   there.q_bias = moved(args.q_bias, kQBias);
@@ -163,15 +169,19 @@ qkjit_args Workload::args_at(const Bases& bases) const {
   return there;
 }
 
-std::int64_t Workload::tokens() const {
-  const qkjit_tensor& any = args.q.data ? args.q : args.k;
-  return any.rank == 4 ? any.shape[0] * any.shape[1] : any.shape[0];
-}
+std::int64_t Workload::tokens() const { return tokens_of(args.q.data ? args.q : args.k); }
 
 double Workload::bytes_moved() const {
-  const std::int64_t all = heads(args.q) + heads(args.k) + heads(args.v);
-  return 2.0 * static_cast<double>(tokens() * all) * args.spec.head_dim *
-         (args.spec.dtype == QKJIT_FP32 ? 4 : 2);
+  const auto bytes = [](const qkjit_tensor& in, qkjit_dtype in_dtype, qkjit_out out) {
+    const std::int64_t size = in_dtype == QKJIT_FP32 ? 4 : 2;
+    const std::int64_t of_result = out == QKJIT_OUT_FP8_E4M3 ? 1 : size;
+    return in.data ? tokens_of(in) * heads(in) * (size + of_result) : 0;
+  };
+  const qkjit_spec& spec = args.spec;
+  const std::int64_t elements = bytes(args.q, spec.dtype, spec.q_out) +
+                                bytes(args.k, spec.dtype, spec.k_out) +
+                                bytes(args.v, spec.dtype, spec.k_out);
+  return static_cast<double>(elements) * spec.head_dim;
 }
 
 Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable* table,
@@ -183,8 +193,8 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   const std::int64_t gap = spec.batch == Batch::strided ? 1 : 0;  // tokens after a sequence
   const std::int64_t rows = std::max<std::int64_t>(1, shape.batches) * (shape.tokens + gap);
   const std::int64_t k_start = packed ? shape.view.k_offset : rows * q_width;
-  const std::int64_t v_start = k_start + rows * k_width, v_end = v_start + rows * k_width;
-  const std::int64_t contiguous = spec.v == Values::copy ? v_end + rows * k_width : v_start;
+  const std::int64_t v_start = k_start + rows * k_width;
+  const std::int64_t contiguous = v_start + (spec.v == Values::copy ? rows * k_width : 0);
   const std::int64_t elements = packed ? rows * shape.view.row_stride : contiguous;
   const auto size = static_cast<std::size_t>(size_of(spec.dtype));
 
@@ -213,10 +223,8 @@ Workload generate_workload(const Spec& spec, const Shape& shape, const RopeTable
   };
   args.q = view(q_start, shape.heads_q);
   args.k = view(k_start, shape.heads_k);
-  if (spec.v == Values::copy) {
-    args.v = view(v_start, shape.heads_k);
-    args.v_out = view(v_end, shape.heads_k);
-  }
+  if (spec.v == Values::copy) args.v = view(v_start, shape.heads_k);
+  add_outputs(spec, work);
   const auto add_vector = [&](Workload::Block block, int heads, float mean, qkjit_tensor& tensor) {
     if (heads == 0) return;
     const DType kind = dtype_of_weights(spec);

@@ -26,6 +26,7 @@ struct Workload {
     kTable,
     kPositions,
     kPositionError,
+    kOutputs,
     kBlockCount
   };
   using Blocks = std::array<std::vector<std::byte>, kBlockCount>;
@@ -38,18 +39,22 @@ struct Workload {
   std::string name;
   int repeat = 1;  ///< calls of this kind in one forward pass of the model
   Blocks blocks;
-  qkjit_args args = QKJIT_ARGS_INIT;  ///< the call, in place, over `blocks`
+  /// The call over `blocks`: in place, but for what kOutputs has.
+  qkjit_args args = QKJIT_ARGS_INIT;
 
   /// The call over copies of the blocks.
   qkjit_args args_at(const Bases& bases) const;
 
   /// Of all sequences together.
   std::int64_t tokens() const;
+  static std::int64_t tokens_of(const qkjit_tensor& tensor) {
+    return tensor.rank == 4 ? tensor.shape[0] * tensor.shape[1] : tensor.shape[0];
+  }
   /// Of q, k or v; 0 for what the call does not take.
   static std::int64_t heads(const qkjit_tensor& tensor) {
     return tensor.data ? tensor.shape[tensor.rank - 2] : 0;
   }
-  /// Bytes that any implementation must move: q, k and v read and written once.
+  /// Bytes that any implementation must move: q, k and v read, and their results written, once.
   double bytes_moved() const;
 };
 

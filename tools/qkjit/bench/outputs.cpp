@@ -1,22 +1,15 @@
 #include "tools/qkjit/bench/outputs.hpp"
 
-#include <algorithm>
-#include <cstring>
-#include <numeric>
-#include <random>
+#include "tools/qkjit/paged_slots.hpp"
 
 namespace qkjit::bench {
 namespace {
-
-constexpr std::int64_t kBlockSize = 16;  // as vLLM has it by default
-
-std::int64_t blocks_of(const Case& wanted) { return (wanted.tokens + kBlockSize - 1) / kBlockSize; }
 
 int heads_v(const Case& wanted) { return wanted.spec.v == Values::copy ? wanted.heads_k : 0; }
 
 /// Of an output, or of the cache that stands for it.
 std::size_t bytes_of(const Case& wanted, int heads, bool is_q) {
-  const std::int64_t tokens = is_q ? wanted.tokens : blocks_of(wanted) * kBlockSize;
+  const std::int64_t tokens = is_q ? wanted.tokens : paged_blocks(wanted.tokens) * kPagedBlockSize;
   return static_cast<std::size_t>(tokens * heads * wanted.spec.head_dim *
                                   size_of_out(wanted.spec, is_q));
 }
@@ -24,7 +17,8 @@ std::size_t bytes_of(const Case& wanted, int heads, bool is_q) {
 qkjit_tensor output(const Case& wanted, const Spec& own, void* data, int heads, bool is_q) {
   const auto dtype = is_fp8(own, is_q) ? QKJIT_FP8_E4M3 : static_cast<qkjit_dtype>(own.dtype);
   if (own.cache == Cache::paged && !is_q) {
-    return qkjit_tensor_4d(data, dtype, blocks_of(wanted), kBlockSize, heads, own.head_dim);
+    return qkjit_tensor_4d(data, dtype, paged_blocks(wanted.tokens), kPagedBlockSize, heads,
+                           own.head_dim);
   }
   return qkjit_tensor_3d(data, dtype, wanted.tokens, heads, own.head_dim);
 }
@@ -111,17 +105,7 @@ double bytes_beyond_copy(const Case& wanted) {
 
 std::vector<std::byte> slots_of(const Case& wanted) {
   if (wanted.spec.cache == Cache::none) return {};
-  std::vector<std::int64_t> blocks(static_cast<std::size_t>(blocks_of(wanted)));
-  std::iota(blocks.begin(), blocks.end(), std::int64_t{0});
-  std::ranges::shuffle(blocks, std::mt19937_64(1));
-  const std::size_t size = wanted.spec.slots == Slots::int64 ? 8 : 4;
-  std::vector<std::byte> bytes(static_cast<std::size_t>(wanted.tokens) * size);
-  for (std::int64_t token = 0; token < wanted.tokens; ++token) {
-    const std::int64_t slot =
-        blocks[static_cast<std::size_t>(token / kBlockSize)] * kBlockSize + token % kBlockSize;
-    std::memcpy(bytes.data() + static_cast<std::size_t>(token) * size, &slot, size);
-  }
-  return bytes;
+  return paged_slots(wanted.tokens, wanted.spec.slots);
 }
 
 }  // namespace qkjit::bench

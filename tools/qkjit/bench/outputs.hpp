@@ -21,7 +21,7 @@ void add_outputs(const Case& wanted, const Placement& placement, const Spec& own
 /// less than none where outputs are smaller than what they are made of.
 double bytes_beyond_copy(const Case& wanted);
 
-/// Slots as a server has them: tokens one after another in blocks from anywhere.
+/// paged_slots(), where there is a cache.
 std::vector<std::byte> slots_of(const Case& wanted);
 
 }  // namespace qkjit::bench
