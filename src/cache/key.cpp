@@ -1,23 +1,15 @@
 #include "cache/key.hpp"
 
-#include "cache/key_record.hpp"
+#include "util/hash.hpp"
 
 namespace qkjit {
 
-Key Key::of_record(std::string record) {
-  Key key;
-  key.digest_.add(record);
-  key.record_ = std::move(record);
-  return key;
-}
+Key::Key(std::string record) : record_(std::move(record)), digest_(hex(digest_of(record_))) {}
 
-Key& Key::add(std::string_view name, std::string_view value) {
-  const std::size_t begin = record_.size();
-  append_field(record_, name, value);
-  digest_.add(std::string_view(record_).substr(begin));
-  return *this;
+Key Key::of(const std::vector<KeyField>& fields) {
+  std::string record;
+  for (const auto& [name, value] : fields) append_field(record, name, value);
+  return Key(std::move(record));
 }
-
-std::string Key::digest() const { return hex(digest_.digest()); }
 
 }  // namespace qkjit

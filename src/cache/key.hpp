@@ -2,29 +2,28 @@
 #pragma once
 
 #include <string>
-#include <string_view>
+#include <vector>
 
-#include "util/hash.hpp"
+#include "cache/key_record.hpp"
 
 namespace qkjit {
 
-/// A record (key_record.hpp) of fields in the order in which they were added: different inputs
-/// never share a key. The digest of the text names the file.
+/// A record (key_record.hpp): different inputs never share one. Its digest names the file.
 class Key {
  public:
+  static Key of(const std::vector<KeyField>& fields);
   /// The key of an entry, whose record this is.
-  static Key of_record(std::string record);
-
-  Key& add(std::string_view name, std::string_view value);
+  static Key of_record(std::string record) { return Key(std::move(record)); }
 
   /// The whole record: stored in the entry and compared on every hit.
   const std::string& record() const { return record_; }
   /// 64 hexadecimal digits.
-  std::string digest() const;
+  const std::string& digest() const { return digest_; }
 
  private:
-  std::string record_;
-  RunningDigest digest_;
+  explicit Key(std::string record);
+
+  std::string record_, digest_;
 };
 
 }  // namespace qkjit

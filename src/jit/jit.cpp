@@ -13,30 +13,33 @@ namespace qkjit {
 
 namespace {
 
-/// What all keys begin with. The headers are one digest: each by itself would be most of every key.
-const Key& common_key() {
-  static const Key common = [] {
-    Key headers;
-    for (const EmbeddedFile& header : embedded_kernels()) headers.add(header.name, header.sha256);
-    return Key().add("schema", "5").add("headers", headers.digest());
+/// Of all kernel headers: each by itself would be most of every key.
+const std::string& headers_digest() {
+  static const std::string digest = [] {
+    std::vector<KeyField> headers;
+    for (const EmbeddedFile& header : embedded_kernels()) {
+      headers.push_back({header.name, header.sha256});
+    }
+    return Key::of(headers).digest();
   }();
-  return common;
+  return digest;
 }
 
 }  // namespace
 
 Key kernel_key(const Streams& streams, const Variants& variants, const std::string& target) {
-  Key key = common_key();
-  key.add("spec", to_text(streams.first));
-  key.add("variant", to_text(variants.first));
+  const std::string spec = to_text(streams.first), variant = to_text(variants.first);
+  const std::string options = fmt::format("{}", fmt::join(compile_options(target), "\n"));
+  const std::string source = fused_source(streams, variants).text;
+  std::string second_spec, second_variant;
+  std::vector<KeyField> fields = {{"schema", "5"}, {"headers", headers_digest()}};
+  fields.insert(fields.end(), {{"spec", spec}, {"variant", variant}});
   if (streams.second) {
-    key.add("second_spec", to_text(*streams.second));
-    key.add("second_variant", to_text(variants.second));
+    second_spec = to_text(*streams.second), second_variant = to_text(variants.second);
+    fields.insert(fields.end(), {{"second_spec", second_spec}, {"second_variant", second_variant}});
   }
-  key.add("target", target);
-  key.add("options", fmt::format("{}", fmt::join(compile_options(target), "\n")));
-  key.add("source", fused_source(streams, variants).text);
-  return key;
+  fields.insert(fields.end(), {{"target", target}, {"options", options}, {"source", source}});
+  return Key::of(fields);
 }
 
 namespace {

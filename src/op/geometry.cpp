@@ -71,21 +71,32 @@ unsigned tensors_of_tokens(const Operation& op) {
   return tensors_of(op.spec) * static_cast<unsigned>(op.tokens);
 }
 
+unsigned most_heads(const Operation& op) { return std::max(op.params.q.heads, op.params.k.heads); }
+
 unsigned staged_bytes(const Spec& spec, const Variant& v, unsigned heads) {
   if (v.staging == Staging::registers) return 0;
   return static_cast<unsigned>(staged_token_bytes(spec, static_cast<int>(heads)));
 }
 
-/// Where heads have vectors of their own. A tensor that is staged and no more than a warp's share
-/// of a large one is left to a warp, which then waits for no other (32,760 tokens on
-/// an H200: of 12 + 12 heads 91 % of a copy's time instead of 84, of 20 of 112 in q alone 94 % of
-/// its rate instead of 80; of 24 of 128 it would be 96 instead of 99). Else a block has it: with as
-/// few slices for a warp as can be, and then as few warps.
-FusedLaunch launch_of_teams(const Operation& op, const Variant& v) {
-  constexpr unsigned kMostBytesOfWarp = 5120;
-  const unsigned heads = std::max(op.params.q.heads, op.params.k.heads);
-  const unsigned bytes = staged_bytes(op.spec, v, heads), tensors = tensors_of_tokens(op);
-  const bool by_warp = 0 < bytes && bytes <= kMostBytesOfWarp;
+}  // namespace
+
+/// In a call of many tensors, one that is staged and no more than a warp's share is left to a warp,
+/// which then waits for no other (32,760 tokens on an H200: of 12 + 12 heads 91 % of a copy's time
+/// instead of 84, of 20 of 112 in q alone 94 % of its rate instead of 80; of 24 of 128 it would be
+/// 96 instead of 99). Else a block is sooner done with it (403 tokens of 12 + 12: 83 instead of
+/// 75).
+TeamSize team_size_of(const Operation& op, const Variant& v) {
+  constexpr unsigned kMostBytesOfWarp = 5120, kManyTensors = 8192;
+  const unsigned bytes = staged_bytes(op.spec, v, most_heads(op));
+  const bool is_small = 0 < bytes && bytes <= kMostBytesOfWarp;
+  return is_small && tensors_of_tokens(op) >= kManyTensors ? TeamSize::warp : TeamSize::block;
+}
+
+/// A block takes as few slices for a warp as can be, and then as few warps.
+FusedLaunch launch_of_teams(const Operation& op, const Variant& v, TeamSize team) {
+  const unsigned heads = most_heads(op), bytes = staged_bytes(op.spec, v, heads);
+  const unsigned tensors = tensors_of_tokens(op);
+  const bool by_warp = team == TeamSize::warp;
   const auto most = static_cast<unsigned>(v.threads / 32);
   const unsigned slices = ceil_div(heads, static_cast<unsigned>(32 / v.lanes * v.rows));
   const unsigned warps = by_warp ? 1 : ceil_div(slices, ceil_div(slices, most));
@@ -95,10 +106,8 @@ FusedLaunch launch_of_teams(const Operation& op, const Variant& v) {
           op.frequencies};
 }
 
-}  // namespace
-
 FusedLaunch fused_launch(const Operation& op, const Variant& v) {
-  if (runs_by_token(op.spec)) return launch_of_teams(op, v);
+  if (runs_by_token(op.spec)) return launch_of_teams(op, v, team_size_of(op, v));
   const auto rows_per_slice = static_cast<unsigned>(32 / v.lanes * v.rows);
   const Slices slices = slices_of(op, rows_per_slice);
   const auto warps = static_cast<unsigned>(v.threads / 32);

@@ -17,6 +17,15 @@ struct FusedLaunch {
 };
 FusedLaunch fused_launch(const Operation& op, const Variant& variant);
 
+/// Whose a token's q, or its k, is where heads have vectors of their own.
+enum class TeamSize { block, warp };
+
+/// The faster one for the call.
+TeamSize team_size_of(const Operation& op, const Variant& variant);
+
+/// The same launch with either; a warp's tensors are staged, and at most kMostStagedTokenBytes.
+FusedLaunch launch_of_teams(const Operation& op, const Variant& variant, TeamSize team);
+
 struct GenericLaunch {
   GenericParams params;
   Grid grid;

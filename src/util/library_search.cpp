@@ -1,6 +1,9 @@
 #include "util/library_search.hpp"
 
+#include <fcntl.h>
 #include <link.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,14 +12,13 @@
 #include <string_view>
 #include <utility>
 
+#include "util/descriptor.hpp"
 #include "util/environment.hpp"
-#include "util/file.hpp"
 
 namespace qkjit {
 namespace {
 
 constexpr const char* kLinkerCache = "/etc/ld.so.cache";
-constexpr std::size_t kMaxLinkerCache = 64u << 20;
 
 // The format of glibc 2.32 and newer, and the second half of the older one.
 constexpr std::string_view kMagic = "glibc-ld.so.cache1.1";
@@ -69,9 +71,17 @@ std::string in_environment(const std::string& soname) {
   return {};
 }
 
+/// Mapped, as the linker itself does: a search touches a part of it.
 std::string in_linker_cache(const std::string& soname) {
-  const auto bytes = read_file(kLinkerCache, kMaxLinkerCache);
-  return bytes ? find_in_linker_cache(*bytes, soname) : std::string();
+  const Descriptor file(::open(kLinkerCache, O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || status.st_size <= 0) return {};
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* const bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (bytes == MAP_FAILED) return {};
+  std::string found = find_in_linker_cache({static_cast<const char*>(bytes), size}, soname);
+  ::munmap(bytes, size);
+  return found;
 }
 
 std::string find_one(const std::string& candidate) {

@@ -3,9 +3,12 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string_view>
 
 namespace qkjit {
@@ -29,6 +32,18 @@ bool is_own_group(gid_t id) {
 mode_t others_may(const struct stat& status) {
   const mode_t mode = status.st_mode & kOthersMayWrite;
   return (mode & S_IWGRP) && is_own_group(status.st_gid) ? mode & ~S_IWGRP : mode;
+}
+
+/// Absolute and without links; of what does not exist, as far as it does.
+Result<std::string> resolve(const std::filesystem::path& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                         std::free);
+  if (real) return std::string(real.get());
+  std::error_code error;
+  const auto there = std::filesystem::weakly_canonical(path, error);
+  const auto resolved = error ? there : std::filesystem::absolute(there, error);
+  if (error) return fail(Code::cache_io, "cannot open {}: {}", path.string(), error.message());
+  return resolved.string();
 }
 
 Result<void> check_ancestor(const struct stat& status, const std::filesystem::path& path) {
@@ -56,27 +71,19 @@ Result<void> check_owner(const struct stat& status, const std::filesystem::path&
 }
 
 Result<void> check_trusted_directory(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto resolved = std::filesystem::weakly_canonical(path, error);
-  if (error) return fail(Code::cache_io, "cannot open {}: {}", path.string(), error.message());
-  std::filesystem::path place;
-  for (auto part = resolved.begin(); part != resolved.end(); ++part) {
-    place /= *part;
+  const auto resolved = resolve(path);
+  if (!resolved) return tl::unexpected(resolved.error());
+  for (std::size_t end = 1;; end = std::min(resolved->find('/', end + 1), resolved->size())) {
+    const std::string place = resolved->substr(0, end);
     struct stat status {};
     if (::lstat(place.c_str(), &status) != 0) {
       if (errno == ENOENT) return {};
-      return fail(Code::cache_io, "cannot open {}: {}", place.string(), std::strerror(errno));
+      return fail(Code::cache_io, "cannot open {}: {}", place, std::strerror(errno));
     }
-    if (!S_ISDIR(status.st_mode)) {
-      return fail(Code::cache_io, "{} is not a directory", place.string());
-    }
-    const bool is_last = std::next(part) == resolved.end();
-    if (auto checked = is_last ? check_owner(status, place) : check_ancestor(status, place);
-        !checked) {
-      return checked;
-    }
+    if (!S_ISDIR(status.st_mode)) return fail(Code::cache_io, "{} is not a directory", place);
+    if (end == resolved->size()) return check_owner(status, place);
+    if (auto checked = check_ancestor(status, place); !checked) return checked;
   }
-  return {};
 }
 
 bool is_private_group(const passwd& user, const group& group) {

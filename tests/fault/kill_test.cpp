@@ -16,7 +16,7 @@ using namespace qkjit::test;
 
 namespace {
 
-const Key kKey = Key().add("name", "a");
+const Key kKey = Key::of({{"name", "a"}});
 
 Entry entry_of(const std::string& code, const std::string& toolchain = "nvrtc-1") {
   return {kKey.record(), "{}", code, "ptx", toolchain};

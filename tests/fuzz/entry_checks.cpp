@@ -26,9 +26,7 @@ void require(bool holds, const char* what) {
 void check_record(std::string_view record) {
   const auto fields = fields_of(record);
   if (!fields) return;
-  Key again;
-  for (const auto& [name, value] : *fields) again.add(name, value);
-  require(again.record() == record, "a key record is another one than its fields make");
+  require(Key::of(*fields).record() == record, "a key record is another one than its fields make");
   require(differences(*fields, {}).size() == fields->size(), "a field is missing");
 }
 

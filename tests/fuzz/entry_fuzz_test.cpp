@@ -125,7 +125,7 @@ TEST_CASE("metadata of any kind is a kernel's or refused", "[cache][fuzz]") {
 }
 
 TEST_CASE("a key record is read back field by field, or refused", "[cache][fuzz]") {
-  const Key key = Key().add("a", "1").add("b", "").add("c", "x:2:yz\nd:1:2\n");
+  const Key key = Key::of({{"a", "1"}, {"b", ""}, {"c", "x:2:yz\nd:1:2\n"}});
   const auto fields = fields_of(key.record());
   REQUIRE(fields.has_value());
   CHECK(*fields == std::vector<KeyField>{{"a", "1"}, {"b", ""}, {"c", "x:2:yz\nd:1:2\n"}});
@@ -140,8 +140,8 @@ TEST_CASE("a key record is read back field by field, or refused", "[cache][fuzz]
 }
 
 TEST_CASE("two records differ in the fields that are named", "[cache]") {
-  const Key wanted = Key().add("a", "1").add("b", "2").add("new", "3");
-  const Key has = Key().add("old", "0").add("b", "2").add("a", "");
+  const Key wanted = Key::of({{"a", "1"}, {"b", "2"}, {"new", "3"}});
+  const Key has = Key::of({{"old", "0"}, {"b", "2"}, {"a", ""}});
   const auto differing = differences(*fields_of(wanted.record()), *fields_of(has.record()));
   REQUIRE(differing.size() == 3);
   CHECK((differing[0].name == "a" && differing[0].wanted == "1" && differing[0].has.empty()));

@@ -145,6 +145,9 @@ TEST_CASE("gpu: norms across any number of heads, on every path") {
           config.heads_q = heads_q, config.heads_k = heads_k;
           check_every_path(gpu, config);
         }
+        ProblemConfig many = config_of(spec, number++);  // tokens, of which each warp has some
+        many.tokens = 4099, many.heads_q = 3, many.heads_k = 2;
+        check_every_path(gpu, many);
       }
     }
   }

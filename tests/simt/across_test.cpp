@@ -1,5 +1,6 @@
 // Norms across heads, and weights of each head's own: every variant and the generic kernel give the
 // bytes of the CPU path, for few heads and for more than a block holds.
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -43,17 +44,28 @@ void check_heads(const Spec& spec, std::size_t number, std::span<const Heads> he
   }
 }
 
+/// Rows have to be without gaps where they are staged, and staged where a warp has all of them.
+bool takes(const FusedKernel& kernel, const Operation& operation, TeamSize team) {
+  const bool is_staged = kernel.variant.staging != Staging::registers;
+  const auto most = static_cast<int>(std::max(operation.params.q.heads, operation.params.k.heads));
+  const bool fits = staged_token_bytes(kernel.spec, most) <= kMostStagedTokenBytes;
+  return is_staged ? operation.takes_bulk && (team == TeamSize::block || fits)
+                   : team == TeamSize::block;
+}
+
 void check_variant_of(const FusedKernel& kernel, std::size_t number,
                       std::span<const Heads> heads = kFew) {
   REQUIRE(check_variant(kernel.spec, kernel.variant, "sm_90"));
   check_heads(kernel.spec, number, heads, [&](const test::ProblemConfig& config) {
     const Problem before(config);
-    Problem after = before;
-    const Operation operation = checked(after.args());
-    CHECK(operation.aligned);
-    if (kernel.variant.staging != Staging::registers && !operation.takes_bulk) return;
-    kernel.run(fused_launch(operation, kernel.variant));
-    check_against_cpu("fused across heads, " + to_text(kernel.variant), before, after);
+    for (const TeamSize team : {TeamSize::block, TeamSize::warp}) {
+      Problem after = before;
+      const Operation operation = checked(after.args());
+      CHECK(operation.aligned);
+      if (!takes(kernel, operation, team)) continue;
+      kernel.run(launch_of_teams(operation, kernel.variant, team));
+      check_against_cpu("fused across heads, " + to_text(kernel.variant), before, after);
+    }
   });
 }
 

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Key key_number(int number) { return Key().add("number", std::to_string(number)); }
+Key key_number(int number) { return Key::of({{"number", std::to_string(number)}}); }
 
 Entry entry_by(const Key& key, const std::string& toolchain) {
   Kernel kernel;

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::int64_t kNow = 1'800'000'000, kHour = 3600;
 
-Key key_of(int i) { return Key().add("name", std::to_string(i)); }
+Key key_of(int i) { return Key::of({{"name", std::to_string(i)}}); }
 
 void store(const CacheDirectory& cache, int i, std::size_t bytes) {
   const Entry entry = {key_of(i).record(), "{}", std::string(bytes, 'c'), ""};

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Key key_of(const std::string& name) { return Key().add("name", name); }
+Key key_of(const std::string& name) { return Key::of({{"name", name}}); }
 
 Entry entry_of(const Key& key) { return {key.record(), "{}", std::string("\0ELF\n", 5), "ptx"}; }
 

@@ -21,7 +21,7 @@ namespace {
 
 constexpr uid_t kSomeoneElse = 65534;
 
-const Key kKey = Key().add("name", "a");
+const Key kKey = Key::of({{"name", "a"}});
 
 void fill(const CacheDirectory& cache) {
   REQUIRE(cache.store(kKey, {kKey.record(), "{}", "cubin", "ptx"}).has_value());

@@ -96,19 +96,30 @@ TEST_CASE("across heads, a block has a token's q or k, and the warps that these 
   CHECK(grid(1000, 8).threads == 512);
 }
 
-TEST_CASE("across heads, a warp has a token's few heads, if they are staged", "[geometry]") {
-  const Variant variant{
+TEST_CASE("across heads, a warp has a token's few heads in a large call, if they are staged",
+          "[geometry]") {
+  const Variant staged{
       .lanes = 8, .rows = 1, .threads = 128, .span = Span::token, .staging = Staging::bulk};
-  const auto launch = [&](unsigned heads) {
-    return fused_launch(across_heads(128, heads, heads), variant);
+  const Variant held{.lanes = 8, .rows = 1, .threads = 128, .span = Span::token};
+  const auto call = [](unsigned heads, std::int64_t tokens) {
+    Operation op = across_heads(128, heads, heads);
+    op.tokens = tokens;
+    return op;
   };
-  const FusedLaunch few = launch(12), many = launch(40);
-  CHECK((few.grid.blocks == 4 && few.grid.threads == 128));  // 14 tensors, four of them a block
+  CHECK(team_size_of(call(12, 4096), staged) == TeamSize::warp);
+  CHECK(team_size_of(call(12, 4095), staged) == TeamSize::block);
+  CHECK(team_size_of(call(24, 4096), staged) == TeamSize::block);
+  CHECK(team_size_of(call(12, 4096), held) == TeamSize::block);
+
+  const FusedLaunch few = fused_launch(call(12, 4097), staged);
+  CHECK(
+      (few.grid.blocks == 2049 && few.grid.threads == 128));  // 8,194 tensors, four of them a block
   CHECK(few.grid.shared_bytes == 4 * (12 * 256 + 48));
-  CHECK((few.params.slices.count == 14 && few.params.slices.per_token == 1));
-  CHECK((many.grid.blocks == 14 && many.grid.threads == 128));
+  CHECK((few.params.slices.count == 8194 && few.params.slices.per_token == 1));
+  const FusedLaunch many = fused_launch(call(40, 4097), staged);
+  CHECK((many.grid.blocks == 8194 && many.grid.threads == 128));
   CHECK(many.grid.shared_bytes == 40 * 256 + 160);
-  CHECK((many.params.slices.count == 14 && many.params.slices.per_token == 4));
+  CHECK((many.params.slices.count == 8194 && many.params.slices.per_token == 4));
 }
 
 TEST_CASE("across heads, the generic kernel has up to four chunks a lane", "[geometry]") {

@@ -78,8 +78,7 @@ TEST_CASE("each miss has the name of its cause", "[cache][explain]") {
     CHECK(fs::exists(file));
   }
   SECTION("another key's") {
-    Key other;
-    other.add("x", "y");
+    const Key other = Key::of({{"x", "y"}});
     REQUIRE(CacheDirectory(root.path() / "o").store(other, {other.record(), "{}", "c", ""}));
     fs::copy_file(CacheDirectory(root.path() / "o").file_of(other.digest()), file,
                   fs::copy_options::overwrite_existing);
@@ -179,12 +178,13 @@ TEST_CASE("the fields in which the nearest entry differs are named", "[cache][ex
 
   // As another version of the library would have made it: of this spec, so nearer than all others.
   const Key now = kernel_key(kSpec, default_variant(kSpec), "sm_90");
-  Key then;
-  const auto fields = fields_of(now.record());
-  for (const auto& [name, value] : *fields) {
-    if (name == "options") continue;
-    then.add(name, name == "headers" ? std::string(64, '0') : value);
+  const std::string zeros(64, '0');
+  auto fields = fields_of(now.record());
+  std::erase_if(*fields, [](const KeyField& field) { return field.name == "options"; });
+  for (KeyField& field : *fields) {
+    if (field.name == "headers") field.value = zeros;
   }
+  const Key then = Key::of(*fields);
   Entry entry = **cache.find(now);
   entry.key = then.record();
   REQUIRE(cache.clear().has_value());

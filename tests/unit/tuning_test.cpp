@@ -113,8 +113,7 @@ TEST_CASE("where not all can be had, the best that serves the call is chosen", "
   Variant wide = registers;
   wide.threads = 256;
   const Choices choices = {{0, registers}, {100, wide}, {200, bulk}};
-  const auto among = [&](std::uint64_t bytes, bool takes_bulk,
-                         const std::vector<Variant>& usable) {
+  const auto among = [&](std::uint64_t bytes, bool takes_bulk, const std::vector<Variant>& usable) {
     return choose(choices, bytes, takes_bulk, std::identity{}, [&](const Choice& choice) {
       return std::ranges::find(usable, choice.variant) != usable.end();
     });
