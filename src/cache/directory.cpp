@@ -34,15 +34,17 @@ Found found_of(Unfit unfit) {
                                      : Found::damaged;
 }
 
-Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& wanted) {
+Lookup look_at(const std::filesystem::path& file, const Key& key, const Wanted& wanted,
+               SpareBuffer& spare) {
   Unfit unfit = Unfit::no;
-  auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
+  auto content = read_plain_file(file, kMaxEntryBytes, Owner::trusted, unfit, spare.take());
   if (!content) {
     return {.found = found_of(unfit), .place = file.string(), .problem = content.error().message};
   }
   if (!*content) return {};
-  Lookup lookup = judge(std::move((*content)->bytes), file.string(), key, wanted);
+  Lookup lookup = judge((*content)->bytes, file.string(), key, wanted);
   lookup.modified = (*content)->modified;
+  spare.give_back(std::move((*content)->bytes));
   return lookup;
 }
 
@@ -79,12 +81,13 @@ Lookup CacheDirectory::look(const Key& key, const Wanted& wanted) const {
     return {.found = Found::refused, .problem = usable.error().message};
   }
   const std::string digest = key.digest();
-  Lookup newest = look_at(file_of(digest), key, wanted);
+  Lookup newest = look_at(file_of(digest), key, wanted, state_->spare);
   const bool is_other =
       newest.found == Found::another_toolchain ||
       (newest.found == Found::entry && newest.entry.toolchain != wanted.toolchain);
   if (!is_other || wanted.toolchain.empty()) return newest;
-  Lookup kept = look_at(file_of(digest, wanted.toolchain), key, {wanted.toolchain, false});
+  Lookup kept =
+      look_at(file_of(digest, wanted.toolchain), key, {wanted.toolchain, false}, state_->spare);
   return kept.found == Found::entry ? kept : newest;
 }
 
@@ -93,14 +96,14 @@ Lookup CacheDirectory::examine(const std::filesystem::path& file) const {
     return Lookup{.found = Found::damaged, .place = file.string(), .problem = std::move(problem)};
   };
   Unfit unfit = Unfit::no;
-  auto content = read_trusted_file(file, kMaxEntryBytes, unfit);
+  auto content = read_plain_file(file, kMaxEntryBytes, Owner::trusted, unfit);
   if (!content) {
     Lookup lookup = damaged(content.error().message);
     lookup.found = found_of(unfit);
     return lookup;
   }
   if (!*content) return {};
-  auto entry = decode(std::move((*content)->bytes));
+  auto entry = decode((*content)->bytes);
   if (!entry) return damaged(file.string() + ": " + entry.error().message);
   const std::string digest = hex(digest_of(entry->key));
   if (file.filename() != file_of(digest).filename() &&
@@ -137,7 +140,7 @@ Result<void> CacheDirectory::store(const Key& key, const Entry& entry) const {
 void CacheDirectory::keep_other(const Key& key, const Entry& entry) const {
   const std::filesystem::path file = file_of(key.digest());
   if (::access(file.c_str(), F_OK) != 0) return;
-  const Lookup there = look_at(file, key, {});
+  const Lookup there = look_at(file, key, {}, state_->spare);
   if (there.found != Found::entry || there.entry.toolchain == entry.toolchain) return;
   // Where links cannot be made the other one is lost, and will be compiled again.
   const auto other = file_of(key.digest(), there.entry.toolchain);

@@ -12,6 +12,7 @@
 
 #include "cache/care.hpp"
 #include "cache/layer.hpp"
+#include "cache/spare_buffer.hpp"
 #include "util/file_lock.hpp"
 
 namespace qkjit {
@@ -72,14 +73,15 @@ class CacheDirectory final : public CacheLayer {
   /// that does the same.
   Pruned prune(std::uint64_t max_bytes) const;
 
-  /// Removes entries and the manifest of them, damaged ones and what interrupted writers left; gives
-  /// how many entries went.
+  /// Removes entries and the manifest of them, damaged ones and what interrupted writers left;
+  /// gives how many entries went.
   Result<std::size_t> clear() const;
 
  private:
   struct State {
     std::atomic<bool> is_trusted{false};    // for good
     std::atomic<std::uint64_t> may_add{0};  // bytes until the next look at the size
+    SpareBuffer spare;                      // what entries are read into
   };
 
   void keep_other(const Key& key, const Entry& entry) const;

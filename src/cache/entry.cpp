@@ -47,7 +47,7 @@ std::string encode(const Entry& entry) {
   return bytes;
 }
 
-Result<Entry> decode(std::string bytes) {
+Result<Entry> decode(std::string_view bytes) {
   Header header;
   if (bytes.size() < sizeof(header) + sizeof(Checksum)) {
     return fail(Code::cache_io, "entry of {} bytes is cut short", bytes.size());
@@ -63,7 +63,7 @@ Result<Entry> decode(std::string bytes) {
   if (size != bytes.size()) {
     return fail(Code::cache_io, "entry of {} bytes says it has {}", bytes.size(), size);
   }
-  const auto content = std::string_view(bytes).substr(0, bytes.size() - sizeof(Checksum));
+  const std::string_view content = bytes.substr(0, bytes.size() - sizeof(Checksum));
   const Checksum checksum = checksum_of(content);
   if (std::memcmp(checksum.data(), bytes.data() + content.size(), sizeof(checksum)) != 0) {
     return fail(Code::cache_io, "entry does not have the checksum it says: its content is damaged");
@@ -77,16 +77,12 @@ Result<Entry> decode(std::string bytes) {
   Entry entry;
   entry.key = take(header.lengths[0]);
   entry.metadata = take(header.lengths[1]);
-  const std::string_view cubin = take(header.lengths[2]);
+  entry.cubin = take(header.lengths[2]);
   entry.packed_ptx = take(header.lengths[3]);
   entry.toolchain = take(header.lengths[4]);
   if (!is_toolchain(entry.toolchain)) {
     return fail(Code::cache_io, "entry has a toolchain that is no name");
   }
-  // Fresh memory for the largest part would cost as much as reading the file.
-  const auto begin = static_cast<std::size_t>(cubin.data() - bytes.data());
-  bytes.resize(begin + cubin.size());
-  entry.cubin = std::move(bytes.erase(0, begin));
   return entry;
 }
 

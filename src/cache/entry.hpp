@@ -42,7 +42,6 @@ bool is_toolchain(std::string_view text);
 std::string encode(const Entry& entry);
 
 /// Code::cache_io with the cause for anything that is not exactly one entry.
-/// The buffer becomes the cubin's.
-Result<Entry> decode(std::string bytes);
+Result<Entry> decode(std::string_view bytes);
 
 }  // namespace qkjit

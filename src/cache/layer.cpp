@@ -13,8 +13,9 @@ std::string_view name_of(Found found) {
   return kNames[static_cast<std::size_t>(found)];
 }
 
-Lookup judge(std::string bytes, const std::string& place, const Key& key, const Wanted& wanted) {
-  auto entry = decode(std::move(bytes));
+Lookup judge(std::string_view bytes, const std::string& place, const Key& key,
+             const Wanted& wanted) {
+  auto entry = decode(bytes);
   if (!entry) {
     return {
         .found = Found::damaged, .place = place, .problem = place + ": " + entry.error().message};

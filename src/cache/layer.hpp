@@ -49,7 +49,8 @@ struct Lookup {
 };
 
 /// What the bytes at `place` are to one who looks for `key`: the checks of every layer.
-Lookup judge(std::string bytes, const std::string& place, const Key& key, const Wanted& wanted);
+Lookup judge(std::string_view bytes, const std::string& place, const Key& key,
+             const Wanted& wanted);
 
 /// Thread-safe, and shared by processes if what is behind it is.
 class CacheLayer {

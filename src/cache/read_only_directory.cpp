@@ -107,7 +107,7 @@ Lookup ReadOnlyDirectory::look_signed(const Key& key, const Wanted& wanted) cons
   }
   if (!*content) return {};
   const std::string its_digest = hex(digest_of((*content)->bytes));
-  Lookup lookup = judge(std::move((*content)->bytes), place, key, {});
+  Lookup lookup = judge((*content)->bytes, place, key, {});
   if (lookup.found == Found::entry && its_digest != file->digest) {
     return {.found = Found::damaged,
             .place = place,

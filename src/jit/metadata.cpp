@@ -94,7 +94,7 @@ Result<Kernel> to_kernel(Entry entry, const std::string& digest) {
 Result<Kernel> read_kernel(const std::filesystem::path& file) {
   auto bytes = read_file(file, kMaxEntryBytes);
   if (!bytes) return tl::unexpected(bytes.error());
-  auto entry = decode(std::move(*bytes));
+  auto entry = decode(*bytes);
   if (!entry) return tl::unexpected(entry.error());
   const std::string digest = hex(digest_of(entry->key));
   return to_kernel(std::move(*entry), digest);

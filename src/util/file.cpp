@@ -39,8 +39,10 @@ Result<void> check_regular(const struct stat& status, const std::filesystem::pat
   return {};
 }
 
-Result<std::string> read_all(int fd, const std::filesystem::path& path, const struct stat& status) {
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+/// Into `bytes`, whose memory serves where it is enough.
+Result<std::string> read_all(int fd, const std::filesystem::path& path, const struct stat& status,
+                             std::string bytes = {}) {
+  bytes.resize(static_cast<std::size_t>(status.st_size));
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t got = ::read(fd, bytes.data() + done, bytes.size() - done);
@@ -91,7 +93,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 }
 
 Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& path,
-                                                   std::size_t limit, Owner owner, Unfit& unfit) {
+                                                   std::size_t limit, Owner owner, Unfit& unfit,
+                                                   std::string buffer) {
   unfit = Unfit::no;
   const Descriptor file(::open(path.c_str(), kReading | O_NOFOLLOW));
   if (file.get() < 0) {
@@ -109,7 +112,7 @@ Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& 
     unfit = Unfit::untrusted;
     return tl::unexpected(owned.error());
   }
-  auto bytes = read_all(file.get(), path, *status);
+  auto bytes = read_all(file.get(), path, *status, std::move(buffer));
   if (!bytes) return tl::unexpected(bytes.error());
   return FileContent{std::move(*bytes), status->st_mtim.tv_sec};
 }

@@ -33,13 +33,10 @@ enum class Owner {
 enum class Unfit { no, wrong_kind, untrusted };
 
 /// As read_file(), of a file that is reached by no link in the last step. Nothing if there is no
-/// file.
+/// file. The content's bytes take the memory of `buffer`, where there is enough.
 Result<std::optional<FileContent>> read_plain_file(const std::filesystem::path& path,
-                                                   std::size_t limit, Owner owner, Unfit& unfit);
-inline Result<std::optional<FileContent>> read_trusted_file(const std::filesystem::path& path,
-                                                            std::size_t limit, Unfit& unfit) {
-  return read_plain_file(path, limit, Owner::trusted, unfit);
-}
+                                                   std::size_t limit, Owner owner, Unfit& unfit,
+                                                   std::string buffer = {});
 
 /// Stamps a file with the present time; it may fail without consequence.
 void touch_file(const std::filesystem::path& path);

@@ -45,7 +45,7 @@ void check_metadata(const Entry& entry) {
 
 /// As on disk: bytes are an entry only if they are what the entry is written as.
 void check_decoding(std::string_view bytes) {
-  const auto entry = decode(std::string(bytes));
+  const auto entry = decode(bytes);
   if (!entry) return;
   require(encode(*entry) == bytes, "an entry has two forms");
   check_record(entry->key);

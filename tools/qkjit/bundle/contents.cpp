@@ -65,7 +65,7 @@ Result<Contents> contents_of(const CacheDirectory& directory, const Selection& s
 }
 
 Result<Entry> checked_entry(std::string_view bytes, const BundleFile& file) {
-  auto entry = decode(std::string(bytes));
+  auto entry = decode(bytes);
   if (!entry) return entry;
   const auto kernel = to_kernel(*entry, file.key);
   if (!kernel) return tl::unexpected(kernel.error());
